@@ -1,0 +1,58 @@
+# make chat   set up, take in the sample articles, and ask      make test   set up and run the tests
+PYTHON ?= python3
+# Which build of torch to fetch: cpu, auto, cu128, … (`make chat TORCH=auto` for a GPU).
+TORCH ?= cpu
+# The sample articles get a data folder of their own, apart from yours.
+CITEWIRE_DATA_DIR ?= $(CURDIR)/.citewire
+export CITEWIRE_DATA_DIR
+# pip's folder of wheels serves uv too; a torch that lies there is taken as it is.
+UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_FIND_LINKS
+override Q := $(value Q)
+export Q
+
+BIN := .venv/bin
+ifeq ($(wildcard $(UV_FIND_LINKS)/torch-*),)
+BACKEND := --torch-backend=$(TORCH)
+endif
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
+
+.PHONY: chat ask test check bench clean
+
+chat: .venv/.ready
+	@$(BIN)/citewire ingest corpus 1>&2
+	@$(BIN)/citewire chat
+
+ask: .venv/.ready
+	@$(BIN)/citewire ingest corpus 1>&2
+	@$(BIN)/citewire ask -- "$$Q"
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.dev
+	$(BIN)/python -m pytest tests/bench --override-ini="python_files=bench_*.py" -s
+
+clean:
+	rm -rf .venv .citewire .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+
+.venv/.ready: pyproject.toml constraints.txt | .venv/bin/uv
+	@echo "Installing Citewire into .venv …" >&2
+	@$(INSTALL) $(BACKEND) --editable . || \
+	  { echo "That build of torch could not be fetched; trying the package index alone …" >&2; \
+	    $(INSTALL) --editable .; }
+	@touch $@
+
+.venv/.dev: .venv/.ready
+	@$(INSTALL) --editable '.[postgres]' --group dev
+	@touch $@
+
+.venv/bin/uv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] <= (3, 13) and f"Citewire needs Python 3.11 to 3.13, not {v.major}.{v.minor}: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv

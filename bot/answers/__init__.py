@@ -1,0 +1,1 @@
+"""Answers: sentences with the citations they stand on, or that the articles do not say."""

@@ -1,0 +1,467 @@
+"""The library: articles with their versions and passages in SQL, the truth both indexes are rebuilt from.
+
+An article's row names the version that readers see. A version above it is *pending*: written, but not yet
+in both indexes. Passages of any version but the visible one are *stale* and wait to be taken out of the
+indexes. `publish` flips versions in one transaction, so that after a crash at any moment readers have
+either the old article or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    create_engine,
+    delete,
+    event,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from bot.articles import schema
+from bot.articles.article import Article, canonical_url
+from bot.articles.passages import Passage
+from bot.articles.schema import articles, collections, facts, passages, versions
+from bot.errors import LibraryError
+
+_CHUNK = 500  # values in one IN (…): far below every database's limit on parameters
+_WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
+_T = TypeVar("_T")
+
+_visible = and_(articles.c.id == versions.c.article_id, articles.c.version == versions.c.version)
+_visible_passage = and_(articles.c.id == passages.c.article_id, articles.c.version == passages.c.version)
+_HEADLINE: tuple[ColumnElement[Any], ...] = (
+    versions.c.article_id,
+    versions.c.version,
+    versions.c.title,
+    versions.c.source,
+    versions.c.published,
+    versions.c.url,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What names an article to a reader, without its text."""
+
+    article_id: str
+    version: int
+    title: str
+    source: str
+    published: datetime | None
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Where the vectors of one embedding model stand: `location` names the Chroma collection."""
+
+    fingerprint: str
+    model: str
+    dimension: int
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version of an article on its way in: written to the library, not yet visible."""
+
+    article: Article
+    version: int
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What tells whether an article that is read again has changed or moved."""
+
+    content_hash: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much readers see."""
+
+    articles: int
+    passages: int
+
+
+class Library:
+    """The SQL database behind everything; safe to share between threads."""
+
+    def __init__(self, url: str, *, lock_file: Path) -> None:
+        """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises LibraryError."""
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with _translated():
+            self._engine = _engine(url)
+            with FileLock(lock_file):  # two processes may meet a new library in the same moment
+                schema.migrate(self._engine)
+            self.library_id = self._fact("library_id")
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Wait for, then hold, the one right to write to a library that several machines share."""
+        if self._engine.dialect.name != "postgresql":
+            yield  # SQLite lies in a data folder, whose lock the writer holds already
+            return
+        with self._read() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _WRITER_KEY})
+            connection.commit()
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _WRITER_KEY})
+                connection.commit()
+
+    # What readers ask
+
+    def generation(self) -> int:
+        """Return a number that rises with every change of what readers see."""
+        return int(self._fact("generation"))
+
+    def totals(self) -> Totals:
+        """Count the visible articles and passages."""
+        with self._read() as connection:
+            return Totals(
+                articles=connection.scalar(select(func.count()).where(articles.c.version.is_not(None))) or 0,
+                passages=connection.scalar(
+                    select(func.count()).select_from(passages).join(articles, _visible_passage)
+                )
+                or 0,
+            )
+
+    def collection(self, fingerprint: str) -> Collection | None:
+        """Return where the vectors of a model stand, or None where they would have to be made."""
+        return next((found for found in self.collections() if found.fingerprint == fingerprint), None)
+
+    def collections(self) -> list[Collection]:
+        """Return every complete collection of vectors."""
+        with self._read() as connection:
+            return [Collection(*row) for row in connection.execute(select(collections))]
+
+    def headlines(self) -> Iterator[Headline]:
+        """Yield the visible articles, newest first, those without a date last."""
+        query = select(*_HEADLINE).join(articles, _visible)
+        with self._read() as connection:
+            for row in connection.execute(
+                query.order_by(
+                    versions.c.published.is_(None), versions.c.published.desc(), versions.c.article_id
+                )
+            ):
+                yield _headline(row)
+
+    def article(self, article_id: str, version: int | None = None) -> Article | None:
+        """Return the visible version of an article, or the one that is named."""
+        query = select(versions, articles.c.origin).join(articles, articles.c.id == versions.c.article_id)
+        number = articles.c.version if version is None else version
+        with self._read() as connection:
+            row = connection.execute(
+                query.where(articles.c.id == article_id, versions.c.version == number)
+            ).first()
+        return _article(row) if row else None
+
+    def find(self, reference: str) -> str | None:
+        """Return the id of the article that an id or URL names, or None."""
+        wanted = reference.strip()
+        query = select(articles.c.id).join(versions, _visible)
+        query = query.where(or_(articles.c.id == wanted, versions.c.canonical_url == canonical_url(wanted)))
+        with self._read() as connection:
+            found = [row.id for row in connection.execute(query.order_by(articles.c.id))]
+        return wanted if wanted in found else next(iter(found), None)
+
+    def passages(self, passage_ids: Sequence[str]) -> dict[str, tuple[Passage, Headline]]:
+        """Return the visible ones of these passages by id, each with its article's headline."""
+        length = passages.c.end - passages.c.start
+        query = (
+            select(passages.c.id, passages.c.start, passages.c.end, *_HEADLINE)
+            .add_columns(func.substr(versions.c.text, passages.c.start + 1, length).label("slice"))
+            .join(articles, _visible_passage)
+            .join(versions, _visible)
+        )
+        found = {}
+        with self._read() as connection:
+            for chunk in _chunks(passage_ids, _CHUNK):
+                for row in connection.execute(query.where(passages.c.id.in_(chunk))):
+                    passage = Passage(row.id, row.article_id, row.start, row.end, row.slice)
+                    found[row.id] = (passage, _headline(row))
+        return found
+
+    def drafts(self) -> Iterator[Draft]:
+        """Yield every visible article with its passages: all that an index is rebuilt from."""
+        query = select(versions, articles.c.origin).join(articles, _visible).order_by(articles.c.id)
+        with self._read() as connection:
+            for row in connection.execution_options(yield_per=100).execute(query):
+                article = _article(row)
+                yield Draft(article, row.version, tuple(self._passages_of(article, row.version)))
+
+    # What the writer asks and does
+
+    def known(self, article_ids: Iterable[str]) -> dict[str, Known]:
+        """Return what is known of the visible ones of these articles, by id."""
+        query = select(articles.c.id, versions.c.content_hash, articles.c.origin).join(versions, _visible)
+        with self._read() as connection:
+            rows = (
+                connection.execute(query.where(articles.c.id.in_(chunk)))
+                for chunk in _chunks(article_ids, _CHUNK)
+            )
+            return {row.id: Known(row.content_hash, row.origin) for result in rows for row in result}
+
+    def origins(self) -> dict[str, str]:
+        """Return the file each visible article was last read from, by article id."""
+        with self._read() as connection:
+            return {
+                row.id: row.origin
+                for row in connection.execute(select(articles).where(articles.c.version.is_not(None)))
+            }
+
+    def next_versions(self, article_ids: Iterable[str]) -> dict[str, int]:
+        """Return the number that each of these articles' next version gets."""
+        ids = list(article_ids)
+        query = select(versions.c.article_id, func.max(versions.c.version)).group_by(versions.c.article_id)
+        numbers = dict.fromkeys(ids, 1)
+        with self._read() as connection:
+            for chunk in _chunks(ids, _CHUNK):
+                rows = connection.execute(query.where(versions.c.article_id.in_(chunk)))
+                numbers.update({article_id: newest + 1 for article_id, newest in rows})
+        return numbers
+
+    def write(self, drafts: Sequence[Draft]) -> None:
+        """Store pending versions and their passages; readers do not see them yet."""
+        if not drafts:
+            return
+        with self._write() as connection:
+            origins = {draft.article.id: draft.article.origin for draft in drafts}
+            known = {
+                row.id for row in connection.execute(select(articles.c.id).where(articles.c.id.in_(origins)))
+            }
+            new = [{"id": key, "origin": origin} for key, origin in origins.items() if key not in known]
+            if new:
+                connection.execute(articles.insert(), new)
+            connection.execute(versions.insert(), [_version_row(draft) for draft in drafts])
+            rows = [_passage_row(passage, draft.version) for draft in drafts for passage in draft.passages]
+            connection.execute(passages.insert(), rows)
+
+    def publish(
+        self, drafts: Sequence[Draft], *, retired: Sequence[str] = (), collection: Collection | None = None
+    ) -> None:
+        """Make these versions visible and these articles disappear, in one transaction.
+
+        `collection` is where the vectors of all that is then visible stand; others fall behind and
+        are forgotten.
+        """
+        with self._write() as connection:
+            for draft in drafts:
+                change = {"version": draft.version, "origin": draft.article.origin}
+                connection.execute(update(articles).where(articles.c.id == draft.article.id).values(change))
+            for chunk in _chunks(retired, _CHUNK):
+                connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
+                connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
+            if drafts or retired:
+                connection.execute(delete(collections))
+            if collection:
+                connection.execute(
+                    delete(collections).where(collections.c.fingerprint == collection.fingerprint)
+                )
+                connection.execute(collections.insert().values(_fields(collection)))
+            connection.execute(
+                update(facts)
+                .where(facts.c.key == "generation")
+                .values(value=str(self._next_generation(connection)))
+            )
+
+    def move(self, origins: dict[str, str]) -> None:
+        """Note the files that unchanged articles were read from this time, by article id."""
+        if not origins:
+            return
+        with self._write() as connection:
+            for article_id, origin in origins.items():
+                connection.execute(update(articles).where(articles.c.id == article_id).values(origin=origin))
+
+    def discard_pending(self) -> None:
+        """Remove versions that a crash left unpublished; their passages become stale."""
+        unpublished = select(versions.c.article_id, versions.c.version).join(
+            articles, articles.c.id == versions.c.article_id
+        )
+        unpublished = unpublished.where(versions.c.version > func.coalesce(articles.c.version, 0))
+        with self._write() as connection:
+            for chunk in _chunks([tuple(row) for row in connection.execute(unpublished)], _CHUNK):
+                key = tuple_(versions.c.article_id, versions.c.version)
+                connection.execute(delete(versions).where(key.in_(chunk)))
+
+    def stale_passages(self, article_ids: Iterable[str] | None = None) -> list[str]:
+        """Return the ids of passages that no reader sees: of all articles, or of these."""
+        query = select(passages.c.id).join(articles, articles.c.id == passages.c.article_id)
+        query = query.where(or_(articles.c.version.is_(None), articles.c.version != passages.c.version))
+        return self._passage_ids(query, article_ids)
+
+    def visible_passages(self, article_ids: Iterable[str]) -> list[str]:
+        """Return the ids of the passages of these articles that readers see now."""
+        return self._passage_ids(select(passages.c.id).join(articles, _visible_passage), article_ids)
+
+    def drop_passages(self, passage_ids: Sequence[str]) -> None:
+        """Forget passages that are in neither index any more, and articles that have nothing left."""
+        with self._write() as connection:
+            for chunk in _chunks(passage_ids, _CHUNK):
+                connection.execute(delete(passages).where(passages.c.id.in_(chunk)))
+            unused = [
+                ~select(table.c.article_id).where(table.c.article_id == articles.c.id).exists()
+                for table in (versions, passages)
+            ]
+            connection.execute(delete(articles).where(articles.c.version.is_(None), *unused))
+
+    # Within
+
+    def _passage_ids(self, query: Select[Any], article_ids: Iterable[str] | None) -> list[str]:
+        with self._read() as connection:
+            if article_ids is None:
+                return list(connection.scalars(query))
+            chunks = _chunks(article_ids, _CHUNK)
+            return [
+                key
+                for chunk in chunks
+                for key in connection.scalars(query.where(passages.c.article_id.in_(chunk)))
+            ]
+
+    def _passages_of(self, article: Article, version: int) -> Iterator[Passage]:
+        query = select(passages).where(passages.c.article_id == article.id, passages.c.version == version)
+        with self._read() as connection:
+            for row in connection.execute(query.order_by(passages.c.start)):
+                yield Passage(row.id, row.article_id, row.start, row.end, article.text[row.start : row.end])
+
+    def _fact(self, key: str) -> str:
+        with self._read() as connection:
+            return str(connection.scalar(select(facts.c.value).where(facts.c.key == key)))
+
+    def _next_generation(self, connection: Connection) -> int:
+        return int(connection.scalar(select(facts.c.value).where(facts.c.key == "generation")) or 0) + 1
+
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+
+def open_library(data_dir: Path, database_url: str = "") -> Library:
+    """Open the library that the settings name. Raises LibraryError."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise LibraryError(f"{data_dir}: the data folder cannot be made: {exc.strerror}") from exc
+    url = database_url or f"sqlite:///{data_dir / 'library.sqlite'}"
+    return Library(url, lock_file=data_dir / "library.lock")
+
+
+def _engine(url: str) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (ArgumentError, NoSuchModuleError) as exc:
+        raise LibraryError(
+            "CITEWIRE_DATABASE_URL is not a database URL (postgresql+psycopg://user@host/name)"
+        ) from exc
+    except ModuleNotFoundError as exc:
+        raise LibraryError(f"{exc.name} is not installed: pip install 'citewire[postgres]'") from exc
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Let readers and the writer work side by side (WAL), and wait for a lock rather than fail."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as exc:
+        # The driver's own words, without the statement: it can hold article text.
+        reason = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
+        raise LibraryError(f"the library cannot be used: {reason}; `citewire doctor` says more") from exc
+
+
+def _article(row: Row[Any]) -> Article:
+    return Article(
+        id=row.article_id,
+        text=row.text,
+        title=row.title,
+        url=row.url,
+        published=_moment(row.published),
+        source=row.source,
+        tags=tuple(row.tags),
+        origin=row.origin,
+    )
+
+
+def _headline(row: Row[Any]) -> Headline:
+    return Headline(row.article_id, row.version, row.title, row.source, _moment(row.published), row.url)
+
+
+def _moment(iso: str | None) -> datetime | None:
+    return datetime.fromisoformat(iso) if iso else None
+
+
+def _version_row(draft: Draft) -> dict[str, object]:
+    article = draft.article
+    return {
+        "article_id": article.id,
+        "version": draft.version,
+        "content_hash": article.content_hash,
+        "url": article.url,
+        "canonical_url": canonical_url(article.url) if article.url else None,
+        "title": article.title,
+        "published": article.published.isoformat() if article.published else None,
+        "source": article.source,
+        "tags": list(article.tags),
+        "text": article.text,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _passage_row(passage: Passage, version: int) -> dict[str, object]:
+    return {
+        "id": passage.id,
+        "article_id": passage.article_id,
+        "version": version,
+        "start": passage.start,
+        "end": passage.end,
+    }
+
+
+def _fields(collection: Collection) -> dict[str, object]:
+    return {name: getattr(collection, name) for name in Collection.__slots__}
+
+
+def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -1,0 +1,118 @@
+"""The library's tables, and the numbered steps that bring an older library up to them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+)
+
+from bot.errors import LibraryError
+
+metadata = MetaData()
+
+# One row each: schema, library_id (names this library's collections on a shared Chroma server) and
+# generation (rises with everything that changes what readers see).
+facts = Table(
+    "facts", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False)
+)
+
+articles = Table(
+    "articles",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("version", Integer),  # the version readers see; null until the first is published
+    Column("origin", String, nullable=False),  # the file it was last read from
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("article_id", String, ForeignKey("articles.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("content_hash", String, nullable=False),
+    Column("url", String),
+    Column("canonical_url", String, index=True),
+    Column("title", String, nullable=False),
+    Column("published", String),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
+    Column("source", String, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("written", String, nullable=False),
+)
+
+passages = Table(
+    "passages",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("article_id", String, ForeignKey("articles.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("start", Integer, nullable=False),  # characters into the version's text
+    Column("end", Integer, nullable=False),
+    Index("passages_by_article", "article_id", "version"),
+)
+
+# Where the vectors of a model stand; a row is written only when every visible passage is in them.
+collections = Table(
+    "collections",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("location", String, nullable=False),
+)
+
+
+def _create(connection: Connection) -> None:
+    metadata.create_all(connection)
+    connection.execute(
+        facts.insert(),
+        [{"key": "library_id", "value": uuid.uuid4().hex}, {"key": "generation", "value": "0"}],
+    )
+
+
+# Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
+# changes a table states its old and new columns itself, because the tables above show the newest schema.
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+
+
+def schema_version(connection: Connection) -> int:
+    """Return the schema a library has; 0 for an empty database."""
+    if not inspect(connection).has_table("facts"):
+        return 0
+    row = connection.execute(facts.select().where(facts.c.key == "schema")).first()
+    return int(row.value) if row else 0
+
+
+def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = MIGRATIONS) -> None:
+    """Bring the library up to the newest schema, all steps in one transaction.
+
+    Raises LibraryError when a newer Citewire has made it: writing to it could lose what we don't know of.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":  # whose driver begins no transaction for CREATE and ALTER
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        found = schema_version(connection)
+        if found > len(steps):
+            raise LibraryError(
+                f"this library has schema {found}, made by a newer Citewire (this one knows {len(steps)}): "
+                "upgrade Citewire or name another --data-dir"
+            )
+        for step in steps[found:]:
+            step(connection)
+        if found < len(steps):
+            connection.execute(facts.delete().where(facts.c.key == "schema"))
+            connection.execute(facts.insert().values(key="schema", value=str(len(steps))))

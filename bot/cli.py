@@ -1,0 +1,244 @@
+"""The command line: `citewire COMMAND`. Answers go to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from bot import __version__
+from bot.errors import CitewireError
+
+if TYPE_CHECKING:
+    from bot.answers.chain import Question
+    from bot.workspace import Workspace
+
+app = typer.Typer(
+    name="citewire",
+    help="Answers questions from your news articles; every sentence cites the passage it stands on.",
+    epilog="Start with `citewire ingest FOLDER`, then `citewire ask 'QUESTION'` or `citewire chat`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+_verbose = False
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 0 done, 1 failed, 2 usage, 130 interrupted."""
+    try:
+        app()
+    except CitewireError as exc:
+        _fail(str(exc))
+    except Exception as exc:  # noqa: BLE001 - the last resort: a traceback is for those who ask for it
+        _fail(f"unexpected {type(exc).__name__}: {exc}; `citewire -v …` shows where")
+    sys.exit(0)
+
+
+@app.callback()
+def _global(
+    ctx: typer.Context,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where library and indexes live.", envvar="CITEWIRE_DATA_DIR", show_envvar=True),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Log what happens; show tracebacks.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    global _verbose  # noqa: PLW0603 - main() has to know it after the context is gone
+    _verbose = verbose
+    if version:
+        print(f"citewire {__version__}")
+        raise typer.Exit
+    if verbose:
+        logging.basicConfig(
+            level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+        )
+    ctx.obj = data_dir
+
+
+@app.command()
+def ingest(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files and folders: text, Markdown, HTML, JSON, JSON lines.")
+    ],
+    source: Annotated[str, typer.Option(help="The outlet of articles that name none.")] = "",
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove articles that came from these paths and are gone.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Bring articles in. Unchanged ones are passed over, changed ones replaced.
+
+    It can be stopped at any moment; the same command goes on. Exits 1 when something was skipped.
+    """
+    from bot import terminal
+    from bot.articles.article import clean_line
+    from bot.articles.readers import read_articles
+    from bot.retrieval.ingest import ingest as run
+
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise typer.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="PATHS")
+    workspace = _workspace(ctx)
+    found = read_articles(paths, source=clean_line(source))
+    with workspace.writing(on_wait=terminal.waiting) as indexer, terminal.ingest_progress() as progress:
+        report = run(indexer, workspace.library, found, prune=paths if prune else (), progress=progress)
+    totals = workspace.library.totals()
+    if as_json:
+        _print_json(terminal.report_fields(report, totals))
+    else:
+        terminal.print_report(report, totals)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+@app.command()
+def ask(
+    ctx: typer.Context,
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    since: Annotated[str, typer.Option(help="Only articles of this day or later, as 2022-06-17.")] = "",
+    until: Annotated[str, typer.Option(help="Only articles of this day or earlier.")] = "",
+    source: Annotated[list[str] | None, typer.Option(help="Only this outlet; may be repeated.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages to read.")] = 10,
+    as_json: _Json = False,
+) -> None:
+    """Answer one question with quotes from the articles, or say that they do not answer it."""
+    from bot import terminal
+
+    asked = _question(question, since, until, source or [], k)
+    workspace = _workspace(ctx)
+    with terminal.working("Reading the articles"):
+        _require_articles(workspace)
+        answer = workspace.chain.invoke(asked)
+    if as_json:
+        print(answer.model_dump_json(indent=2))
+    else:
+        terminal.print_answer(answer)
+
+
+@app.command()
+def chat(ctx: typer.Context) -> None:
+    """Ask and follow up, question by question. Reads a pipe too, one question a line."""
+    from bot.chat import run_chat
+
+    workspace = _workspace(ctx)
+    _require_articles(workspace)
+    run_chat(workspace)
+
+
+@app.command()
+def articles(ctx: typer.Context, as_json: _Json = False) -> None:
+    """List the articles, newest first."""
+    from bot import terminal
+
+    library = _workspace(ctx).library
+    if as_json:
+        _print_json({"articles": [terminal.headline_fields(headline) for headline in library.headlines()]})
+    else:
+        terminal.print_headlines(library.headlines())
+
+
+@app.command()
+def forget(
+    ctx: typer.Context,
+    references: Annotated[list[str], typer.Argument(metavar="URL|ID...", help="Articles by address or id.")],
+    as_json: _Json = False,
+) -> None:
+    """Remove articles and all their versions, from the library and both indexes."""
+    from bot import terminal
+
+    workspace = _workspace(ctx)
+    with workspace.writing(on_wait=terminal.waiting) as indexer:
+        found = {reference: workspace.library.find(reference) for reference in references}
+        unknown = [reference for reference, article_id in found.items() if article_id is None]
+        ids = list(dict.fromkeys(article_id for article_id in found.values() if article_id))
+        indexer.publish(retired=ids)
+    if as_json:
+        _print_json({"forgotten": ids, "unknown": unknown})
+    else:
+        print(f"{len(ids)} forgotten")
+    if unknown:
+        _fail(f"not in the library: {', '.join(unknown)}; `citewire articles` lists what is")
+
+
+@app.command()
+def reindex(ctx: typer.Context, as_json: _Json = False) -> None:
+    """Make both indexes anew from the library, for instance for another embedding model."""
+    from bot import terminal
+
+    workspace = _workspace(ctx)
+    total = workspace.library.totals().passages
+    with workspace.writing(on_wait=terminal.waiting) as indexer, terminal.passage_progress(total) as progress:
+        done = indexer.rebuild(progress)
+    if as_json:
+        _print_json({"passages": done, "model": workspace.embedder.model})
+    else:
+        print(f"{done:,} passages indexed with {workspace.embedder.model}")
+
+
+@app.command()
+def doctor(ctx: typer.Context, as_json: _Json = False) -> None:
+    """Check weights, library, vectors and words, and say what to do. Exits 1 when something is wrong."""
+    from bot import terminal
+    from bot.doctor import examine
+
+    checks = examine(_workspace(ctx))
+    healthy = all(check.ok for check in checks)
+    if as_json:
+        _print_json({"ok": healthy, "checks": [check.fields() for check in checks]})
+    else:
+        terminal.print_checks(checks)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _workspace(ctx: typer.Context) -> Workspace:
+    from bot.settings import load_settings
+    from bot.workspace import Workspace
+
+    return Workspace(load_settings(data_dir=ctx.obj))
+
+
+def _require_articles(workspace: Workspace) -> None:
+    if not workspace.library.totals().articles:
+        raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
+
+
+def _question(text: str, since: str, until: str, sources: list[str], k: int) -> Question:
+    from bot.answers.chain import Question
+    from bot.retrieval.window import Filters, Window
+
+    first, last = _day(since, "--since"), _day(until, "--until")
+    if first and last and first > last:
+        raise typer.BadParameter(f"--since {since} lies after --until {until}")
+    window = Window(first, last + timedelta(days=1) if last else None) if first or last else None
+    return Question(text, filters=Filters(window, tuple(sources)), k=k)
+
+
+def _day(text: str, option: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as exc:
+        raise typer.BadParameter(f"{text!r} is not a day such as 2022-06-17", param_hint=option) from exc
+
+
+def _print_json(fields: dict[str, Any]) -> None:
+    print(json.dumps(fields, ensure_ascii=False, indent=2))
+
+
+def _fail(message: str) -> NoReturn:
+    if _verbose:
+        traceback.print_exc()
+    print(f"citewire: {message}", file=sys.stderr)
+    sys.exit(1)

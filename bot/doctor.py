@@ -1,0 +1,98 @@
+"""Checks that weights, library and both indexes are there and agree, without importing anything heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import CitewireError
+
+if TYPE_CHECKING:
+    from bot.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing examined; `remedy` says what to do where it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the check for JSON."""
+        return asdict(self)
+
+
+def examine(workspace: Workspace) -> list[Check]:
+    """Run every check; one that fails does not keep the others from running."""
+    return list(_checks(workspace))
+
+
+def _checks(workspace: Workspace) -> Iterator[Check]:
+    yield _try("weights", lambda: _weights(workspace))
+    library = _try("library", lambda: _library(workspace))
+    yield library
+    if library.ok:  # without it there is nothing to compare the indexes with
+        yield _try("vectors", lambda: _vectors(workspace))
+        yield _try("words", lambda: _words(workspace))
+
+
+def _try(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except CitewireError as exc:
+        detail, _, remedy = str(exc).partition("; ")
+        return Check(name, ok=False, detail=detail, remedy=remedy)
+
+
+def _weights(workspace: Workspace) -> Check:
+    embedder = workspace.embedder
+    return Check("weights", ok=True, detail=f"{embedder.model} ({embedder.fingerprint})")
+
+
+def _library(workspace: Workspace) -> Check:
+    totals = workspace.library.totals()
+    place = (
+        workspace.settings.data_dir
+        if not workspace.settings.database_url
+        else "the database at CITEWIRE_DATABASE_URL"
+    )
+    return Check(
+        "library", ok=True, detail=f"{totals.articles:,} articles, {totals.passages:,} passages in {place}"
+    )
+
+
+def _vectors(workspace: Workspace) -> Check:
+    library = workspace.library
+    expected = library.totals().passages
+    collection = library.collection(workspace.embedder.fingerprint)
+    if collection is None:
+        models = ", ".join(other.model for other in library.collections())
+        detail = f"the articles are not embedded with {workspace.embedder.model}" + (
+            f" but with {models}" if models else ""
+        )
+        return Check(
+            "vectors",
+            ok=not expected,
+            detail=detail if expected else "none yet",
+            remedy="citewire reindex" if expected else "",
+        )
+    return _agreement("vectors", workspace.vectors.count(collection.location), expected)
+
+
+def _words(workspace: Workspace) -> Check:
+    expected = workspace.library.totals().passages
+    if not expected:
+        return Check("words", ok=True, detail="none yet")
+    return _agreement("words", workspace.words.count(), expected)
+
+
+def _agreement(name: str, found: int, expected: int) -> Check:
+    if found == expected:
+        return Check(name, ok=True, detail=f"{found:,} passages, as in the library")
+    detail = f"{found:,} passages, but the library has {expected:,}"
+    remedy = "an interrupted ingest leaves a difference that the next `citewire ingest` ends; else run `citewire reindex`"
+    return Check(name, ok=False, detail=detail, remedy=remedy)

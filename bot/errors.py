@@ -1,0 +1,55 @@
+"""The errors a user can meet, as one family.
+
+CitewireError
+├── SettingsError      a setting is unknown or has a value that cannot be used
+├── ReadError          one file or record cannot be read as an article
+├── QuestionError      a question cannot be put: empty, far too long, or with an impossible filter
+├── LibraryError       the library (SQL) cannot be opened or has refused a statement
+├── EmbeddingError     the embedding model cannot be loaded
+│   └── WeightsError   the packaged weights are not the ones that were tested
+├── VectorsError       Chroma cannot be reached or its collection is not usable
+└── WordsError         the word index cannot be opened
+"""
+
+from __future__ import annotations
+
+
+class CitewireError(Exception):
+    """Something went wrong that the user can act on; the message says what, where, and what to do."""
+
+
+class SettingsError(CitewireError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class ReadError(CitewireError):
+    """One file or record cannot be read as an article; `line` counts from 1."""
+
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+class QuestionError(CitewireError):
+    """A question cannot be put: empty, far too long, or with an impossible filter."""
+
+
+class LibraryError(CitewireError):
+    """The library cannot be opened or has refused a statement."""
+
+
+class EmbeddingError(CitewireError):
+    """The embedding model cannot be loaded."""
+
+
+class WeightsError(EmbeddingError):
+    """The packaged weights are not the ones that were tested."""
+
+
+class VectorsError(CitewireError):
+    """Chroma cannot be reached or its collection is not usable."""
+
+
+class WordsError(CitewireError):
+    """The word index cannot be opened."""

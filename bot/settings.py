@@ -1,0 +1,89 @@
+"""Every setting, in one class: from CITEWIRE_* variables and from citewire.toml in the working directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from bot.errors import SettingsError
+
+PREFIX = "CITEWIRE_"
+TOML_FILE = "citewire.toml"
+
+
+def _default_data_dir() -> Path:
+    from platformdirs import user_data_path
+
+    return Path(user_data_path("citewire"))
+
+
+class Settings(BaseSettings):
+    """What can be set; an environment variable wins over citewire.toml, a command's option over both."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=TOML_FILE, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default_factory=_default_data_dir, description="Where library and indexes live.")
+    database_url: str = Field(
+        default="", description="SQLAlchemy URL of the library; empty: SQLite in the data folder."
+    )
+    chroma_url: str = Field(
+        default="",
+        description="A Chroma server, such as http://localhost:8000; empty: embedded in the data folder.",
+    )
+    embedding_model: str = Field(
+        default="",
+        description="A sentence-transformers model, by name or folder; empty: the packaged all-MiniLM-L6-v2.",
+    )
+    device: str = Field(default="", description="cpu, cuda, mps …; empty: sentence-transformers picks.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read options, then the environment, then citewire.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**options: Any) -> Settings:
+    """Return the settings in force; `options` are a command's own and win. Raises SettingsError."""
+    _refuse_unknown_variables()
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as exc:
+        raise SettingsError("; ".join(_explain(error) for error in exc.errors())) from exc
+    except ValueError as exc:  # tomllib's
+        raise SettingsError(f"{Path(TOML_FILE).absolute()}: {exc}") from exc
+
+
+def _refuse_unknown_variables() -> None:
+    """Stop at a misspelt variable: silently ignored, it would leave its owner believing in it."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise SettingsError(f"{name} is not a setting; known are {', '.join(sorted(known))}")
+
+
+def _explain(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{field!r} in {Path(TOML_FILE).absolute()} is not a setting; known are {', '.join(Settings.model_fields)}"
+    return f"{PREFIX}{field.upper()} (or {field} in {TOML_FILE}): {error['msg']}"

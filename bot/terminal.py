@@ -1,0 +1,175 @@
+"""What a person sees in a terminal. Every text from an article is printed as text, never as markup."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from bot.articles.article import is_web_url
+
+if TYPE_CHECKING:
+    from bot.answers.answer import Answer, Citation, Nearest
+    from bot.articles.library import Headline, Totals
+    from bot.doctor import Check
+    from bot.retrieval.ingest import Report
+
+out = Console(highlight=False, emoji=False, markup=False)
+err = Console(stderr=True, highlight=False, emoji=False, markup=False)
+
+_PLAIN_SECONDS = 10.0  # between two progress lines where there is no terminal
+_SHOWN_SKIPS = 20
+
+
+def print_answer(answer: Answer) -> None:
+    """Show the numbered quotes, each with outlet, date and link; or that there is no answer, and what came near."""
+    if answer.status == "not_found":
+        out.print(Text(answer.text, style="bold"))
+        if answer.nearest:
+            out.print("The nearest articles:")
+        for nearest in answer.nearest:
+            out.print(_line("  · ", nearest))
+        return
+    if not answer.citations:
+        out.print(Text(answer.text))
+    for citation in answer.citations:
+        print_citation(citation)
+
+
+def print_citation(citation: Citation) -> None:
+    """Show one quote under its number, with where it stands."""
+    mark = Text(f"[{citation.n}] ", style="bold cyan")
+    out.print(mark + Text(f"“{' '.join(citation.quote.split())}”"))
+    out.print(Padding(_line("", citation), (0, 0, 0, len(mark))))
+    if citation.link:
+        # One unbroken line, so that it can be copied and clicked; only web addresses are made clickable.
+        style = f"dim link {citation.link}" if out.is_terminal and is_web_url(citation.link) else "dim"
+        shown = citation.url if out.is_terminal else citation.link
+        out.print(Text(" " * len(mark) + (shown or ""), style=style), soft_wrap=True)
+
+
+def print_headlines(headlines: Iterable[Headline]) -> None:
+    """List articles: date, outlet, title, id."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("Published", "Outlet", "Title", "Id"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("Published", "Id"))
+    for headline in headlines:
+        day = headline.published.date().isoformat() if headline.published else "–"
+        table.add_row(
+            *(
+                Text(part)
+                for part in (day, headline.source, headline.title or "(no title)", headline.article_id)
+            )
+        )
+    if table.row_count:
+        out.print(table)
+    else:
+        err.print("No articles yet: run `citewire ingest PATH`.")
+
+
+def headline_fields(headline: Headline) -> dict[str, Any]:
+    """Return a headline for JSON."""
+    fields = asdict(headline)
+    return {
+        "id": fields.pop("article_id"),
+        **fields,
+        "published": headline.published.isoformat() if headline.published else None,
+    }
+
+
+def print_report(report: Report, totals: Totals) -> None:
+    """Sum an ingest up: what changed on stdout, what was skipped and why on stderr."""
+    for skip in report.skipped[:_SHOWN_SKIPS]:
+        err.print(Text(f"{'passed over' if skip.expected else 'skipped'}: {skip}"), soft_wrap=True)
+    if len(report.skipped) > _SHOWN_SKIPS:
+        err.print(f"… and {len(report.skipped) - _SHOWN_SKIPS:,} more (`--json` lists all)")
+    counts = (("added", report.added), ("changed", report.changed), ("unchanged", report.unchanged),
+              ("removed", report.removed), ("skipped", len(report.failures)))  # fmt: skip
+    out.print(", ".join(f"{count:,} {name}" for name, count in counts), soft_wrap=True)
+    rate = f", {report.passages / report.seconds:,.0f} a second" if report.passages else ""
+    out.print(
+        f"{report.passages:,} passages in {report.seconds:,.1f} s{rate}; "
+        f"the library holds {totals.articles:,} articles, {totals.passages:,} passages",
+        soft_wrap=True,
+    )
+
+
+def report_fields(report: Report, totals: Totals) -> dict[str, Any]:
+    """Return an ingest's report for JSON."""
+    fields = asdict(report)
+    return {**fields, "seconds": round(report.seconds, 3), "library": asdict(totals)}
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """Show each check with what it found, and what to do where it failed."""
+    for check in checks:
+        mark = Text("ok   ", style="green") if check.ok else Text("FAIL ", style="bold red")
+        out.print(mark + Text(f"{check.name}: {check.detail}"), soft_wrap=True)
+        if check.remedy:
+            out.print(Text(f"     → {check.remedy}"), soft_wrap=True)
+
+
+def waiting() -> None:
+    """Say that another process writes to the same data folder."""
+    err.print("Another citewire process is writing to this data folder; waiting for it to finish …")
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something is being done, where somebody is watching."""
+    with err.status(f"{what} …") if err.is_terminal else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def ingest_progress() -> Iterator[Callable[[Report], None]]:
+    """Show how an ingest gets on: a live line in a terminal, else one now and then."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("Reading …", total=None)
+        last = time.monotonic()
+
+        def show(report: Report) -> None:
+            nonlocal last
+            line = f"{report.read:,} articles read, {report.passages:,} passages embedded, {report.passages / report.seconds:,.0f} a second"
+            bar.update(task, description=line)
+            if not err.is_terminal and time.monotonic() - last > _PLAIN_SECONDS:
+                last = time.monotonic()
+                err.print(line, soft_wrap=True)
+
+        yield show
+
+
+@contextlib.contextmanager
+def passage_progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` passages are done."""
+    columns = (TextColumn("Indexing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("passages", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def day(moment: datetime | None) -> str:
+    """Write a date so that it reads the same in every country."""
+    return f"{moment.day} {moment:%B %Y}" if moment else "undated"
+
+
+def _line(prefix: str, article: Citation | Nearest) -> Text:
+    parts = [article.source, day(article.published), article.title or "(no title)"]
+    return Text(prefix + " · ".join(part for part in parts if part), style="dim" if not prefix else "")

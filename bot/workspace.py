@@ -1,0 +1,87 @@
+"""One data folder with everything in it opened: the library, both indexes and the embedding model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from bot.articles.library import Library, open_library
+from bot.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.answers.chain import AnswerChain
+    from bot.retrieval.embeddings import Embedder
+    from bot.retrieval.ingest import Indexer
+    from bot.retrieval.retriever import Retriever
+    from bot.retrieval.vectors import VectorStore
+    from bot.retrieval.words import WordIndex
+
+
+class Workspace:
+    """Opens each part when it is first asked for, so that a command pays only for what it uses."""
+
+    def __init__(self, settings: Settings, *, embedder: Embedder | None = None) -> None:
+        """Name what the settings name; `embedder` stands in for the configured model (in tests)."""
+        self.settings = settings
+        self._embedder = embedder
+
+    @cached_property
+    def library(self) -> Library:
+        """The articles. Raises LibraryError."""
+        return open_library(self.settings.data_dir, self.settings.database_url)
+
+    @cached_property
+    def vectors(self) -> VectorStore:
+        """The vector index."""
+        from bot.retrieval.vectors import open_store
+
+        return open_store(self.settings.data_dir, self.settings.chroma_url)
+
+    @cached_property
+    def words(self) -> WordIndex:
+        """The word index."""
+        from bot.retrieval.words import WordIndex
+
+        return WordIndex(self.settings.data_dir / "words")
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model, not loaded yet. Raises EmbeddingError."""
+        from bot.retrieval.embeddings import SentenceTransformerEmbedder
+
+        return self._embedder or SentenceTransformerEmbedder(
+            self.settings.embedding_model, device=self.settings.device
+        )
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """The search over both indexes."""
+        from bot.retrieval.retriever import Retriever
+
+        return Retriever(self.library, self.vectors, self.words, self.embedder)
+
+    @cached_property
+    def chain(self) -> AnswerChain:
+        """The way from a question to an answer."""
+        from bot.answers.chain import AnswerChain
+
+        return AnswerChain(self.library, self.retriever, self.words)
+
+    @contextlib.contextmanager
+    def writing(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[Indexer]:
+        """Hold the one right to write to this data folder; see `bot.retrieval.ingest.writing`."""
+        from bot.retrieval.ingest import writing
+
+        lock_file = self.settings.data_dir / "write.lock"
+        with writing(
+            self.library, self.vectors, self.words, self.embedder, lock_file=lock_file, on_wait=on_wait
+        ) as indexer:
+            yield indexer
+
+    def close(self) -> None:
+        """Give back what is open."""
+        for part in ("library", "vectors"):
+            if part in self.__dict__:
+                self.__dict__[part].close()

@@ -1,0 +1,91 @@
+"""What every test starts from: no settings of the user's, no network, a folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.articles.article import Article, article_from_record
+from bot.retrieval.ingest import Report, ingest
+from bot.retrieval.words import analyze
+from bot.settings import load_settings
+from bot.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("CITEWIRE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CITEWIRE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+class WordEmbedder:
+    """An embedding that can be computed by hand: each stem of a text points in a direction of its own.
+
+    Two texts are as near as the stems they share; `encoded` records all it was asked for.
+    """
+
+    def __init__(self, name: str = "words", dimension: int = 256) -> None:
+        self.model = name
+        self.dimension = dimension
+        self.encoded: list[str] = []
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.model}{self.dimension}"
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.encoded += texts
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for stem in set(analyze(text)):
+                row[sum(stem.encode()) * 31 % (self.dimension - 1)] = 1
+            row[-1] = 0.1  # no text is nothing at all
+            row /= np.linalg.norm(row)
+        return vectors
+
+
+@pytest.fixture
+def embedder() -> WordEmbedder:
+    return WordEmbedder()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, embedder: WordEmbedder) -> Iterator[Workspace]:
+    opened = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=embedder)
+    yield opened
+    opened.close()
+
+
+FOUR = (
+    {"id": "moon", "title": "Lander touches down", "text": "A lander touched down on the Moon on Wednesday. Its rover rolled out hours later.",
+     "published": "2023-08-23", "source": "Daily", "url": "https://daily.example/moon"},
+    {"id": "bank", "title": "Bank fails", "text": "A bank in California failed on Friday. Depositors queued outside its branches.",
+     "published": "2023-03-10", "source": "Ledger", "url": "https://ledger.example/bank"},
+    {"id": "cup", "title": "Final won on penalties", "text": "Argentina won the final against France on penalties. Messi scored twice in the match.",
+     "published": "2022-12-18", "source": "Daily", "url": "https://daily.example/cup"},
+    {"id": "quake", "title": "Quake strikes at night", "text": "An earthquake struck southern Türkiye before dawn. Rescuers searched the rubble for days."},
+)  # fmt: skip
+
+
+def make(record: dict[str, object], origin: str = "four.jsonl") -> Article:
+    return article_from_record(record, origin=origin)
+
+
+@pytest.fixture
+def four() -> list[Article]:
+    """Four articles of two sentences each, whose ranking for a question is plain to see."""
+    return [make(dict(record)) for record in FOUR]
+
+
+def take_in(workspace: Workspace, articles: Sequence[Article], **options: object) -> Report:
+    with workspace.writing() as indexer:
+        return ingest(indexer, workspace.library, articles, **options)  # type: ignore[arg-type]

@@ -1,0 +1,253 @@
+"""The library: what readers see, what a crash leaves, and the same on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import FOUR, make
+from sqlalchemy import Connection, create_engine, text
+
+from bot.articles import schema
+from bot.articles.article import Article
+from bot.articles.library import Collection, Draft, Library, open_library
+from bot.articles.passages import split_passages
+from bot.errors import LibraryError
+
+HERE = Collection("f1", "model", 3, "place-1")
+
+
+def _server_programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
+        Path(p) for p in [shutil.which("initdb")] if p
+    ]
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of the tests' own, on a socket in a temporary folder."""
+    programs = _server_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    with tempfile.TemporaryDirectory(prefix="citewire-pg-") as name:
+        as_user = (
+            ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        )  # it refuses to run as root
+        if as_user:
+            shutil.chown(name, "postgres")
+        data = f"{name}/data"
+        subprocess.run(
+            [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "citewire"],
+            check=True,
+            capture_output=True,
+        )
+        options = f"-c listen_addresses='' -c unix_socket_directories={name} -c fsync=off"
+        control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
+        subprocess.run(
+            [*control, "-l", f"{name}/log", "-o", options, "start"], check=True, stdout=subprocess.DEVNULL
+        )
+        try:
+            yield f"postgresql+psycopg://citewire@/postgres?host={name}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def library(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Library]:
+    url = ""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            schema.metadata.drop_all(connection)
+        engine.dispose()
+    opened = open_library(tmp_path, url)
+    yield opened
+    opened.close()
+
+
+def draft(article: Article, version: int = 1) -> Draft:
+    return Draft(article, version, tuple(split_passages(article.id, version, article.text)))
+
+
+def put(library: Library, *drafts: Draft) -> None:
+    library.write(drafts)
+    library.publish(drafts, collection=HERE)
+
+
+def test_written_is_unseen_until_published(library: Library, four: list[Article]) -> None:
+    drafts = [draft(article) for article in four]
+    library.write(drafts)
+    assert library.totals().articles == 0
+    assert list(library.headlines()) == []
+    assert library.passages([drafts[0].passages[0].id]) == {}
+    before = library.generation()
+    library.publish(drafts, collection=HERE)
+    assert library.totals().articles == 4
+    assert library.generation() > before
+    assert library.collection("f1") == HERE
+
+
+def test_what_went_in_comes_out(library: Library, four: list[Article]) -> None:
+    put(library, *(draft(article) for article in four))
+    for article in four:
+        assert library.article(article.id) == article
+    kept = {found.article.id: found for found in library.drafts()}
+    assert kept == {article.id: draft(article) for article in four}
+
+
+def test_headlines_are_newest_first_and_undated_last(library: Library, four: list[Article]) -> None:
+    put(library, *(draft(article) for article in four))
+    assert [headline.article_id for headline in library.headlines()] == ["moon", "bank", "cup", "quake"]
+
+
+def test_a_passage_is_read_by_characters(library: Library) -> None:
+    article = make({"id": "x", "text": "Ünïcödé 🌍 first. " * 60 + "Last 了."})
+    drafted = draft(article)
+    put(library, drafted)
+    found = library.passages([passage.id for passage in drafted.passages])
+    assert {passage.id: passage.text for passage in drafted.passages} == {
+        key: hit.text for key, (hit, _) in found.items()
+    }
+
+
+def test_a_new_version_replaces_and_the_old_is_kept(library: Library, four: list[Article]) -> None:
+    old = draft(four[0])
+    put(library, old)
+    assert library.next_versions(["moon", "new"]) == {"moon": 2, "new": 1}
+    new = draft(replace(four[0], text="Corrected. " + four[0].text), 2)
+    library.write([new])
+    assert library.passages([old.passages[0].id])  # readers keep the old one until the new is published
+    library.publish([new], collection=HERE)
+    assert library.passages([old.passages[0].id]) == {}
+    assert library.stale_passages() == [old.passages[0].id]
+    assert library.article("moon", 1) == four[0]
+    assert library.article("moon") == new.article
+
+
+def test_retired_articles_leave_nothing(library: Library, four: list[Article]) -> None:
+    drafts = [draft(article) for article in four]
+    put(library, *drafts)
+    library.publish([], retired=["moon"], collection=HERE)
+    assert library.article("moon") is None
+    assert library.article("moon", 1) is None
+    assert library.totals().articles == 3
+    stale = library.stale_passages()
+    assert stale == [drafts[0].passages[0].id]
+    library.drop_passages(stale)
+    assert library.stale_passages() == []
+    assert "moon" not in library.origins()
+    put(library, draft(four[0]))  # and it can come back
+    assert library.article("moon") == four[0]
+
+
+def test_a_crash_before_publishing_leaves_what_can_be_discarded(
+    library: Library, four: list[Article]
+) -> None:
+    put(library, draft(four[0]))
+    library.write([draft(replace(four[0], text="Half done."), 2), draft(four[1])])
+    library.discard_pending()
+    library.drop_passages(library.stale_passages())
+    assert library.totals() == replace(library.totals(), articles=1, passages=1)
+    assert library.next_versions(["moon", "bank"]) == {"moon": 2, "bank": 1}
+    assert library.article("moon") == four[0]
+
+
+def test_other_models_collections_fall_behind_when_articles_change(
+    library: Library, four: list[Article]
+) -> None:
+    put(library, draft(four[0]))
+    other = replace(HERE, fingerprint="f2", location="place-2")
+    library.publish([], collection=other)
+    assert {found.fingerprint for found in library.collections()} == {"f1", "f2"}
+    second = draft(four[1])
+    library.write([second])
+    library.publish([second], collection=other)
+    assert library.collections() == [other]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["moon", " moon ", "https://daily.example/moon", "http://www.daily.example/moon/?utm_source=x#top"],
+)
+def test_articles_are_found_by_id_and_by_any_form_of_their_url(
+    library: Library, four: list[Article], reference: str
+) -> None:
+    put(library, *(draft(article) for article in four))
+    assert library.find(reference) == "moon"
+    assert library.find("nothing") is None
+
+
+def test_two_libraries_have_ids_of_their_own(tmp_path: Path) -> None:
+    one, two = open_library(tmp_path / "1"), open_library(tmp_path / "2")
+    assert one.library_id != two.library_id
+    assert one.library_id == open_library(tmp_path / "1").library_id
+
+
+def test_values_are_never_statements(library: Library) -> None:
+    nasty = "'; DROP TABLE articles; --"
+    put(library, draft(make({"id": nasty, "title": nasty, "text": nasty, "source": nasty, "url": nasty})))
+    assert library.find(nasty) == nasty
+
+
+def test_an_older_schema_is_migrated_in_one_transaction(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    engine = create_engine(url)
+
+    def add_column(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE articles ADD COLUMN mood TEXT"))
+
+    def fail(connection: Connection) -> None:
+        raise RuntimeError("power cut")
+
+    schema.migrate(engine)
+    with pytest.raises(RuntimeError, match="power cut"):
+        schema.migrate(engine, (*schema.MIGRATIONS, add_column, fail))
+    with engine.connect() as connection:
+        assert schema.schema_version(connection) == len(schema.MIGRATIONS)
+    schema.migrate(engine, (*schema.MIGRATIONS, add_column))
+    with engine.connect() as connection:
+        assert schema.schema_version(connection) == len(schema.MIGRATIONS) + 1
+        connection.execute(text("SELECT mood FROM articles"))
+    engine.dispose()
+
+
+def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
+    library = open_library(tmp_path)
+    engine = create_engine(f"sqlite:///{tmp_path / 'library.sqlite'}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE facts SET value = '99' WHERE key = 'schema'"))
+    engine.dispose()
+    library.close()
+    with pytest.raises(LibraryError, match=r"schema 99.*upgrade Citewire"):
+        open_library(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("nonsense", "is not a database URL"),
+        ("nosuch://x", "is not a database URL"),
+        ("sqlite:////proc/no/such.db", "cannot be used"),
+    ],
+)
+def test_an_unusable_database_is_named(tmp_path: Path, url: str, words: str) -> None:
+    with pytest.raises(LibraryError, match=words):
+        open_library(tmp_path, url)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "library.sqlite").write_bytes(b"not a database, not at all" * 100)
+    with pytest.raises(LibraryError, match="file is not a database"):
+        open_library(tmp_path)
+
+
+def test_four_records_make_four_articles() -> None:
+    assert len({make(dict(record)).id for record in FOUR}) == 4

@@ -1,0 +1,200 @@
+"""The vector index: embedded, where a sealed collection never changes, and on a real Chroma server."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import WordEmbedder
+
+from bot.articles.article import Article
+from bot.articles.library import Draft
+from bot.articles.passages import split_passages
+from bot.errors import VectorsError
+from bot.retrieval.vectors import EmbeddedStore, ServerStore, Stage, VectorStore
+from bot.retrieval.window import Filters, Window
+
+
+@pytest.fixture(scope="session")
+def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Chroma server as its own process, on a port picked by the system."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("chroma")
+    folder = tmp_path_factory.mktemp("chroma-server")
+    server = subprocess.Popen(
+        [program, "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{url}/api/v2/heartbeat", server)
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 60
+    while server.poll() is None and time.monotonic() < until:
+        try:
+            if httpx.get(url, timeout=2).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    pytest.fail("`chroma run` did not start")
+
+
+@pytest.fixture(params=["embedded", "server"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
+    opened: VectorStore = EmbeddedStore(tmp_path / "chroma")
+    if request.param == "server":
+        opened = ServerStore(request.getfixturevalue("chroma_url"))
+    yield opened
+    opened.close()
+
+
+def drafts(articles: list[Article]) -> list[Draft]:
+    return [Draft(article, 1, tuple(split_passages(article.id, 1, article.text))) for article in articles]
+
+
+def fill(stage: Stage, articles: list[Article], embedder: WordEmbedder) -> str:
+    made = drafts(articles)
+    stage.upsert(made, embedder.encode([passage.text for draft in made for passage in draft.passages]))
+    stage.seal()
+    return stage.location
+
+
+def nearest(
+    store: VectorStore, location: str, text: str, filters: Filters | None = None
+) -> list[tuple[str, float]]:
+    return store.search(location, WordEmbedder().encode([text])[0], 10, filters or Filters())
+
+
+def test_the_nearest_comes_first_with_its_cosine(
+    store: VectorStore, four: list[Article], embedder: WordEmbedder
+) -> None:
+    location = fill(store.stage(None, "citewire-test-a"), four, embedder)
+    assert store.count(location) == 4
+    for article, draft in zip(four, drafts(four), strict=True):
+        found = nearest(store, location, article.text)
+        assert found[0][0] == draft.passages[0].id
+        assert found[0][1] == pytest.approx(1, abs=1e-5)
+        assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (Filters(Window(since=datetime(2023, 3, 10, tzinfo=UTC))), {"moon", "bank"}),
+        (Filters(Window(until=datetime(2023, 3, 10, tzinfo=UTC))), {"cup"}),
+        (
+            Filters(
+                Window(datetime(2023, 3, 10, tzinfo=UTC), datetime(2023, 3, 11, tzinfo=UTC)), ("Ledger",)
+            ),
+            {"bank"},
+        ),
+        (Filters(sources=("daily", "nobody")), {"moon", "cup"}),
+        (Filters(sources=('{"$ne": "x"}',)), set()),
+    ],
+)
+def test_filters(
+    store: VectorStore, four: list[Article], embedder: WordEmbedder, filters: Filters, expected: set[str]
+) -> None:
+    location = fill(store.stage(None, "citewire-test-b"), four, embedder)
+    by_passage = {passage.id: draft.article.id for draft in drafts(four) for passage in draft.passages}
+    assert {by_passage[key] for key, _ in nearest(store, location, "moon", filters)} == expected
+
+
+def test_writing_twice_and_removing_the_absent_change_nothing(
+    store: VectorStore, four: list[Article], embedder: WordEmbedder
+) -> None:
+    location = fill(store.stage(None, "citewire-test-c"), four, embedder)
+    stage = store.stage(location, "citewire-test-c")
+    stage.remove(["absent"])
+    assert store.count(fill(stage, four, embedder)) == 4
+
+
+def test_more_than_chroma_takes_at_once(store: VectorStore) -> None:
+    many = [Article(id=f"a{n}", text="x") for n in range(5_600)]
+    vectors = WordEmbedder(dimension=4).encode(["x"]).repeat(len(many), axis=0)
+    stage = store.stage(None, "citewire-test-d")
+    stage.upsert(drafts(many), vectors)
+    stage.remove([passage.id for draft in drafts(many[:5_500]) for passage in draft.passages])
+    stage.seal()
+    assert store.count(stage.location) == 100
+
+
+def test_sweeping_keeps_what_is_named(
+    store: VectorStore, four: list[Article], embedder: WordEmbedder
+) -> None:
+    mine = [fill(store.stage(None, "citewire-mine-"), four, embedder) for _ in range(2)]
+    other = fill(store.stage(None, "citewire-other-"), four, embedder)
+    store.sweep("citewire-mine-", {mine[0]})
+    assert store.count(mine[0]) == store.count(other) == 4
+    with pytest.raises(VectorsError):
+        store.count(mine[1])
+    with pytest.raises(VectorsError):
+        nearest(store, mine[1], "moon")
+
+
+def test_a_vector_of_another_length_is_refused(
+    store: VectorStore, four: list[Article], embedder: WordEmbedder
+) -> None:
+    location = fill(store.stage(None, "citewire-test-e"), four, embedder)
+    with pytest.raises(VectorsError, match="dimension"):
+        fill(store.stage(location, "citewire-test-e"), four, WordEmbedder(dimension=8))
+
+
+def test_a_sealed_collection_never_changes(
+    tmp_path: Path, four: list[Article], embedder: WordEmbedder
+) -> None:
+    store = EmbeddedStore(tmp_path / "chroma")
+    first = fill(store.stage(None, "c"), four[:2], embedder)
+    second = fill(store.stage(first, "c"), four[2:], embedder)
+    assert [store.count(location) for location in (first, second)] == [2, 4]
+    assert [len(nearest(store, location, "moon")) for location in (first, second)] == [2, 4]
+
+
+def test_reading_leaves_the_vectors_files_alone(tmp_path: Path, embedder: WordEmbedder) -> None:
+    many = [
+        Article(id=f"a{n}", text=f"number {n}") for n in range(1_500)
+    ]  # enough for Chroma to write HNSW files
+    first = fill(EmbeddedStore(tmp_path).stage(None, "c"), many, embedder)
+    files = {path: path.read_bytes() for path in (tmp_path / first).glob("*/*")}
+    assert files
+    for _ in range(2):
+        reader = EmbeddedStore(tmp_path)
+        nearest(reader, first, "number 7")
+        reader.close()
+    assert {path: path.read_bytes() for path in (tmp_path / first).glob("*/*")} == files
+
+
+def test_an_unfinished_stage_harms_nobody(
+    tmp_path: Path, four: list[Article], embedder: WordEmbedder
+) -> None:
+    store = EmbeddedStore(tmp_path / "chroma")
+    first = fill(store.stage(None, "c"), four, embedder)
+    abandoned = store.stage(first, "c")
+    abandoned.remove([passage.id for draft in drafts(four) for passage in draft.passages])
+    assert len(nearest(EmbeddedStore(tmp_path / "chroma"), first, "moon")) == 4
+    store.sweep("c", {first})
+    assert [path.name for path in (tmp_path / "chroma").iterdir()] == [first]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "localhost:8000", "ftp://x"])
+def test_a_server_that_cannot_be_reached_is_named(url: str) -> None:
+    with pytest.raises(VectorsError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
+        nearest(ServerStore(url), "citewire-x", "moon")
+    with pytest.raises(VectorsError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
+        ServerStore(url).count("citewire-x")

@@ -1,0 +1,126 @@
+"""The word index: what ranks first, what is filtered, what a reader sees of a writer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.articles.article import Article
+from bot.articles.library import Draft
+from bot.articles.passages import split_passages
+from bot.errors import WordsError
+from bot.retrieval.window import Filters, Window
+from bot.retrieval.words import WordIndex, analyze
+
+
+def draft(article: Article) -> Draft:
+    return Draft(article, 1, tuple(split_passages(article.id, 1, article.text)))
+
+
+@pytest.fixture
+def words(tmp_path: Path, four: list[Article]) -> WordIndex:
+    index = WordIndex(tmp_path / "words")
+    with index.writer() as writer:
+        writer.add([draft(article) for article in four])
+        writer.commit()
+    return index
+
+
+def names(words: WordIndex, question: str, four: list[Article], filters: Filters | None = None) -> list[str]:
+    by_passage = {passage.id: article.id for article in four for passage in draft(article).passages}
+    return [by_passage[key] for key, _ in words.search(question, 10, filters or Filters())]
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("Who won the final?", "cup"),
+        ("rovers on the moon", "moon"),
+        ("TURKIYE", "quake"),
+        ("penalties", "cup"),
+        ("which banks were failing", "bank"),
+    ],
+)
+def test_the_passage_with_the_words_ranks_first(
+    words: WordIndex, four: list[Article], question: str, first: str
+) -> None:
+    assert names(words, question, four)[0] == first
+
+
+@pytest.mark.parametrize("question", ["", "?!", "the of and", "zebra"])
+def test_no_words_no_hits(words: WordIndex, question: str) -> None:
+    assert words.search(question, 10, Filters()) == []
+
+
+@given(question=st.text(st.sampled_from(list("abc \"'+-*?:()[]{}^~\\/!&|<>=AND OR NOT\n\0")), max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_question_is_never_a_query_expression(words: WordIndex, question: str) -> None:
+    words.search(question, 10, Filters(sources=(question,)))
+
+
+MARCH = Window(datetime(2023, 3, 1, tzinfo=UTC), datetime(2023, 4, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (Filters(), {"moon", "bank", "cup", "quake"}),
+        (Filters(MARCH), {"bank"}),
+        (Filters(Window(since=MARCH.since)), {"bank", "moon"}),
+        (Filters(Window(until=MARCH.since)), {"cup"}),
+        (Filters(Window(until=datetime(2022, 12, 18, tzinfo=UTC))), set()),
+        (
+            Filters(
+                Window(since=datetime(2022, 12, 18, tzinfo=UTC), until=datetime(2022, 12, 19, tzinfo=UTC))
+            ),
+            {"cup"},
+        ),
+        (Filters(sources=("DAILY",)), {"moon", "cup"}),
+        (Filters(MARCH, ("daily", "ledger")), {"bank"}),
+        (Filters(sources=("daily OR ledger",)), set()),
+    ],
+)
+def test_filters(words: WordIndex, four: list[Article], filters: Filters, expected: set[str]) -> None:
+    everything = "lander bank final earthquake"
+    assert set(names(words, everything, four, filters)) == expected
+
+
+def test_readers_see_commits_and_nothing_else(words: WordIndex, four: list[Article]) -> None:
+    writing = WordIndex(words._folder)
+    first = draft(four[0]).passages[0].id
+    with writing.writer() as writer:
+        writer.remove([first])
+        assert words.count() == 4
+        writer.commit()
+        assert words.count() == 3
+        writer.clear()  # and never commit: a crash
+    assert words.count() == 3
+
+
+def test_a_passage_added_twice_stands_once(words: WordIndex, four: list[Article]) -> None:
+    with words.writer() as writer:
+        writer.add([draft(four[0])])
+        writer.commit()
+    assert words.count() == 4
+
+
+def test_a_rare_word_weighs_more(words: WordIndex) -> None:
+    assert words.rarity("moon") > 0
+    assert words.rarity("zebra") > words.rarity("moon")
+
+
+def test_a_missing_or_broken_index_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WordsError, match=r"is missing; run `citewire reindex`"):
+        WordIndex(tmp_path / "none").search("moon", 1, Filters())
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "meta.json").write_text("{")
+    with pytest.raises(WordsError, match="citewire reindex"):
+        WordIndex(tmp_path / "broken").search("moon", 1, Filters())
+
+
+def test_analysis_folds_case_accents_and_endings() -> None:
+    assert analyze("The WINNERS won in Türkiye") == ["winner", "won", "turkiy"]
