@@ -78,7 +78,7 @@ def _vectors(workspace: Workspace) -> Check:
             "vectors",
             ok=not expected,
             detail=detail if expected else "none yet",
-            remedy="citewire reindex" if expected else "",
+            remedy="run `citewire reindex`" if expected else "",
         )
     return _agreement("vectors", workspace.vectors.count(collection.location), expected)
 
@@ -94,5 +94,4 @@ def _agreement(name: str, found: int, expected: int) -> Check:
     if found == expected:
         return Check(name, ok=True, detail=f"{found:,} passages, as in the library")
     detail = f"{found:,} passages, but the library has {expected:,}"
-    remedy = "an interrupted ingest leaves a difference that the next `citewire ingest` ends; else run `citewire reindex`"
-    return Check(name, ok=False, detail=detail, remedy=remedy)
+    return Check(name, ok=False, detail=detail, remedy="run `citewire reindex`")

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -39,29 +38,37 @@ _SHOWN_SKIPS = 20
 
 def print_answer(answer: Answer) -> None:
     """Show the numbered quotes, each with outlet, date and link; or that there is no answer, and what came near."""
-    if answer.status == "not_found":
-        out.print(Text(answer.text, style="bold"))
-        if answer.nearest:
-            out.print("The nearest articles:")
-        for nearest in answer.nearest:
-            out.print(_line("  · ", nearest))
-        return
     if not answer.citations:
-        out.print(Text(answer.text))
+        _print(Text(answer.text, style="bold" if answer.status == "not_found" else ""))
     for citation in answer.citations:
-        print_citation(citation)
+        _print_citation(citation)
+    if answer.nearest:
+        _print(Text("The nearest articles:"))
+    for nearest in answer.nearest:
+        _print(Text(_named(nearest), style="dim"), mark="  ·")
 
 
-def print_citation(citation: Citation) -> None:
-    """Show one quote under its number, with where it stands."""
-    mark = Text(f"[{citation.n}] ", style="bold cyan")
-    out.print(mark + Text(f"“{' '.join(citation.quote.split())}”"))
-    out.print(Padding(_line("", citation), (0, 0, 0, len(mark))))
-    if citation.link:
-        # One unbroken line, so that it can be copied and clicked; only web addresses are made clickable.
-        style = f"dim link {citation.link}" if out.is_terminal and is_web_url(citation.link) else "dim"
-        shown = citation.url if out.is_terminal else citation.link
-        out.print(Text(" " * len(mark) + (shown or ""), style=style), soft_wrap=True)
+def _print_citation(citation: Citation) -> None:
+    mark = f"[{citation.n}]"
+    _print(Text(f"“{' '.join(citation.quote.split())}”"), mark=mark)
+    _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
+    if citation.link and out.is_terminal:
+        # Shown short and on one unbroken line; only a web address is made clickable.
+        style = f"dim link {citation.link}" if is_web_url(citation.link) else "dim"
+        out.print(Text(f"{' ' * len(mark)} ") + Text(citation.url or "", style=style), soft_wrap=True)
+    elif citation.link:
+        _print(Text(citation.link), mark=" " * len(mark))
+
+
+def _print(body: Text, *, mark: str = "") -> None:
+    """Print text behind a mark; wrapped under itself in a terminal, in one line elsewhere."""
+    if not out.is_terminal:
+        out.print(Text(f"{mark} " if mark else "") + body, soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    cells = [Text(mark, style="bold cyan"), body] if mark else [body]
+    grid.add_row(*cells)
+    out.print(grid)
 
 
 def print_headlines(headlines: Iterable[Headline]) -> None:
@@ -170,6 +177,6 @@ def day(moment: datetime | None) -> str:
     return f"{moment.day} {moment:%B %Y}" if moment else "undated"
 
 
-def _line(prefix: str, article: Citation | Nearest) -> Text:
-    parts = [article.source, day(article.published), article.title or "(no title)"]
-    return Text(prefix + " · ".join(part for part in parts if part), style="dim" if not prefix else "")
+def _named(article: Citation | Nearest) -> str:
+    parts = (article.source, day(article.published), article.title or "(no title)")
+    return " · ".join(part for part in parts if part)

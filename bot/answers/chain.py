@@ -56,7 +56,7 @@ class AnswerChain(Runnable[Any, Answer]):
     def __init__(self, library: Library, retriever: Retriever, words: WordIndex) -> None:
         self._library = library
         self._retriever = retriever
-        self._answerer = ExtractiveAnswerer(retriever.embedder, words)
+        self.answerer = ExtractiveAnswerer(retriever.embedder, words)
         self._steps: Runnable[Any, Answer] = (
             RunnableLambda(self._understand, name="understand")
             | RunnableLambda(self._retrieve, name="retrieve")
@@ -98,7 +98,7 @@ class AnswerChain(Runnable[Any, Answer]):
             sentences = (Sentence(text=turn.small_talk, citations=()),)
             return self._outcome(turn, status="small_talk", sentences=sentences, confidence=1.0)
         begun = time.perf_counter()
-        finding = self._answerer.find(turn.standalone, turn.hits)
+        finding = self.answerer.find(turn.standalone, turn.hits)
         answered = finding.confidence >= MIN_CONFIDENCE
         parts = self._cited(finding) if answered else {"status": "not_found", "nearest": _nearest(turn.hits)}
         took = _since(begun)
@@ -139,7 +139,7 @@ class AnswerChain(Runnable[Any, Answer]):
             question=turn.question.text,
             standalone_question=turn.standalone,
             window=turn.question.filters.window,
-            answerer=self._answerer.name,
+            answerer=self.answerer.name,
             timings={step: round(milliseconds, 1) for step, milliseconds in turn.timings.items()},
             **parts,
         )

@@ -27,6 +27,9 @@ _SAME = 0.7  # share of stems from which two sentences say the same
 # What a sentence is worth: its meaning, the question's rare words in it, and its passage's rank.
 _COSINE, _OVERLAP, _PASSAGE = 1.0, 0.5, 0.3
 
+_CONSIDERED = 3  # passages in which a word of the question may stand
+_WEIGHTS, _BIAS = (8.34, 5.14, -2.95), -8.55  # of the evidence, in the order of its fields
+
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*$")
 
 
@@ -42,11 +45,40 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What tells whether the articles answer a question at all.
+
+    `cosine`: of the passage nearest to the question; `sentence`: the score of the best sentence; `missing`:
+    the rarity, 0..1, of the rarest word of the question that the best passages nowhere have.
+    """
+
+    cosine: float
+    sentence: float
+    missing: float
+
+    @property
+    def confidence(self) -> float:
+        """The probability that the articles answer: logistic, fitted by tests/bench/fit_confidence.py."""
+        logit = sum(weight * value for weight, value in zip(_WEIGHTS, self.values, strict=True)) + _BIAS
+        return 1 / (1 + math.exp(-logit))
+
+    @property
+    def values(self) -> tuple[float, float, float]:
+        """The evidence in the order of its weights."""
+        return (self.cosine, self.sentence, self.missing)
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """The quotes that answer best, best first, and the probability that they answer at all."""
+    """The quotes that answer best, best first, and what speaks for their answering at all."""
 
     quotes: tuple[Quote, ...]
-    confidence: float
+    evidence: Evidence | None = None
+
+    @property
+    def confidence(self) -> float:
+        """The probability that the articles answer the question."""
+        return self.evidence.confidence if self.evidence else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +102,19 @@ class ExtractiveAnswerer:
         """Choose up to three sentences from these hits, which are in the order of their ranks."""
         candidates = _candidates(hits[:_READ])
         if not candidates:
-            return Finding((), 0.0)
+            return Finding(())
         rarities = {term: self._words.rarity(term) for term in self._words.terms(question)}
         vectors = self._embedder.encode([question, *(candidate.text for candidate in candidates)])
         cosines = vectors[1:] @ vectors[0]
         scores = _scores(candidates, cosines, rarities, hits)
         order = sorted(range(len(candidates)), key=lambda i: -scores[i])
         quotes = _choose([(candidates[i], float(scores[i])) for i in order])
-        return Finding(quotes, _confidence(hits, quotes, float(cosines.max()), rarities))
+        evidence = Evidence(
+            cosine=max(hit.scores.get("vectors", 0.0) for hit in hits),
+            sentence=float(scores.max()),
+            missing=_missing(rarities, hits, self._words.rarity("")),
+        )
+        return Finding(quotes, evidence)
 
 
 def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
@@ -133,7 +170,8 @@ def _quote(candidate: _Candidate, score: float) -> Quote:
     return Quote(candidate.hit, at + candidate.span.start, at + candidate.span.end, candidate.text, score)
 
 
-def _confidence(
-    hits: Sequence[Hit], quotes: Sequence[Quote], cosine: float, rarities: dict[str, float]
-) -> float:
-    return 0.0 if not quotes else 1 / (1 + math.exp(-cosine))
+def _missing(rarities: dict[str, float], hits: Sequence[Hit], unseen: float) -> float:
+    """A question about what no article names ("When did Norway join the EU?") has a rare word too many."""
+    best = analyze(" ".join(f"{hit.headline.title}\n{hit.passage.text}" for hit in hits[:_CONSIDERED]))
+    absent = [rarity for term, rarity in rarities.items() if term not in best]
+    return max(absent, default=0.0) / unseen

