@@ -85,5 +85,6 @@ def _refuse_unknown_variables() -> None:
 def _explain(error: Any) -> str:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"{field!r} in {Path(TOML_FILE).absolute()} is not a setting; known are {', '.join(Settings.model_fields)}"
+        known = ", ".join(Settings.model_fields)
+        return f"{field!r} in {Path(TOML_FILE).absolute()} is not a setting; known are {known}"
     return f"{PREFIX}{field.upper()} (or {field} in {TOML_FILE}): {error['msg']}"

@@ -154,7 +154,8 @@ def ingest_progress() -> Iterator[Callable[[Report], None]]:
 
         def show(report: Report) -> None:
             nonlocal last
-            line = f"{report.read:,} articles read, {report.passages:,} passages embedded, {report.passages / report.seconds:,.0f} a second"
+            rate = f"{report.passages / report.seconds:,.0f} a second"
+            line = f"{report.read:,} articles read, {report.passages:,} passages embedded, {rate}"
             bar.update(task, description=line)
             if not err.is_terminal and time.monotonic() - last > _PLAIN_SECONDS:
                 last = time.monotonic()

@@ -1,0 +1,80 @@
+"""The extractive answer: verbatim, short, from several articles, and sure only where there is reason to be."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import make, take_in
+
+from bot.answers.extractive import MAX_QUOTES, MAX_WORDS, Evidence, ExtractiveAnswerer, Finding
+from bot.articles.article import Article
+from bot.workspace import Workspace
+
+
+def find(workspace: Workspace, question: str) -> Finding:
+    answerer = ExtractiveAnswerer(workspace.embedder, workspace.words)
+    return answerer.find(question, workspace.retriever.search(question))
+
+
+def test_quotes_are_verbatim_and_at_their_offsets(workspace: Workspace, four: list[Article]) -> None:
+    take_in(workspace, four)
+    quotes = find(workspace, "Who won the final against France?").quotes
+    assert quotes[0].text == "Argentina won the final against France on penalties."
+    for quote in quotes:
+        article = workspace.library.article(quote.hit.passage.article_id)
+        assert article is not None
+        assert article.text[quote.start : quote.end] == quote.text
+
+
+def test_several_articles_serve_one_answer(workspace: Workspace) -> None:
+    rows = [{"id": f"a{n}", "text": f"Inflation in country{n} fell to {n} percent."} for n in range(3)]
+    take_in(workspace, [make(row) for row in rows])
+    quotes = find(workspace, "How far has inflation fallen, in percent?").quotes
+    assert len({quote.hit.passage.article_id for quote in quotes}) > 1
+
+
+def test_an_answer_is_short(workspace: Workspace) -> None:
+    text = " ".join(
+        f"Inflation in the country fell by {n} percent in month{n}, {'as expected ' * 8}." for n in range(30)
+    )
+    take_in(workspace, [make({"id": "x", "text": text})])
+    quotes = find(workspace, "inflation fell percent").quotes
+    assert 1 <= len(quotes) <= MAX_QUOTES
+    assert sum(len(quote.text.split()) for quote in quotes) <= MAX_WORDS
+
+
+def test_the_same_sentence_from_two_outlets_is_quoted_once(workspace: Workspace) -> None:
+    take_in(
+        workspace, [make({"id": key, "text": "The lander touched down on the Moon at noon."}) for key in "ab"]
+    )
+    assert len(find(workspace, "lander Moon").quotes) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Photo: Reuters", "Read more", "THE LANDER ON THE MOON", "Lander Moon landing gallery in pictures"],
+)
+def test_captions_and_menus_are_not_quoted(workspace: Workspace, text: str) -> None:
+    take_in(workspace, [make({"id": "x", "text": f"{text}\n\nThe lander touched down on the Moon at noon."})])
+    assert [quote.text for quote in find(workspace, "lander Moon").quotes] == [
+        "The lander touched down on the Moon at noon."
+    ]
+
+
+def test_nothing_found_is_no_confidence(workspace: Workspace) -> None:
+    finding = ExtractiveAnswerer(workspace.embedder, workspace.words).find("anything", [])
+    assert finding.quotes == ()
+    assert finding.confidence == 0
+
+
+def test_a_question_about_what_is_nowhere_named_is_less_certain(
+    workspace: Workspace, four: list[Article]
+) -> None:
+    take_in(workspace, four)
+    known = find(workspace, "Who won the final against France?")
+    unknown = find(workspace, "Who won the final against Norway?")
+    assert known.confidence > unknown.confidence
+
+
+@pytest.mark.parametrize("worse", [Evidence(0.5, 1.2, 0.2), Evidence(0.7, 0.9, 0.2), Evidence(0.7, 1.2, 0.9)])
+def test_confidence_follows_the_evidence(worse: Evidence) -> None:
+    assert 0 < worse.confidence < Evidence(0.7, 1.2, 0.2).confidence < 1
