@@ -1,0 +1,40 @@
+"""The README names commands, options and settings that there are, and no others."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from bot.cli import app
+from bot.settings import PREFIX, Settings
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    documented = {line.split()[1]: line for line in re.findall(r"^\| `(citewire [^`]*)`", README, re.M)}
+    assert documented.keys() == COMMANDS.keys()
+    for name, line in documented.items():
+        options = {
+            max(parameter.opts, key=len)
+            for parameter in COMMANDS[name].params
+            if parameter.opts[0].startswith("-")
+        }
+        assert set(re.findall(r"(?<=\[)--?[a-z-]+", line)) == options, name
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"^\$ citewire .*", README, re.M))))
+def test_example_commands_parse(line: str, tmp_path: Path) -> None:
+    words = re.findall(r'"[^"]*"|\S+', line.partition(" #")[0])[2:]
+    command = COMMANDS[words[0]]
+    command.make_context(words[0], [word.strip('"') for word in words[1:]])
+
+
+def test_every_setting_is_documented() -> None:
+    assert set(re.findall(rf"^\| `({PREFIX}[A-Z_]+)`", README, re.M)) == {
+        PREFIX + name.upper() for name in Settings.model_fields
+    }
