@@ -36,7 +36,7 @@ check: .venv/.dev
 	$(BIN)/mypy
 
 bench: .venv/.dev
-	$(BIN)/python -m pytest tests/bench --override-ini="python_files=bench_*.py" -s
+	$(BIN)/python -m pytest tests/bench -o python_files='bench_*.py' -o python_functions='bench_*' --timeout=3600 -q -s
 
 clean:
 	rm -rf .venv .citewire .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

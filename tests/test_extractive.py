@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from conftest import make, take_in
 
-from bot.answers.extractive import MAX_QUOTES, MAX_WORDS, Evidence, ExtractiveAnswerer, Finding
+from bot.answers.extractive import (
+    MAX_QUOTES,
+    MAX_WORDS,
+    Evidence,
+    ExtractiveAnswerer,
+    Finding,
+    names_and_numbers,
+)
 from bot.articles.article import Article
 from bot.workspace import Workspace
 
@@ -78,3 +85,18 @@ def test_a_question_about_what_is_nowhere_named_is_less_certain(
 @pytest.mark.parametrize("worse", [Evidence(0.5, 1.2, 0.2), Evidence(0.7, 0.9, 0.2), Evidence(0.7, 1.2, 0.9)])
 def test_confidence_follows_the_evidence(worse: Evidence) -> None:
     assert 0 < worse.confidence < Evidence(0.7, 1.2, 0.2).confidence < 1
+
+
+@pytest.mark.parametrize(
+    ("question", "stems"),
+    [
+        ("When did Norway join the EU?", {"norway", "eu"}),
+        ("Who won? And Mbappé in 2022?", {"mbapp", "2022"}),
+        ("how did O’Neill and éric do", {"neill", "o"}),
+        ("What is R21", {"r21"}),
+        ("Did “The Hague” rule in 3.5 cases", {"3", "5", "hagu"}),
+        ("", set()),
+    ],
+)
+def test_names_and_numbers(question: str, stems: set[str]) -> None:
+    assert names_and_numbers(question) == stems

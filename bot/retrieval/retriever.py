@@ -51,35 +51,40 @@ class Retriever:
 
     def search(self, question: str, *, k: int = DEFAULT_K, filters: Filters | None = None) -> list[Hit]:
         """Return the k best passages for `question`, best first; none where nothing is ingested or fits."""
-        if not self._library.totals().articles:
+        location = self._location()
+        if location is None:
             return []
         filters = filters or Filters()
         pool = max(_POOL, 2 * k)
         vector = self.embedder.encode([question])[0]
         rankings = {
-            "vectors": self._near(vector, pool, filters),
+            "vectors": self._near(location, vector, pool, filters),
             "words": self._words.search(question, pool, filters),
         }
         return self._hits(rankings, k)
 
-    def _near(self, vector: NDArray[np.float32], pool: int, filters: Filters) -> list[tuple[str, float]]:
-        location = self._location()
+    def _near(
+        self, location: str, vector: NDArray[np.float32], pool: int, filters: Filters
+    ) -> list[tuple[str, float]]:
         try:
             return self._vectors.search(location, vector, pool, filters)
         except VectorsError:
             # Another process may have published a newer collection and swept this one away.
-            if (newer := self._location()) == location:
+            newer = self._location()
+            if newer is None or newer == location:
                 raise
             return self._vectors.search(newer, vector, pool, filters)
 
-    def _location(self) -> str:
-        found = self._library.collection(self.embedder.fingerprint)
-        if found is None:
-            others = ", ".join(other.model for other in self._library.collections()) or "another model"
-            raise VectorsError(
-                f"the articles are embedded with {others}, not with {self.embedder.model}: run `citewire reindex`"
-            )
-        return found.location
+    def _location(self) -> str | None:
+        """Return where the vectors stand, asked anew for each question; None while there are no articles."""
+        if found := self._library.collection(self.embedder.fingerprint):
+            return found.location
+        if not self._library.totals().articles:
+            return None
+        others = ", ".join(other.model for other in self._library.collections()) or "another model"
+        raise VectorsError(
+            f"the articles are embedded with {others}, not with {self.embedder.model}: run `citewire reindex`"
+        )
 
     def _hits(self, rankings: dict[str, list[tuple[str, float]]], k: int) -> list[Hit]:
         fused = reciprocal_rank_fusion([[key for key, _ in ranking] for ranking in rankings.values()])

