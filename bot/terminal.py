@@ -21,11 +21,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from bot.articles.article import is_web_url
+from bot.articles.article import clean_line, is_web_url
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer, Citation, Nearest
-    from bot.articles.library import Headline, Totals
+    from bot.articles.records import Headline, Totals
     from bot.doctor import Check
     from bot.retrieval.ingest import Report
 
@@ -103,7 +103,10 @@ def headline_fields(headline: Headline) -> dict[str, Any]:
 def print_report(report: Report, totals: Totals) -> None:
     """Sum an ingest up: what changed on stdout, what was skipped and why on stderr."""
     for skip in report.skipped[:_SHOWN_SKIPS]:
-        err.print(Text(f"{'passed over' if skip.expected else 'skipped'}: {skip}"), soft_wrap=True)
+        # clean_line: a file's name can hold what a terminal would obey
+        err.print(
+            Text(f"{'passed over' if skip.expected else 'skipped'}: {clean_line(str(skip))}"), soft_wrap=True
+        )
     if len(report.skipped) > _SHOWN_SKIPS:
         err.print(f"… and {len(report.skipped) - _SHOWN_SKIPS:,} more (`--json` lists all)")
     counts = (("added", report.added), ("changed", report.changed), ("unchanged", report.unchanged),

@@ -13,7 +13,7 @@ from bot.settings import Settings
 if TYPE_CHECKING:
     from bot.answers.chain import AnswerChain
     from bot.retrieval.embeddings import Embedder
-    from bot.retrieval.ingest import Indexer
+    from bot.retrieval.indexer import Indexer
     from bot.retrieval.retriever import Retriever
     from bot.retrieval.vectors import VectorStore
     from bot.retrieval.words import WordIndex
@@ -71,8 +71,8 @@ class Workspace:
 
     @contextlib.contextmanager
     def writing(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[Indexer]:
-        """Hold the one right to write to this data folder; see `bot.retrieval.ingest.writing`."""
-        from bot.retrieval.ingest import writing
+        """Hold the one right to write to this data folder; see `bot.retrieval.indexer.writing`."""
+        from bot.retrieval.indexer import writing
 
         lock_file = self.settings.data_dir / "write.lock"
         with writing(

@@ -132,7 +132,9 @@ def test_an_overlong_question_is_refused_and_the_conversation_goes_on(
     assert asked(embedder)[-1] == f"{QUESTION} {FOLLOW_UP}"  # and it is no part of it
 
 
-@pytest.mark.parametrize("line", ["[bold]x[/] :smile: [/]", "\x00", "; DROP TABLE articles", "🌍" * 50, "AND OR NOT \"("])
+@pytest.mark.parametrize(
+    "line", ["[bold]x[/] :smile: [/]", "\x00", "; DROP TABLE articles", "🌍" * 50, 'AND OR NOT "(']
+)
 def test_odd_lines_do_not_end_the_conversation(say: Say, line: str) -> None:
     said = say(line, QUESTION)
     assert QUOTE in said.out
@@ -167,7 +169,10 @@ class Faltering(WordEmbedder):
     ("failure", "told"),
     [
         (KeyboardInterrupt(), "Stopped."),
-        (EmbeddingError("the model is gone; [bold]fetch[/] it"), "citewire: the model is gone; [bold]fetch[/] it"),
+        (
+            EmbeddingError("the model is gone; [bold]fetch[/] it"),
+            "citewire: the model is gone; [bold]fetch[/] it",
+        ),
     ],
 )
 def test_a_question_that_is_stopped_or_fails_does_not_end_the_conversation(

@@ -181,6 +181,23 @@ def test_another_model_has_to_be_reindexed_and_then_has_its_own_collection(
     other.close()
 
 
+@pytest.mark.parametrize("crash", ["before the indexes forget", "before publishing"])
+def test_what_a_crash_left_is_tidied_even_if_nothing_changed_since(
+    workspace: Workspace, four: list[Article], crash: str
+) -> None:
+    take_in(workspace, four)
+    if crash == "before publishing":
+        with workspace.writing() as indexer:
+            indexer.write([replace(four[0], text="Never published.")])
+    else:
+        workspace.library.publish([], retired=["bank"], collection=workspace.library.collections()[0])
+        assert not agree(workspace)
+        four = [article for article in four if article.id != "bank"]
+    assert take_in(workspace, four).unchanged == len(four)
+    assert workspace.library.stale_passages() == []
+    assert agree(workspace)
+
+
 @pytest.mark.parametrize("damage", ["words", "chroma", "both"])
 def test_reindex_rebuilds_lost_indexes(
     workspace: Workspace, four: list[Article], damage: str, tmp_path: Path
@@ -245,10 +262,10 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import WordEmbedder, take_in
 from bot.articles.readers import read_articles
-from bot.retrieval import ingest
+from bot.retrieval import indexer, ingest
 from bot.settings import load_settings
 from bot.workspace import Workspace
-ingest._PUBLISH_SECONDS, ingest._BATCH_CHARS = 0.2, 20_000  # many small batches, published often
+indexer._PUBLISH_SECONDS, ingest._BATCH_CHARS = 0.2, 20_000  # many small batches, published often
 workspace = Workspace(load_settings(data_dir=Path({data!r})), embedder=WordEmbedder())
 print("ready", flush=True)
 report = take_in(workspace, list(read_articles([Path({source!r})])))

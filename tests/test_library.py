@@ -16,8 +16,9 @@ from sqlalchemy import Connection, create_engine, text
 
 from bot.articles import schema
 from bot.articles.article import Article
-from bot.articles.library import Collection, Draft, Library, open_library
+from bot.articles.library import Library, open_library
 from bot.articles.passages import split_passages
+from bot.articles.records import Collection, Draft
 from bot.errors import LibraryError
 
 HERE = Collection("f1", "model", 3, "place-1")

@@ -18,8 +18,8 @@ from rich.text import Text
 from bot import terminal
 from bot.answers.answer import Answer, Citation, Nearest, Sentence
 from bot.articles.article import Article
-from bot.articles.library import Headline, Totals
 from bot.articles.readers import Skipped
+from bot.articles.records import Headline, Totals
 from bot.doctor import Check
 from bot.retrieval.ingest import Report
 from bot.workspace import Workspace

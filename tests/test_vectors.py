@@ -10,8 +10,8 @@ import pytest
 from conftest import WordEmbedder
 
 from bot.articles.article import Article
-from bot.articles.library import Draft
 from bot.articles.passages import split_passages
+from bot.articles.records import Draft
 from bot.errors import VectorsError
 from bot.retrieval.vectors import EmbeddedStore, ServerStore, Stage, VectorStore
 from bot.retrieval.window import Filters, Window

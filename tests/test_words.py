@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.articles.article import Article
-from bot.articles.library import Draft
 from bot.articles.passages import split_passages
+from bot.articles.records import Draft
 from bot.errors import WordsError
 from bot.retrieval.window import Filters, Window
 from bot.retrieval.words import WordIndex, analyze

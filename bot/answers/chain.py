@@ -14,7 +14,8 @@ from bot.answers.conversation import small_talk_reply, standalone_question
 from bot.answers.extractive import ExtractiveAnswerer, Finding, Quote
 from bot.answers.links import quote_link
 from bot.articles.article import clean_line
-from bot.articles.library import Headline, Library
+from bot.articles.library import Library
+from bot.articles.records import Headline
 from bot.errors import QuestionError
 from bot.retrieval.retriever import DEFAULT_K, Hit, Retriever
 from bot.retrieval.window import Filters

@@ -10,23 +10,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     Row,
-    Select,
     and_,
-    create_engine,
     delete,
-    event,
     func,
     or_,
     select,
@@ -34,17 +28,16 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from bot.articles import schema
 from bot.articles.article import Article, canonical_url
+from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage
+from bot.articles.records import Collection, Draft, Headline, Known, Totals
 from bot.articles.schema import articles, collections, facts, passages, versions
 from bot.errors import LibraryError
 
-_CHUNK = 500  # values in one IN (…): far below every database's limit on parameters
 _WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
-_T = TypeVar("_T")
 
 _visible = and_(articles.c.id == versions.c.article_id, articles.c.version == versions.c.version)
 _visible_passage = and_(articles.c.id == passages.c.article_id, articles.c.version == passages.c.version)
@@ -58,61 +51,14 @@ _HEADLINE: tuple[ColumnElement[Any], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """What names an article to a reader, without its text."""
-
-    article_id: str
-    version: int
-    title: str
-    source: str
-    published: datetime | None
-    url: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """Where the vectors of one embedding model stand: `location` names the Chroma collection."""
-
-    fingerprint: str
-    model: str
-    dimension: int
-    location: str
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A version of an article on its way in: written to the library, not yet visible."""
-
-    article: Article
-    version: int
-    passages: tuple[Passage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What tells whether an article that is read again has changed or moved."""
-
-    content_hash: str
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How much readers see."""
-
-    articles: int
-    passages: int
-
-
 class Library:
     """The SQL database behind everything; safe to share between threads."""
 
     def __init__(self, url: str, *, lock_file: Path) -> None:
         """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises LibraryError."""
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with _translated():
-            self._engine = _engine(url)
+        with translated():
+            self._engine = open_engine(url)
             with FileLock(lock_file):  # two processes may meet a new library in the same moment
                 schema.migrate(self._engine)
             self.library_id = self._fact("library_id")
@@ -203,7 +149,7 @@ class Library:
         )
         found = {}
         with self._read() as connection:
-            for chunk in _chunks(passage_ids, _CHUNK):
+            for chunk in chunks(passage_ids):
                 for row in connection.execute(query.where(passages.c.id.in_(chunk))):
                     passage = Passage(row.id, row.article_id, row.start, row.end, row.slice)
                     found[row.id] = (passage, _headline(row))
@@ -224,8 +170,7 @@ class Library:
         query = select(articles.c.id, versions.c.content_hash, articles.c.origin).join(versions, _visible)
         with self._read() as connection:
             rows = (
-                connection.execute(query.where(articles.c.id.in_(chunk)))
-                for chunk in _chunks(article_ids, _CHUNK)
+                connection.execute(query.where(articles.c.id.in_(chunk))) for chunk in chunks(article_ids)
             )
             return {row.id: Known(row.content_hash, row.origin) for result in rows for row in result}
 
@@ -238,14 +183,18 @@ class Library:
             }
 
     def next_versions(self, article_ids: Iterable[str]) -> dict[str, int]:
-        """Return the number that each of these articles' next version gets."""
+        """Return the number that each of these articles' next version gets.
+
+        It is above that of every passage still known, so that a stale passage's id is never made again.
+        """
         ids = list(article_ids)
-        query = select(versions.c.article_id, func.max(versions.c.version)).group_by(versions.c.article_id)
         numbers = dict.fromkeys(ids, 1)
         with self._read() as connection:
-            for chunk in _chunks(ids, _CHUNK):
-                rows = connection.execute(query.where(versions.c.article_id.in_(chunk)))
-                numbers.update({article_id: newest + 1 for article_id, newest in rows})
+            for table in (versions, passages):
+                query = select(table.c.article_id, func.max(table.c.version)).group_by(table.c.article_id)
+                for chunk in chunks(ids):
+                    for article_id, newest in connection.execute(query.where(table.c.article_id.in_(chunk))):
+                        numbers[article_id] = max(numbers[article_id], newest + 1)
         return numbers
 
     def write(self, drafts: Sequence[Draft]) -> None:
@@ -276,7 +225,7 @@ class Library:
             for draft in drafts:
                 change = {"version": draft.version, "origin": draft.article.origin}
                 connection.execute(update(articles).where(articles.c.id == draft.article.id).values(change))
-            for chunk in _chunks(retired, _CHUNK):
+            for chunk in chunks(retired):
                 connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
                 connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
             if drafts or retired:
@@ -307,24 +256,28 @@ class Library:
         )
         unpublished = unpublished.where(versions.c.version > func.coalesce(articles.c.version, 0))
         with self._write() as connection:
-            for chunk in _chunks([tuple(row) for row in connection.execute(unpublished)], _CHUNK):
+            for chunk in chunks([tuple(row) for row in connection.execute(unpublished)]):
                 key = tuple_(versions.c.article_id, versions.c.version)
                 connection.execute(delete(versions).where(key.in_(chunk)))
 
-    def stale_passages(self, article_ids: Iterable[str] | None = None) -> list[str]:
-        """Return the ids of passages that no reader sees: of all articles, or of these."""
+    def stale_passages(self) -> list[str]:
+        """Return the ids of all passages that no reader sees."""
         query = select(passages.c.id).join(articles, articles.c.id == passages.c.article_id)
         query = query.where(or_(articles.c.version.is_(None), articles.c.version != passages.c.version))
-        return self._passage_ids(query, article_ids)
+        with self._read() as connection:
+            return list(connection.scalars(query))
 
     def visible_passages(self, article_ids: Iterable[str]) -> list[str]:
         """Return the ids of the passages of these articles that readers see now."""
-        return self._passage_ids(select(passages.c.id).join(articles, _visible_passage), article_ids)
+        query = select(passages.c.id).join(articles, _visible_passage)
+        with self._read() as connection:
+            queries = (query.where(passages.c.article_id.in_(chunk)) for chunk in chunks(article_ids))
+            return [key for narrowed in queries for key in connection.scalars(narrowed)]
 
     def drop_passages(self, passage_ids: Sequence[str]) -> None:
         """Forget passages that are in neither index any more, and articles that have nothing left."""
         with self._write() as connection:
-            for chunk in _chunks(passage_ids, _CHUNK):
+            for chunk in chunks(passage_ids):
                 connection.execute(delete(passages).where(passages.c.id.in_(chunk)))
             unused = [
                 ~select(table.c.article_id).where(table.c.article_id == articles.c.id).exists()
@@ -333,17 +286,6 @@ class Library:
             connection.execute(delete(articles).where(articles.c.version.is_(None), *unused))
 
     # Within
-
-    def _passage_ids(self, query: Select[Any], article_ids: Iterable[str] | None) -> list[str]:
-        with self._read() as connection:
-            if article_ids is None:
-                return list(connection.scalars(query))
-            chunks = _chunks(article_ids, _CHUNK)
-            return [
-                key
-                for chunk in chunks
-                for key in connection.scalars(query.where(passages.c.article_id.in_(chunk)))
-            ]
 
     def _passages_of(self, article: Article, version: int) -> Iterator[Passage]:
         query = select(passages).where(passages.c.article_id == article.id, passages.c.version == version)
@@ -360,12 +302,12 @@ class Library:
 
     @contextlib.contextmanager
     def _read(self) -> Iterator[Connection]:
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:
-        with _translated(), self._engine.begin() as connection:
+        with translated(), self._engine.begin() as connection:
             yield connection
 
 
@@ -377,36 +319,6 @@ def open_library(data_dir: Path, database_url: str = "") -> Library:
         raise LibraryError(f"{data_dir}: the data folder cannot be made: {exc.strerror}") from exc
     url = database_url or f"sqlite:///{data_dir / 'library.sqlite'}"
     return Library(url, lock_file=data_dir / "library.lock")
-
-
-def _engine(url: str) -> Engine:
-    try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    except (ArgumentError, NoSuchModuleError) as exc:
-        raise LibraryError(
-            "CITEWIRE_DATABASE_URL is not a database URL (postgresql+psycopg://user@host/name)"
-        ) from exc
-    except ModuleNotFoundError as exc:
-        raise LibraryError(f"{exc.name} is not installed: pip install 'citewire[postgres]'") from exc
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Let readers and the writer work side by side (WAL), and wait for a lock rather than fail."""
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as exc:
-        # The driver's own words, without the statement: it can hold article text.
-        reason = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
-        raise LibraryError(f"the library cannot be used: {reason}; `citewire doctor` says more") from exc
 
 
 def _article(row: Row[Any]) -> Article:
@@ -459,9 +371,3 @@ def _passage_row(passage: Passage, version: int) -> dict[str, object]:
 
 def _fields(collection: Collection) -> dict[str, object]:
     return {name: getattr(collection, name) for name in Collection.__slots__}
-
-
-def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

@@ -1,34 +1,21 @@
-"""Brings articles into the library and both indexes, and keeps the three in agreement through any crash.
-
-The order of every write: the library first (pending, unseen), then the indexes, then one transaction that
-lets readers see the new and no longer the old, and last the removal of what nobody sees any more. Whatever
-moment a process dies at, the next writer finds in the library what is left to do.
-"""
+"""Takes in what a reader found: passes over what is known, writes what is new, prunes what is gone."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from bot.articles.article import Article
-from bot.articles.library import Collection, Draft, Known, Library
-from bot.articles.passages import split_passages
+from bot.articles.library import Library
 from bot.articles.readers import Skipped
-from bot.errors import VectorsError, WordsError
-from bot.retrieval.embeddings import Embedder
-from bot.retrieval.vectors import Stage, VectorStore
-from bot.retrieval.words import WordIndex, WordWriter
+from bot.articles.records import Known
+from bot.retrieval.indexer import Indexer
 
 _READ_AHEAD = 200  # articles compared with the library at once
-_BATCH = 512  # passages embedded and written at once, and about as many characters as they have
-_BATCH_CHARS = _BATCH * 700
-_PUBLISH_SECONDS = 20.0  # a running bot sees a long ingest's articles at least this often
+_BATCH_CHARS = 350_000  # of articles embedded and written at once: about 500 passages
 
 Progress = Callable[["Report"], None]
 
@@ -54,167 +41,6 @@ class Report:
     def failures(self) -> list[Skipped]:
         """What was skipped and should not have been."""
         return [skip for skip in self.skipped if not skip.expected]
-
-
-class Indexer:
-    """The one writer of a data folder; made by `writing`."""
-
-    def __init__(self, library: Library, store: VectorStore, words: WordIndex, embedder: Embedder) -> None:
-        self._library = library
-        self._store = store
-        self._words = words
-        self._embedder = embedder
-        self._stage: Stage | None = None
-        self._writer: WordWriter | None = None
-        self._exits = contextlib.ExitStack()
-        self._drafts: list[Draft] = []
-        self._published = time.monotonic()
-
-    def tidy(self) -> None:
-        """Finish what an earlier process left undone."""
-        self._library.discard_pending()
-        if stale := self._library.stale_passages():
-            if self._store.in_place and self._current():
-                self._open_stage().remove(stale)
-            self._open_words().remove(stale)
-            self._open_words().commit()
-            self._library.drop_passages(stale)
-
-    def write(self, articles: Sequence[Article]) -> int:
-        """Write new versions of these articles, unseen until `publish`; return how many passages they have."""
-        stage = (
-            self._open_stage()
-        )  # first of all, so that a wrong model is refused before anything is written
-        numbers = self._library.next_versions(article.id for article in articles)
-        drafts = [_draft(article, numbers[article.id]) for article in articles]
-        self._library.write(drafts)
-        self._index(stage, drafts)
-        self._drafts += drafts
-        return sum(len(draft.passages) for draft in drafts)
-
-    def publish(self, retired: Sequence[str] = ()) -> None:
-        """Let readers see all that was written, and no longer the versions before nor the retired articles."""
-        if not self._drafts and not retired:
-            return
-        stage, words = self._open_stage(), self._open_words()
-        outdated = self._library.visible_passages([*(draft.article.id for draft in self._drafts), *retired])
-        if not self._store.in_place:
-            stage.remove(outdated)
-        stage.seal()
-        words.commit()
-        before = self._current()
-        self._library.publish(self._drafts, retired=retired, collection=self._collection(stage))
-        if self._store.in_place:
-            stage.remove(outdated)
-        words.remove(outdated)
-        words.commit()
-        self._library.drop_passages(outdated)
-        self._sweep(before)
-        self._drafts, self._stage, self._published = [], None, time.monotonic()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether readers have waited long enough for what is written."""
-        return time.monotonic() - self._published > _PUBLISH_SECONDS
-
-    def rebuild(self, progress: Callable[[int], None]) -> int:
-        """Make both indexes anew from the library; readers keep the old ones until the new are whole."""
-        name, done = self._name(), 0
-        self._stage = stage = self._store.stage(None, name)
-        try:
-            words = self._open_words()
-        except WordsError:  # unreadable: nothing in it is worth keeping
-            self._words.destroy()
-            words = self._open_words()
-        words.clear()
-        for drafts in _by_passages(self._library.drafts()):
-            self._index(stage, drafts)
-            done += sum(len(draft.passages) for draft in drafts)
-            progress(done)
-        stage.seal()
-        words.commit()
-        before = self._current()
-        self._library.publish([], collection=self._collection(stage))
-        self._sweep(before)
-        self._stage = None
-        return done
-
-    def close(self) -> None:
-        """Free the word index; what was not published is left for the next writer to discard."""
-        self._exits.close()
-
-    def _index(self, stage: Stage, drafts: Sequence[Draft]) -> None:
-        texts = [
-            embedded_text(draft.article.title, passage.text) for draft in drafts for passage in draft.passages
-        ]
-        stage.upsert(drafts, self._embedder.encode(texts))
-        self._open_words().add(drafts)
-
-    def _open_stage(self) -> Stage:
-        if self._stage is None:
-            current = self._current()
-            if current is None and self._library.totals().articles:
-                raise VectorsError(
-                    f"the articles are embedded with another model than {self._embedder.model}: "
-                    "run `citewire reindex` first, or set CITEWIRE_EMBEDDING_MODEL back"
-                )
-            self._stage = self._store.stage(current.location if current else None, self._name())
-        return self._stage
-
-    def _open_words(self) -> WordWriter:
-        if self._writer is None:
-            self._writer = self._exits.enter_context(self._words.writer())
-        return self._writer
-
-    def _current(self) -> Collection | None:
-        return self._library.collection(self._embedder.fingerprint)
-
-    def _collection(self, stage: Stage) -> Collection:
-        embedder, current = self._embedder, self._current()
-        dimension = current.dimension if current else embedder.dimension
-        return Collection(embedder.fingerprint, embedder.model, dimension, stage.location)
-
-    def _name(self) -> str:
-        return f"{self._prefix}{self._embedder.fingerprint}"
-
-    @property
-    def _prefix(self) -> str:
-        return f"citewire-{self._library.library_id[:8]}-"
-
-    def _sweep(self, before: Collection | None) -> None:
-        """Remove collections nobody reads; the one before stays for readers in the middle of a question."""
-        keep = {collection.location for collection in self._library.collections()}
-        self._store.sweep(self._prefix, keep | ({before.location} if before else set()))
-
-
-@contextlib.contextmanager
-def writing(
-    library: Library,
-    store: VectorStore,
-    words: WordIndex,
-    embedder: Embedder,
-    *,
-    lock_file: Path,
-    on_wait: Callable[[], None],
-) -> Iterator[Indexer]:
-    """Hold the right to write to a data folder; `on_wait` is called once if another process has it.
-
-    The lock is the kernel's: it is free the moment its holder dies.
-    """
-    lock = FileLock(lock_file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        on_wait()
-        lock.acquire()
-    indexer = Indexer(library, store, words, embedder)
-    try:
-        with library.only_writer():
-            indexer.tidy()
-            yield indexer
-    finally:
-        indexer.close()
-        lock.release()
 
 
 def ingest(
@@ -243,11 +69,6 @@ def ingest(
     report.removed = len(gone)
     report.seconds = time.monotonic() - begun
     return report
-
-
-def embedded_text(title: str, passage: str) -> str:
-    """Return what is embedded for a passage: a headline names the subject that its passages only refer to."""
-    return f"{title}\n{passage}" if title else passage
 
 
 def _fresh(
@@ -315,18 +136,3 @@ def _gone(library: Library, roots: Sequence[Path], seen: dict[str, str], report:
         and origin not in unsure
         and any(Path(origin).is_relative_to(folder) for folder in folders)
     ]
-
-
-def _draft(article: Article, version: int) -> Draft:
-    return Draft(article, version, tuple(split_passages(article.id, version, article.text)))
-
-
-def _by_passages(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
-    batch: list[Draft] = []
-    for draft in drafts:
-        batch.append(draft)
-        if sum(len(each.passages) for each in batch) >= _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

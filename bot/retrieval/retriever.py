@@ -11,8 +11,9 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
-from bot.articles.library import Headline, Library
+from bot.articles.library import Library
 from bot.articles.passages import Passage
+from bot.articles.records import Headline
 from bot.errors import VectorsError
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.vectors import VectorStore

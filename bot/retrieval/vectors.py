@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as ChromaCollection
     from numpy.typing import NDArray
 
-    from bot.articles.library import Draft
+    from bot.articles.records import Draft
 
 _BATCH = 5_000  # Chroma refuses more than 5,461 at once
 _SQLITE = "chroma.sqlite3"

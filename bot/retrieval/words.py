@@ -16,7 +16,7 @@ from bot.errors import WordsError
 from bot.retrieval.window import Filters, source_key
 
 if TYPE_CHECKING:
-    from bot.articles.library import Draft
+    from bot.articles.records import Draft
 
 _ANALYZER = "news_en"
 _WRITER_BYTES = 128_000_000

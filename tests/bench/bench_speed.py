@@ -17,7 +17,8 @@ from statistics import median
 from bot.articles.article import Article
 from bot.articles.readers import read_articles
 from bot.retrieval.embeddings import SentenceTransformerEmbedder
-from bot.retrieval.ingest import embedded_text, ingest
+from bot.retrieval.indexer import embedded_text
+from bot.retrieval.ingest import ingest
 from bot.settings import load_settings
 from bot.workspace import Workspace
 

@@ -1,0 +1,55 @@
+"""The connection to SQLite or PostgreSQL, and what goes wrong with it in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from bot.errors import LibraryError
+
+CHUNK = 500  # values in one IN (…): far below every database's limit on parameters
+_T = TypeVar("_T")
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for a SQLAlchemy URL. Raises LibraryError for one that cannot be used."""
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (ArgumentError, NoSuchModuleError) as exc:
+        raise LibraryError(
+            "CITEWIRE_DATABASE_URL is not a database URL (postgresql+psycopg://user@host/name)"
+        ) from exc
+    except ModuleNotFoundError as exc:
+        raise LibraryError(f"{exc.name} is not installed: pip install 'citewire[postgres]'") from exc
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Let readers and the writer work side by side (WAL), and wait for a lock rather than fail."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn what SQLAlchemy raises into a LibraryError."""
+    try:
+        yield
+    except SQLAlchemyError as exc:
+        # The driver's own words, without the statement: it can hold article text.
+        reason = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
+        raise LibraryError(f"the library cannot be used: {reason}; `citewire doctor` says more") from exc
+
+
+def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
+    """Yield `items` in lists of at most `size`."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

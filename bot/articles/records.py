@@ -1,0 +1,56 @@
+"""What the library gives and takes: small frozen shapes that the other rooms pass on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.articles.article import Article
+from bot.articles.passages import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What names an article to a reader, without its text."""
+
+    article_id: str
+    version: int
+    title: str
+    source: str
+    published: datetime | None
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Where the vectors of one embedding model stand: `location` names the Chroma collection."""
+
+    fingerprint: str
+    model: str
+    dimension: int
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version of an article on its way in: written to the library, not yet visible."""
+
+    article: Article
+    version: int
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What tells whether an article that is read again has changed or moved."""
+
+    content_hash: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much readers see."""
+
+    articles: int
+    passages: int
