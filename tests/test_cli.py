@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -88,9 +90,11 @@ def command(
 ) -> Callable[..., Outcome]:
     """Run the same entry point in this process, where torch is imported once for all."""
 
-    def run(*args: object, data: Path | None = None) -> Outcome:
-        monkeypatch.setenv("CITEWIRE_DATA_DIR", str(data or tmp_path / "data"))
-        monkeypatch.setenv("TERMINAL_WIDTH", "300")
+    def run(*args: object, data: Path | None = None, stdin: str = "", **variables: str) -> Outcome:
+        folder = {"CITEWIRE_DATA_DIR": str(data or tmp_path / "data")}
+        for name, value in {**folder, "TERMINAL_WIDTH": "300", **variables}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         monkeypatch.setattr(sys, "argv", ["citewire", *map(str, args)])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -203,7 +207,6 @@ def test_version() -> None:
         (["ask", "two", "questions"], "unexpected extra argument"),
         (["ingest", "no/such/folder"], "no such file or folder: no/such/folder"),
         (["ingest", ".", "no/such/file.txt"], "no such file or folder: no/such/file.txt"),
-        (["-v", "ingest", "no/such/folder"], "no such file or folder"),
     ],
 )
 def test_usage_errors_exit_2_and_touch_nothing(
@@ -445,9 +448,9 @@ def test_filters_narrow_the_search(
     assert (window["since"] is not None, window["until"] is not None) == dates
 
 
-def test_an_empty_library_says_what_to_do(tmp_path: Path) -> None:
+def test_an_empty_library_says_what_to_do(command: Callable[..., Outcome], tmp_path: Path) -> None:
     plain_failure(citewire("ask", QUESTION, data=tmp_path / "new"), "no articles in", "citewire ingest")
-    plain_failure(citewire("chat", data=tmp_path / "new", stdin="x\n"), "no articles in", "citewire ingest")
+    plain_failure(command("chat", data=tmp_path / "new", stdin="x\n"), "no articles in", "citewire ingest")
 
 
 @pytest.mark.parametrize(
@@ -470,8 +473,8 @@ def test_a_question_that_begins_with_a_dash_can_be_asked(
     )
 
 
-def test_chat_answers_a_pipe(filled: Filled) -> None:
-    said = citewire("chat", data=filled.data, stdin=f"{QUESTION}\n:help\n:quit\nWho failed?\n")
+def test_chat_answers_a_pipe(command: Callable[..., Outcome], filled: Filled) -> None:
+    said = command("chat", data=filled.data, stdin=f"{QUESTION}\n:help\n:quit\nWho failed?\n")
     assert (said.code, said.err) == (0, "")
     assert "[1] “A lander touched down on the Moon on Wednesday.”" in said.out
     assert ":new" in said.out
@@ -481,8 +484,8 @@ def test_chat_answers_a_pipe(filled: Filled) -> None:
 # Articles, forget, reindex, doctor
 
 
-def test_articles_lists_all_newest_first(filled: Filled) -> None:
-    listed = citewire("articles", "--json", data=filled.data)
+def test_articles_lists_all_newest_first(command: Callable[..., Outcome], filled: Filled) -> None:
+    listed = command("articles", "--json", data=filled.data)
     assert (listed.code, listed.err) == (0, "")
     found = listed.fields["articles"]
     assert [article["title"] for article in found[:3]] == [MOON["title"], BANK["title"], CUP["title"]]
@@ -491,15 +494,15 @@ def test_articles_lists_all_newest_first(filled: Filled) -> None:
     assert moon == {**{key: MOON[key] for key in ("id", "title", "source", "url")},
                     "published": "2023-08-23T00:00:00+00:00"}  # fmt: skip
     assert {article["published"] for article in found[3:]} == {None}
-    shown = citewire("articles", data=filled.data)
+    shown = command("articles", data=filled.data)
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.splitlines()[1].split()[0] == "2023-08-23"
     assert all(article["id"] in shown.out for article in found)
 
 
-def test_no_articles_are_no_failure(tmp_path: Path) -> None:
-    assert citewire("articles", "--json", data=tmp_path / "new").fields == {"articles": []}
-    shown = citewire("articles", data=tmp_path / "new")
+def test_no_articles_are_no_failure(command: Callable[..., Outcome]) -> None:
+    assert command("articles", "--json").fields == {"articles": []}
+    shown = command("articles")
     assert (shown.code, shown.out) == (0, "")
     assert "citewire ingest" in shown.err
 
@@ -564,32 +567,36 @@ def test_another_model_s_articles_are_refused_until_reindexed(
     assert "A lander touched down" in command("ask", QUESTION, data=unread).out
 
 
-def test_doctor_finds_a_healthy_folder_healthy(filled: Filled) -> None:
-    healthy = citewire("doctor", "--json", data=filled.data)
+def test_doctor_finds_a_healthy_folder_healthy(command: Callable[..., Outcome], filled: Filled) -> None:
+    healthy = command("doctor", "--json", data=filled.data)
     assert (healthy.code, healthy.err, healthy.fields["ok"]) == (0, "", True)
     assert [check["name"] for check in healthy.fields["checks"]] == ["weights", "library", "vectors", "words"]
-    shown = citewire("doctor", data=filled.data)
+    shown = command("doctor", data=filled.data)
     assert [line.split()[0] for line in shown.out.splitlines()] == ["ok"] * 4
 
 
 # Failures
 
 
-def test_a_model_that_does_not_exist_fails_plainly(filled: Filled) -> None:
-    asked = citewire("ask", QUESTION, data=filled.data, CITEWIRE_EMBEDDING_MODEL="no-such/model-at-all")
-    plain_failure(asked, "'no-such/model-at-all' cannot be loaded", "CITEWIRE_EMBEDDING_MODEL")
+def test_a_model_that_does_not_exist_fails_plainly(command: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("One article.", encoding="utf-8")
+    refused = command("ingest", tmp_path / "one.txt", CITEWIRE_EMBEDDING_MODEL="no-such/model-at-all")
+    plain_failure(refused, "'no-such/model-at-all' cannot be loaded", "CITEWIRE_EMBEDDING_MODEL")
+    assert command("ingest", tmp_path / "one.txt", CITEWIRE_EMBEDDING_MODEL="").code == 0
 
 
-def test_an_unknown_setting_fails_plainly(tmp_path: Path) -> None:
+def test_an_unknown_setting_fails_plainly(command: Callable[..., Outcome], tmp_path: Path) -> None:
     plain_failure(
         citewire("articles", CITEWIRE_EMBEDING_MODEL="x"), "CITEWIRE_EMBEDING_MODEL is not a setting"
     )
     (tmp_path / "citewire.toml").write_text('colour = "red"', encoding="utf-8")
-    plain_failure(citewire("articles"), "'colour' in", "citewire.toml")
+    plain_failure(command("articles"), "'colour' in", "citewire.toml")
 
 
-def test_an_option_wins_over_the_environment(unread: Path, tmp_path: Path) -> None:
-    listed = citewire("--data-dir", unread, "articles", "--json", data=tmp_path / "elsewhere")
+def test_an_option_wins_over_the_environment(
+    command: Callable[..., Outcome], unread: Path, tmp_path: Path
+) -> None:
+    listed = command("--data-dir", unread, "articles", "--json", data=tmp_path / "elsewhere")
     assert len(listed.fields["articles"]) == 4
     assert not (tmp_path / "elsewhere").exists()
 
@@ -616,9 +623,11 @@ def test_a_traceback_is_for_those_who_ask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", ["file", "file/below"])
-def test_a_data_folder_that_cannot_be_used_fails_plainly(tmp_path: Path, data: str) -> None:
+def test_a_data_folder_that_cannot_be_used_fails_plainly(
+    command: Callable[..., Outcome], tmp_path: Path, data: str
+) -> None:
     (tmp_path / "file").touch()
-    plain_failure(citewire("articles", data=tmp_path / data), str(tmp_path / data), "cannot be made")
+    plain_failure(command("articles", data=tmp_path / data), str(tmp_path / data), "cannot be made")
 
 
 @pytest.mark.xfail(strict=True, reason="stdout encodes strictly")
@@ -681,7 +690,9 @@ def written(data: Path) -> int:
         return 0
 
 
-def test_an_ingest_that_is_interrupted_leaves_nothing_half_and_can_be_repeated(tmp_path: Path) -> None:
+def test_an_ingest_that_is_interrupted_leaves_nothing_half_and_can_be_repeated(
+    command: Callable[..., Outcome], tmp_path: Path
+) -> None:
     count, batch = 400, 52  # articles of 7,000 characters: about 8 batches
     rows = (
         json.dumps({"id": f"a{n}", "text": f"Rain fell for the {n}th time. " * 250}) for n in range(count)
@@ -700,10 +711,50 @@ def test_an_ingest_that_is_interrupted_leaves_nothing_half_and_can_be_repeated(t
     assert b"Traceback" not in err
     assert batch < written(data) < count
 
-    seen = citewire("articles", "--json", data=data)
+    seen = command("articles", "--json", data=data)
     assert (seen.code, seen.fields["articles"]) == (0, [])
-    again = citewire("ingest", tmp_path / "rain.jsonl", "--json", data=data, CITEWIRE_EMBEDDING_MODEL=model)
+    again = command("ingest", tmp_path / "rain.jsonl", "--json", data=data, CITEWIRE_EMBEDDING_MODEL=model)
     assert again.code == 0, again.err
     assert (again.fields["added"], again.fields["library"]["articles"]) == (count, count)
     assert written(data) == count
-    assert citewire("doctor", data=data, CITEWIRE_EMBEDDING_MODEL=model).code == 0
+    assert command("doctor", data=data, CITEWIRE_EMBEDDING_MODEL=model).code == 0
+
+
+# Becomes the leader of a session whose terminal is its stdin, so that Ctrl-C there reaches it.
+IN_TERMINAL = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+def read_until(terminal: int, words: str) -> str:
+    """Return what comes out of a terminal until these words stand there, or it is closed."""
+    shown = b""
+    while words.encode() not in shown:
+        try:
+            part = os.read(terminal, 4_096)
+        except OSError:  # Linux's word for the end
+            part = b""
+        if not part:
+            break
+        shown += part
+    assert words.encode() in shown, shown
+    return shown.decode()
+
+
+def test_in_a_terminal_ctrl_c_stops_the_answer_and_ctrl_d_the_conversation(filled: Filled) -> None:
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-c", IN_TERMINAL, PROGRAM, "chat"]
+    environment = surroundings(CITEWIRE_DATA_DIR=str(filled.data), TERM="xterm")
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with interruptible(), subprocess.Popen(arguments, env=environment, **ends) as process:
+        os.close(theirs)
+        assert "5 articles" in read_until(ours, "› ")
+        os.write(ours, b"half a quest\x03")
+        read_until(ours, "(Ctrl-D or :quit leaves)")
+        read_until(ours, "› ")
+        os.write(ours, f"{QUESTION}\n".encode())
+        read_until(ours, "Reading the articles")  # the model is still being loaded
+        os.write(ours, b"\x03")
+        read_until(ours, "Stopped.")
+        read_until(ours, "› ")
+        os.write(ours, b"\x04")
+        assert process.wait(timeout=60) == 0
+    os.close(ours)

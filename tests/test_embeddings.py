@@ -22,6 +22,8 @@ from bot.retrieval.embeddings import (
     weights_digest,
 )
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, when it is imported
+
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "bank", "failed", "rain", "fell", "##s", ".")
 
 
@@ -249,6 +251,12 @@ def test_a_model_that_cannot_be_read_is_named(tiny: Path, tmp_path: Path, what: 
     folder = broken(tiny, tmp_path / "broken", what)
     with pytest.raises(EmbeddingError, match=rf"'{folder}' cannot be loaded \(.*CITEWIRE_EMBEDDING_MODEL"):
         SentenceTransformerEmbedder(str(folder)).load()
+
+
+@pytest.mark.parametrize("name", ["no-such/model-at-all", "/no/such/folder", "not a name", "x" * 100])
+def test_a_model_that_does_not_exist_is_named(name: str) -> None:
+    with pytest.raises(EmbeddingError, match=rf"'{name}' cannot be loaded \(.*CITEWIRE_EMBEDDING_MODEL"):
+        SentenceTransformerEmbedder(name).load()
 
 
 def _has_cuda() -> bool:

@@ -185,7 +185,8 @@ def _loads(text: str) -> object:
         document: object = json.loads(text, parse_constant=lambda _: None)
     except json.JSONDecodeError as exc:
         advice = " (one record a line? then name it .jsonl)" if exc.msg == "Extra data" else ""
-        raise ReadError(f"not valid JSON: {exc.msg} at column {exc.colno}{advice}", line=exc.lineno) from exc
+        problem = exc.msg.removesuffix(" at")
+        raise ReadError(f"not valid JSON: {problem} at column {exc.colno}{advice}", line=exc.lineno) from exc
     except RecursionError as exc:
         raise ReadError("not valid JSON: nested too deeply") from exc
     except ValueError as exc:  # Python's limit on the digits of an integer
