@@ -45,10 +45,18 @@ class Settings(BaseSettings):
     )
     device: str = Field(default="", description="cpu, cuda, mps …; empty: sentence-transformers picks.")
 
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        return _default_data_dir() if value == "" else value  # Path("") would be the working directory
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError as exc:
+            raise ValueError(f"{value}: {exc}") from exc
 
     @classmethod
     def settings_customise_sources(

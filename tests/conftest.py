@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
+import hypothesis
 import numpy as np
 import pytest
 
@@ -19,6 +20,10 @@ from bot.retrieval.ingest import Report, ingest
 from bot.retrieval.words import analyze
 from bot.settings import load_settings
 from bot.workspace import Workspace
+
+# The same examples each time: who runs the tests is told of their own change. HYPOTHESIS_PROFILE=default explores.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(autouse=True)

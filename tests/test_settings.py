@@ -127,14 +127,12 @@ def test_the_data_folder_is_made_absolute(
     assert settings.data_dir == Path(expected.format(here=tmp_path, home=tmp_path / "home"))
 
 
-@pytest.mark.xfail(strict=True, reason="expanduser()'s RuntimeError is no SettingsError")
 def test_the_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITEWIRE_DATA_DIR", "~nobody-of-this-name/news")
     with pytest.raises(SettingsError, match=r"CITEWIRE_DATA_DIR .*~nobody-of-this-name"):
         load_settings()
 
 
-@pytest.mark.xfail(strict=True, reason="an empty CITEWIRE_DATA_DIR means the working directory")
 def test_an_empty_data_folder_is_not_the_working_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

