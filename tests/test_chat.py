@@ -141,7 +141,6 @@ def test_odd_lines_do_not_end_the_conversation(say: Say, line: str) -> None:
     assert "Traceback" not in said.err
 
 
-@pytest.mark.xfail(strict=True, reason="the pipe is decoded strictly")
 def test_a_line_that_is_not_utf_8_does_not_end_the_conversation(
     ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,7 +176,7 @@ def test_escapes_in_an_article_never_reach_the_terminal(
     terminal.print_headlines(workspace.library.headlines())
     shown = capsys.readouterr().out
     assert "[31mred" in shown
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)  # tabs part our own columns
 
 
 def test_a_web_address_becomes_a_link_that_jumps_to_the_quote() -> None:
@@ -202,16 +202,13 @@ def test_headlines_are_listed_with_absolute_dates_and_markup_as_text(
 ) -> None:
     take_in(workspace, [*four, make({"id": "n", "text": "Text.", "title": "[red]:bank:", "source": "[b]"})])
     terminal.print_headlines(workspace.library.headlines())
-    first, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    first, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert first == ["Published", "Outlet", "Title", "Id"]
     assert [row[0] for row in rows] == ["2023-08-23", "2023-03-10", "2022-12-18", "–", "–"]
     assert [row[-1] for row in rows] == ["moon", "bank", "cup", "n", "quake"]
     assert rows[3] == ["–", "[b]", "[red]:bank:", "n"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the table is squeezed into 80 columns even where there is no terminal"
-)
 def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,7 +260,6 @@ def test_a_thousand_skips_do_not_bury_the_sum(capsys: pytest.CaptureFixture[str]
     assert "1,000 skipped" in shown.out
 
 
-@pytest.mark.xfail(strict=True, reason="names of files are printed as they are")
 def test_escapes_in_a_file_s_name_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     from bot.articles.readers import read_articles
 
