@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,13 +13,15 @@ from bot import terminal
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
+    from bot.answers.answer import Answer
     from bot.workspace import Workspace
 
 _HELP = """\
 Ask in plain words; follow up with "and when?", "what about Paris?".
-:new   forget the conversation and start another
-:help  this text
-:quit  leave (so does Ctrl-D)"""
+:right, :wrong [NOTE]   judge the last answer
+:new                    forget the conversation and start another
+:help                   this text
+:quit                   leave (so does Ctrl-D)"""
 _REMEMBERED = 6  # questions a follow-up may lean on
 
 
@@ -28,38 +31,59 @@ def run_chat(workspace: Workspace) -> None:
     if sys.stdin.isatty():
         _load_in_background(workspace)
         terminal.out.print(f"{totals.articles:,} articles. Ask away; :help for help, Ctrl-D to leave.")
-    history: list[str] = []
+    chat = _Chat(workspace)
     for line in _lines():
-        command = line.strip()
-        if command in (":quit", ":q", ":exit"):
+        if line.strip() in (":quit", ":q", ":exit"):
             break
-        if command == ":new":
-            history.clear()
+        with terminal.told_errors():
+            chat.hear(line.strip())
+
+
+class _Chat:
+    """One conversation: the questions so far, and the last answer."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._history: list[str] = []
+        self._last: Answer | None = None
+
+    def hear(self, line: str) -> None:
+        """Do what a line says: answer it, or obey it where it begins with a colon."""
+        command, _, rest = line.partition(" ")
+        if line == ":new":
+            self._history.clear()
             terminal.out.print("A new conversation.")
-        elif command.startswith(":"):
+        elif command in (":right", ":wrong"):
+            self._judge(command[1:], rest)
+        elif line.startswith(":"):
             terminal.out.print(_HELP)
-        elif command:
-            _answer(workspace, command, history)
+        elif line:
+            self._answer(line)
 
+    def _answer(self, question: str) -> None:
+        from bot.answers.chain import Question
 
-def _answer(workspace: Workspace, question: str, history: list[str]) -> None:
-    from bot.answers.chain import Question
-
-    try:
         with terminal.working("Reading the articles"):
-            answer = workspace.chain.invoke(Question(question, history=tuple(history)))
+            answer = self._workspace.chain.invoke(Question(question, history=tuple(self._history)))
+            self._workspace.journal.remember(answer)
         terminal.print_answer(answer)
+        terminal.out.print()
+        self._last = answer
         if answer.status in ("answered", "not_found"):
-            history[:] = [*history, question][-_REMEMBERED:]
-    except CitewireError as exc:
-        terminal.err.print(f"citewire: {exc}", soft_wrap=True)
-    except KeyboardInterrupt:  # ends the answer, not the conversation
-        terminal.err.print("Stopped.")
-    terminal.out.print()
+            self._history = [*self._history, question][-_REMEMBERED:]
+
+    def _judge(self, verdict: str, note: str) -> None:
+        if self._last is None:
+            terminal.out.print("There is no answer to judge yet.")
+            return
+        self._workspace.journal.judge(self._last.id, verdict, note)
+        terminal.out.print("Noted; `citewire eval harvest` makes a test question of it.")
 
 
 def _lines() -> Iterator[str]:
     if not sys.stdin.isatty():
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a byte that is no UTF-8 must not end the conversation
+            sys.stdin.reconfigure(errors="replace")
         yield from sys.stdin
         return
     import readline  # noqa: F401 - importing it gives input() line editing and history

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,6 +15,7 @@ import typer
 
 from bot import __version__
 from bot.errors import CitewireError
+from bot.evaluation.cli import app as evaluation
 
 if TYPE_CHECKING:
     from bot.answers.chain import Question
@@ -28,19 +30,30 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(evaluation)
+
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 _verbose = False
 
 
 def main() -> NoReturn:
     """Run the command line; exit 0 done, 1 failed, 2 usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no “ must not stop an answer
+            stream.reconfigure(errors="replace")
     try:
         app()
     except CitewireError as exc:
-        _fail(str(exc))
+        _fail(str(exc), exc.exit_code)
     except Exception as exc:  # noqa: BLE001 - the last resort: a traceback is for those who ask for it
         _fail(f"unexpected {type(exc).__name__}: {exc}; `citewire -v …` shows where")
     sys.exit(0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"citewire {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -53,13 +66,13 @@ def _global(
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Log what happens; show tracebacks.")
     ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
 ) -> None:
     global _verbose  # noqa: PLW0603 - main() has to know it after the context is gone
     _verbose = verbose
-    if version:
-        print(f"citewire {__version__}")
-        raise typer.Exit
     if verbose:
         logging.basicConfig(
             level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
@@ -120,6 +133,7 @@ def ask(
     with terminal.working("Reading the articles"):
         _require_articles(workspace)
         answer = workspace.chain.invoke(asked)
+        workspace.journal.remember(answer)
     if as_json:
         print(answer.model_dump_json(indent=2))
     else:
@@ -220,7 +234,7 @@ def _question(text: str, since: str, until: str, sources: list[str], k: int) -> 
     first, last = _day(since, "--since"), _day(until, "--until")
     if first and last and first > last:
         raise typer.BadParameter(f"--since {since} lies after --until {until}")
-    window = Window(first, last + timedelta(days=1) if last else None) if first or last else None
+    window = Window(first, _day_after(last)) if first or last else None
     return Question(text, filters=Filters(window, tuple(sources)), k=k)
 
 
@@ -233,12 +247,17 @@ def _day(text: str, option: str) -> datetime | None:
         raise typer.BadParameter(f"{text!r} is not a day such as 2022-06-17", param_hint=option) from exc
 
 
+def _day_after(day: datetime | None) -> datetime | None:
+    """Return the end of a day that is included; the calendar's last day has no day after it."""
+    return day + timedelta(days=1) if day and day.date() < date.max else None
+
+
 def _print_json(fields: dict[str, Any]) -> None:
     print(json.dumps(fields, ensure_ascii=False, indent=2))
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 1) -> NoReturn:
     if _verbose:
         traceback.print_exc()
     print(f"citewire: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)

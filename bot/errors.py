@@ -8,7 +8,8 @@ CitewireError
 ├── EmbeddingError     the embedding model cannot be loaded
 │   └── WeightsError   the packaged weights are not the ones that were tested
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
-└── WordsError         the word index cannot be opened
+├── WordsError         the word index cannot be opened
+└── EvaluationError    a test set, run file or gate cannot be used (exit 2)
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 class CitewireError(Exception):
     """Something went wrong that the user can act on; the message says what, where, and what to do."""
+
+    exit_code = 1
 
 
 class SettingsError(CitewireError):
@@ -53,3 +56,9 @@ class VectorsError(CitewireError):
 
 class WordsError(CitewireError):
     """The word index cannot be opened."""
+
+
+class EvaluationError(CitewireError):
+    """A test set, run file or gate cannot be used."""
+
+    exit_code = 2

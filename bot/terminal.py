@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.articles.article import clean_line, is_web_url
+from bot.errors import CitewireError
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer, Citation, Nearest
@@ -72,22 +73,26 @@ def _print(body: Text, *, mark: str = "") -> None:
 
 
 def print_headlines(headlines: Iterable[Headline]) -> None:
-    """List articles: date, outlet, title, id."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("Published", "Outlet", "Title", "Id"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("Published", "Id"))
-    for headline in headlines:
-        day = headline.published.date().isoformat() if headline.published else "–"
-        table.add_row(
-            *(
-                Text(part)
-                for part in (day, headline.source, headline.title or "(no title)", headline.article_id)
-            )
-        )
-    if table.row_count:
+    """List articles: date, outlet, title, id; as a table in a terminal, elsewhere with tabs between."""
+    names = ("Published", "Outlet", "Title", "Id")
+    rows = [_headline_row(headline) for headline in headlines]
+    if not rows:
+        err.print("No articles yet: run `citewire ingest PATH`.")
+    elif out.is_terminal:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in names:
+            table.add_column(name, overflow="fold", no_wrap=name in ("Published", "Id"))
+        for row in rows:
+            table.add_row(*map(Text, row))
         out.print(table)
     else:
-        err.print("No articles yet: run `citewire ingest PATH`.")
+        for row in (names, *rows):
+            out.file.write("\t".join(row) + "\n")  # rich would turn the tabs into spaces
+
+
+def _headline_row(headline: Headline) -> tuple[str, str, str, str]:
+    date = headline.published.date().isoformat() if headline.published else "–"
+    return date, headline.source, headline.title or "(no title)", headline.article_id
 
 
 def headline_fields(headline: Headline) -> dict[str, Any]:
@@ -141,6 +146,17 @@ def waiting() -> None:
 
 
 @contextlib.contextmanager
+def told_errors() -> Iterator[None]:
+    """Tell an error and go on; Ctrl-C ends what is being done and no more."""
+    try:
+        yield
+    except CitewireError as exc:
+        err.print(f"citewire: {exc}", soft_wrap=True)
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+
+
+@contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
     """Show that something is being done, where somebody is watching."""
     with err.status(f"{what} …") if err.is_terminal else contextlib.nullcontext():
@@ -174,6 +190,15 @@ def passage_progress(total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("passages", total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def question_progress(total: int, done: int) -> Iterator[Callable[[], None]]:
+    """Show how many of `total` questions are answered, beginning at `done`."""
+    columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("questions", total=total, completed=done)
+        yield lambda: bar.advance(task)
 
 
 def day(moment: datetime | None) -> str:

@@ -12,6 +12,7 @@ from bot.settings import Settings
 
 if TYPE_CHECKING:
     from bot.answers.chain import AnswerChain
+    from bot.answers.journal import Journal
     from bot.retrieval.embeddings import Embedder
     from bot.retrieval.indexer import Indexer
     from bot.retrieval.retriever import Retriever
@@ -31,6 +32,13 @@ class Workspace:
     def library(self) -> Library:
         """The articles. Raises LibraryError."""
         return open_library(self.settings.data_dir, self.settings.database_url)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The answers given, and what readers said of them."""
+        from bot.answers.journal import Journal
+
+        return Journal(self.library)
 
     @cached_property
     def vectors(self) -> VectorStore:

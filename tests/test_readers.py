@@ -645,7 +645,7 @@ def test_the_lines_of_a_file_become_articles_and_broken_ones_skips(tmp_path: Pat
         (7, "text: expected text, found int"),
         (8, "the article has no text"),
         (9, "url: 'javascript:alert(1)' is not a web address"),
-        (10, "not valid JSON: Unterminated string starting at at column 10"),
+        (10, "not valid JSON: Unterminated string starting at column 10"),
         (11, "not valid JSON: Expecting value at column 9"),
         (12, "not valid JSON: nested too deeply"),
         (13, "not valid JSON: a number has too many digits"),

@@ -18,6 +18,10 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 def test_every_command_is_documented_with_its_options() -> None:
     documented = {line.split()[1]: line for line in re.findall(r"^\| `(citewire [^`]*)`", README, re.M)}
     assert documented.keys() == COMMANDS.keys()
+    assert (
+        set(re.findall(r"\w+", documented.pop("eval"))) - {"citewire", "eval"}
+        == COMMANDS["eval"].commands.keys()
+    )
     for name, line in documented.items():
         options = {
             max(parameter.opts, key=len)
@@ -30,8 +34,12 @@ def test_every_command_is_documented_with_its_options() -> None:
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"^\$ citewire .*", README, re.M))))
 def test_example_commands_parse(line: str, tmp_path: Path) -> None:
     words = re.findall(r'"[^"]*"|\S+', line.partition(" #")[0])[2:]
-    command = COMMANDS[words[0]]
-    command.make_context(words[0], [word.strip('"') for word in words[1:]])
+    commands, group = (COMMANDS["eval"].commands, words.pop(0)) if words[0] == "eval" else (COMMANDS, "")
+    for name in re.findall(r"\S+\.jsonl", line):  # the files that the example names have to be there
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    command = commands[words[0]]
+    command.make_context(f"{group} {words[0]}", [word.strip('"') for word in words[1:]])
 
 
 def test_every_setting_is_documented() -> None:

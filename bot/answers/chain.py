@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
@@ -36,6 +36,13 @@ class Question:
     k: int = DEFAULT_K
 
 
+class Trace(NamedTuple):
+    """An answer with the passages it was found among, best first."""
+
+    answer: Answer
+    hits: tuple[Hit, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Turn:
     """A question on its way through the chain."""
@@ -58,7 +65,7 @@ class AnswerChain(Runnable[Any, Answer]):
         self._library = library
         self._retriever = retriever
         self.answerer = ExtractiveAnswerer(retriever.embedder, words)
-        self._steps: Runnable[Any, Answer] = (
+        self._steps: Runnable[Any, Trace] = (
             RunnableLambda(self._understand, name="understand")
             | RunnableLambda(self._retrieve, name="retrieve")
             | RunnableLambda(self._answer, name="answer")
@@ -66,7 +73,11 @@ class AnswerChain(Runnable[Any, Answer]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Answer:  # noqa: A002
         """Answer one question. Raises QuestionError for an empty or overlong one."""
-        return self._steps.invoke(input, config)
+        return self.trace(input, config).answer
+
+    def trace(self, asked: Any, config: RunnableConfig | None = None) -> Trace:
+        """Answer one question and return the passages found as well. Raises QuestionError."""
+        return self._steps.invoke(asked, config)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Iterator[Any]:  # noqa: A002
         """Yield each sentence of the answer, then the Answer itself."""
@@ -81,6 +92,10 @@ class AnswerChain(Runnable[Any, Answer]):
             yield sentence
         yield answer
 
+    def standalone(self, asked: Any) -> str:
+        """Return what is searched for when this is asked. Raises QuestionError."""
+        return self._understand(asked).standalone
+
     def _understand(self, asked: Any) -> _Turn:
         question = _as_question(asked)
         reply = small_talk_reply(question.text)
@@ -94,7 +109,7 @@ class AnswerChain(Runnable[Any, Answer]):
         hits = self._retriever.search(turn.standalone, k=turn.question.k, filters=turn.question.filters)
         return replace(turn, hits=tuple(hits), timings={"retrieve": _since(begun)})
 
-    def _answer(self, turn: _Turn) -> Answer:
+    def _answer(self, turn: _Turn) -> Trace:
         if turn.small_talk:
             sentences = (Sentence(text=turn.small_talk, citations=()),)
             return self._outcome(turn, status="small_talk", sentences=sentences, confidence=1.0)
@@ -135,8 +150,8 @@ class AnswerChain(Runnable[Any, Answer]):
         text = article.text if article else ""
         return quote_link(headline.url, title=headline.title, text=text, start=quote.start, end=quote.end)
 
-    def _outcome(self, turn: _Turn, **parts: Any) -> Answer:
-        return Answer(
+    def _outcome(self, turn: _Turn, **parts: Any) -> Trace:
+        answer = Answer(
             question=turn.question.text,
             standalone_question=turn.standalone,
             window=turn.question.filters.window,
@@ -144,6 +159,7 @@ class AnswerChain(Runnable[Any, Answer]):
             timings={step: round(milliseconds, 1) for step, milliseconds in turn.timings.items()},
             **parts,
         )
+        return Trace(answer, turn.hits)
 
 
 def _as_question(asked: Any) -> Question:

@@ -9,6 +9,7 @@ either the old article or the new one.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,8 +58,8 @@ class Library:
     def __init__(self, url: str, *, lock_file: Path) -> None:
         """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises LibraryError."""
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with translated():
-            self._engine = open_engine(url)
+        self._engine = open_engine(url)
+        with translated(self._engine):
             with FileLock(lock_file):  # two processes may meet a new library in the same moment
                 schema.migrate(self._engine)
             self.library_id = self._fact("library_id")
@@ -68,12 +69,24 @@ class Library:
         self._engine.dispose()
 
     @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection to read with."""
+        with translated(self._engine), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """Open a transaction, kept when the block ends well."""
+        with translated(self._engine), self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def only_writer(self) -> Iterator[None]:
         """Wait for, then hold, the one right to write to a library that several machines share."""
         if self._engine.dialect.name != "postgresql":
             yield  # SQLite lies in a data folder, whose lock the writer holds already
             return
-        with self._read() as connection:
+        with self.reading() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _WRITER_KEY})
             connection.commit()
             try:
@@ -90,7 +103,7 @@ class Library:
 
     def totals(self) -> Totals:
         """Count the visible articles and passages."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return Totals(
                 articles=connection.scalar(select(func.count()).where(articles.c.version.is_not(None))) or 0,
                 passages=connection.scalar(
@@ -99,19 +112,30 @@ class Library:
                 or 0,
             )
 
+    def content_hash(self) -> str:
+        """Return a hash over all visible articles, the same for the same articles in whatever library."""
+        query = (
+            select(articles.c.id, versions.c.content_hash).join(versions, _visible).order_by(articles.c.id)
+        )
+        digest = hashlib.sha256()
+        with self.reading() as connection:
+            for row in connection.execute(query):
+                digest.update(f"{row.id}\n{row.content_hash}\n".encode())
+        return digest.hexdigest()
+
     def collection(self, fingerprint: str) -> Collection | None:
         """Return where the vectors of a model stand, or None where they would have to be made."""
         return next((found for found in self.collections() if found.fingerprint == fingerprint), None)
 
     def collections(self) -> list[Collection]:
         """Return every complete collection of vectors."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return [Collection(*row) for row in connection.execute(select(collections))]
 
     def headlines(self) -> Iterator[Headline]:
         """Yield the visible articles, newest first, those without a date last."""
         query = select(*_HEADLINE).join(articles, _visible)
-        with self._read() as connection:
+        with self.reading() as connection:
             for row in connection.execute(
                 query.order_by(
                     versions.c.published.is_(None), versions.c.published.desc(), versions.c.article_id
@@ -123,7 +147,7 @@ class Library:
         """Return the visible version of an article, or the one that is named."""
         query = select(versions, articles.c.origin).join(articles, articles.c.id == versions.c.article_id)
         number = articles.c.version if version is None else version
-        with self._read() as connection:
+        with self.reading() as connection:
             row = connection.execute(
                 query.where(articles.c.id == article_id, versions.c.version == number)
             ).first()
@@ -134,7 +158,7 @@ class Library:
         wanted = reference.strip()
         query = select(articles.c.id).join(versions, _visible)
         query = query.where(or_(articles.c.id == wanted, versions.c.canonical_url == canonical_url(wanted)))
-        with self._read() as connection:
+        with self.reading() as connection:
             found = [row.id for row in connection.execute(query.order_by(articles.c.id))]
         return wanted if wanted in found else next(iter(found), None)
 
@@ -148,7 +172,7 @@ class Library:
             .join(versions, _visible)
         )
         found = {}
-        with self._read() as connection:
+        with self.reading() as connection:
             for chunk in chunks(passage_ids):
                 for row in connection.execute(query.where(passages.c.id.in_(chunk))):
                     passage = Passage(row.id, row.article_id, row.start, row.end, row.slice)
@@ -158,7 +182,7 @@ class Library:
     def drafts(self) -> Iterator[Draft]:
         """Yield every visible article with its passages: all that an index is rebuilt from."""
         query = select(versions, articles.c.origin).join(articles, _visible).order_by(articles.c.id)
-        with self._read() as connection:
+        with self.reading() as connection:
             for row in connection.execution_options(yield_per=100).execute(query):
                 article = _article(row)
                 yield Draft(article, row.version, tuple(self._passages_of(article, row.version)))
@@ -168,7 +192,7 @@ class Library:
     def known(self, article_ids: Iterable[str]) -> dict[str, Known]:
         """Return what is known of the visible ones of these articles, by id."""
         query = select(articles.c.id, versions.c.content_hash, articles.c.origin).join(versions, _visible)
-        with self._read() as connection:
+        with self.reading() as connection:
             rows = (
                 connection.execute(query.where(articles.c.id.in_(chunk))) for chunk in chunks(article_ids)
             )
@@ -176,7 +200,7 @@ class Library:
 
     def origins(self) -> dict[str, str]:
         """Return the file each visible article was last read from, by article id."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return {
                 row.id: row.origin
                 for row in connection.execute(select(articles).where(articles.c.version.is_not(None)))
@@ -189,7 +213,7 @@ class Library:
         """
         ids = list(article_ids)
         numbers = dict.fromkeys(ids, 1)
-        with self._read() as connection:
+        with self.reading() as connection:
             for table in (versions, passages):
                 query = select(table.c.article_id, func.max(table.c.version)).group_by(table.c.article_id)
                 for chunk in chunks(ids):
@@ -201,7 +225,7 @@ class Library:
         """Store pending versions and their passages; readers do not see them yet."""
         if not drafts:
             return
-        with self._write() as connection:
+        with self.changing() as connection:
             origins = {draft.article.id: draft.article.origin for draft in drafts}
             known = {
                 row.id for row in connection.execute(select(articles.c.id).where(articles.c.id.in_(origins)))
@@ -221,7 +245,7 @@ class Library:
         `collection` is where the vectors of all that is then visible stand; others fall behind and
         are forgotten.
         """
-        with self._write() as connection:
+        with self.changing() as connection:
             for draft in drafts:
                 change = {"version": draft.version, "origin": draft.article.origin}
                 connection.execute(update(articles).where(articles.c.id == draft.article.id).values(change))
@@ -245,7 +269,7 @@ class Library:
         """Note the files that unchanged articles were read from this time, by article id."""
         if not origins:
             return
-        with self._write() as connection:
+        with self.changing() as connection:
             for article_id, origin in origins.items():
                 connection.execute(update(articles).where(articles.c.id == article_id).values(origin=origin))
 
@@ -255,7 +279,7 @@ class Library:
             articles, articles.c.id == versions.c.article_id
         )
         unpublished = unpublished.where(versions.c.version > func.coalesce(articles.c.version, 0))
-        with self._write() as connection:
+        with self.changing() as connection:
             for chunk in chunks([tuple(row) for row in connection.execute(unpublished)]):
                 key = tuple_(versions.c.article_id, versions.c.version)
                 connection.execute(delete(versions).where(key.in_(chunk)))
@@ -264,19 +288,19 @@ class Library:
         """Return the ids of all passages that no reader sees."""
         query = select(passages.c.id).join(articles, articles.c.id == passages.c.article_id)
         query = query.where(or_(articles.c.version.is_(None), articles.c.version != passages.c.version))
-        with self._read() as connection:
+        with self.reading() as connection:
             return list(connection.scalars(query))
 
     def visible_passages(self, article_ids: Iterable[str]) -> list[str]:
         """Return the ids of the passages of these articles that readers see now."""
         query = select(passages.c.id).join(articles, _visible_passage)
-        with self._read() as connection:
+        with self.reading() as connection:
             queries = (query.where(passages.c.article_id.in_(chunk)) for chunk in chunks(article_ids))
             return [key for narrowed in queries for key in connection.scalars(narrowed)]
 
     def drop_passages(self, passage_ids: Sequence[str]) -> None:
         """Forget passages that are in neither index any more, and articles that have nothing left."""
-        with self._write() as connection:
+        with self.changing() as connection:
             for chunk in chunks(passage_ids):
                 connection.execute(delete(passages).where(passages.c.id.in_(chunk)))
             unused = [
@@ -289,26 +313,16 @@ class Library:
 
     def _passages_of(self, article: Article, version: int) -> Iterator[Passage]:
         query = select(passages).where(passages.c.article_id == article.id, passages.c.version == version)
-        with self._read() as connection:
+        with self.reading() as connection:
             for row in connection.execute(query.order_by(passages.c.start)):
                 yield Passage(row.id, row.article_id, row.start, row.end, article.text[row.start : row.end])
 
     def _fact(self, key: str) -> str:
-        with self._read() as connection:
+        with self.reading() as connection:
             return str(connection.scalar(select(facts.c.value).where(facts.c.key == key)))
 
     def _next_generation(self, connection: Connection) -> int:
         return int(connection.scalar(select(facts.c.value).where(facts.c.key == "generation")) or 0) + 1
-
-    @contextlib.contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with translated(), self._engine.connect() as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with translated(), self._engine.begin() as connection:
-            yield connection
 
 
 def open_library(data_dir: Path, database_url: str = "") -> Library:

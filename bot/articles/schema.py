@@ -75,18 +75,43 @@ collections = Table(
     Column("location", String, nullable=False),
 )
 
+# Answers as they were given, and what readers said of them.
+answers = Table(
+    "answers",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("given", String, nullable=False),
+    Column("answer", JSON, nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("answer_id", String, ForeignKey("answers.id"), nullable=False, index=True),
+    Column("verdict", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("said", String, nullable=False),
+)
+
+_FIRST = (facts, articles, versions, passages, collections)
+
 
 def _create(connection: Connection) -> None:
-    metadata.create_all(connection)
+    metadata.create_all(connection, tables=_FIRST)
     connection.execute(
         facts.insert(),
         [{"key": "library_id", "value": uuid.uuid4().hex}, {"key": "generation", "value": "0"}],
     )
 
 
+def _add_answers(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(answers, feedback))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_answers)
 
 
 def schema_version(connection: Connection) -> int:

@@ -1,0 +1,1 @@
+"""Evaluation: the same chain asked a test set, measured, compared and gated."""

@@ -1,0 +1,286 @@
+"""`citewire eval …`: run a test set, score a run again, compare two, check a test set, harvest feedback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.evaluation.gates import Verdict
+    from bot.evaluation.records import Case, Run, Summary
+    from bot.evaluation.testset import TestSet
+    from bot.workspace import Workspace
+
+app = typer.Typer(
+    name="eval",
+    help="Measure answers against a test set, compare runs, and gate on the figures.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+_Report = Annotated[Path | None, typer.Option(help="Write a report: F.html, F.md or F.csv.", metavar="F")]
+_Junit = Annotated[
+    Path | None, typer.Option(help="Write JUnit XML: a test case a question and a gate.", metavar="F")
+]
+_Under = Annotated[
+    list[str] | None, typer.Option(help="Fail when the metric is below; may be repeated.", metavar="M=X")
+]
+_Over = Annotated[
+    list[str] | None, typer.Option(help="Fail when the metric is above; may be repeated.", metavar="M=X")
+]
+_Baseline = Annotated[Path | None, typer.Option(help="A run to compare with.", exists=True, dir_okay=False)]
+_Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Fail when the metric is significantly worse than the baseline by more.", metavar="M=D"
+    ),
+]
+_Strict = Annotated[bool, typer.Option("--strict", help="Count a drop whether it is significant or not.")]
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    testset: _File,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The run file; default in the data folder.")
+    ] = None,
+    retrieval_only: Annotated[
+        bool, typer.Option("--retrieval-only", help="Search, but do not answer.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, max=64, help="Questions asked at once.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only questions with this tag; may be repeated.")
+    ] = None,
+    report: _Report = None,
+    junit: _Junit = None,
+    as_json: _Json = False,
+    fail_under: _Under = None,
+    fail_over: _Over = None,
+    baseline: _Baseline = None,
+    max_drop: _Drop = None,
+    strict: _Strict = False,
+) -> None:
+    """Ask a test set, question by question. Stopped at any moment, the same command goes on.
+
+    Exit 0 whatever the score, unless a gate fails (1); 2 usage or not comparable; 3 incomplete; 130 interrupted.
+    """
+    from bot.evaluation import run as runs
+
+    gates = _gates(fail_under, fail_over, baseline, max_drop, strict)
+    workspace, loaded = _workspace(ctx), _sound_testset(testset)
+    cases = _chosen(loaded, limit, tag or [])
+    options = {"retrieval_only": retrieval_only, "limit": limit, "tags": tag or []}
+    header = runs.make_header(workspace, loaded, cases, options)
+    file = runs.RunFile(output or _default_output(workspace, header, testset), header)
+    _ask_all(workspace, file, cases, retrieval_only=retrieval_only, jobs=jobs)
+    done = file.as_run(cases)
+    file.finish(_summarise(done))
+    file.close()
+    print(f"Run file: {file.path}", file=sys.stderr)
+    _conclude(done, gates, report, junit, as_json=as_json)
+
+
+@app.command()
+def score(
+    run_file: _File,
+    report: _Report = None,
+    junit: _Junit = None,
+    as_json: _Json = False,
+    fail_under: _Under = None,
+    fail_over: _Over = None,
+    baseline: _Baseline = None,
+    max_drop: _Drop = None,
+    strict: _Strict = False,
+) -> None:
+    """Compute the metrics again from a run's stored answers."""
+    from bot.evaluation.run import read_run
+
+    gates = _gates(fail_under, fail_over, baseline, max_drop, strict)
+    _conclude(read_run(run_file), gates, report, junit, as_json=as_json)
+
+
+@app.command()
+def compare(a: _File, b: _File, as_json: _Json = False) -> None:
+    """Compare two runs question by question: is B better or worse than A, and could it be chance?"""
+    from bot.evaluation.compare import compare as compare_runs
+    from bot.evaluation.compare import comparison_text
+    from bot.evaluation.run import read_run
+
+    comparison = compare_runs(read_run(a), read_run(b))
+    if as_json:
+        _print_json(comparison.fields())
+    else:
+        print(comparison_text(comparison))
+
+
+@app.command()
+def check(ctx: typer.Context, testset: _File, as_json: _Json = False) -> None:
+    """Report every error in a test set with its line, and gold articles that are not in the library."""
+    from bot.evaluation.testset import load_testset, unknown_articles
+
+    loaded = load_testset(testset)
+    unknown = unknown_articles(loaded.cases, _workspace(ctx).library.find)
+    if as_json:
+        _print_json(
+            {
+                "questions": len(loaded.cases),
+                "errors": [asdict(problem) for problem in loaded.problems],
+                "unknown_articles": [{"id": case.id, "article": article} for case, article in unknown],
+            }
+        )
+    else:
+        for problem in loaded.problems:
+            print(f"{testset}: {problem}")
+        for case, article in unknown:
+            print(f"{testset}: question {case.id}: article {article!r} is not in the library")
+        print(
+            f"{len(loaded.cases)} questions, {len(loaded.problems)} errors, {len(unknown)} articles not in the library"
+        )
+    raise typer.Exit(2 if loaded.problems or unknown else 0)
+
+
+@app.command()
+def harvest(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The test set to write.", dir_okay=False)],
+) -> None:
+    """Write test questions from readers' feedback, each `"curated": false` until somebody sets it right."""
+    from bot.evaluation.harvest import candidates
+
+    rows = candidates(_workspace(ctx).journal)
+    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    print(f'{len(rows)} candidates in {output}; set "curated" to true where they are right')
+
+
+def _workspace(ctx: typer.Context) -> Workspace:
+    from bot.settings import load_settings
+    from bot.workspace import Workspace
+
+    return Workspace(load_settings(data_dir=ctx.obj))
+
+
+def _sound_testset(path: Path) -> TestSet:
+    from bot.errors import EvaluationError
+    from bot.evaluation.testset import load_testset
+
+    loaded = load_testset(path)
+    if loaded.problems:
+        more = f" and {len(loaded.problems) - 1} more" if len(loaded.problems) > 1 else ""
+        raise EvaluationError(f"{path}: {loaded.problems[0]}{more}; `citewire eval check` lists them all")
+    return loaded
+
+
+def _chosen(loaded: TestSet, limit: int | None, tags: list[str]) -> list[Case]:
+    # A candidate harvested from feedback counts only once somebody has set it right.
+    cases = [case for case in loaded.cases if case.extra.get("curated", True)]
+    return [case for case in cases if not tags or set(tags) & set(case.tags)][:limit]
+
+
+def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path) -> Path:
+    """Return a name that the same command finds again; a complete run under it makes room for a new one."""
+    from bot.articles.article import short_hash
+    from bot.evaluation.run import flat, is_complete
+
+    name = f"{testset.stem}-{short_hash(json.dumps(flat(header), sort_keys=True, default=str))[:8]}.jsonl"
+    path = workspace.settings.data_dir / "runs" / name
+    if is_complete(path):
+        path.unlink()
+    return path
+
+
+def _ask_all(workspace: Workspace, file: Any, cases: list[Case], *, retrieval_only: bool, jobs: int) -> None:
+    from functools import partial
+
+    from bot import terminal
+    from bot.evaluation.run import ask_chain, run_cases
+
+    left = [case for case in cases if case.id not in file.done]
+    if len(left) < len(cases):
+        print(f"{len(cases) - len(left)} of {len(cases)} questions were answered before", file=sys.stderr)
+    if not left:
+        return
+    workspace.embedder.load()  # no question's time holds the loading
+    with terminal.question_progress(len(cases), len(cases) - len(left)) as advance:
+
+        def finished(outcome: Any) -> None:
+            file.add(outcome)
+            advance()
+
+        ask = partial(ask_chain, workspace, retrieval_only=retrieval_only)
+        run_cases(left, ask, workers=jobs, finished=finished)
+
+
+def _gates(
+    fail_under: list[str] | None,
+    fail_over: list[str] | None,
+    baseline: Path | None,
+    max_drop: list[str] | None,
+    strict: bool,
+) -> dict[str, Any]:
+    """Read the gates before anything is asked: a misspelt metric must not cost a run."""
+    from bot.evaluation.gates import parse_bounds
+    from bot.evaluation.run import read_run
+
+    return {
+        "fail_under": parse_bounds(fail_under or []),
+        "fail_over": parse_bounds(fail_over or []),
+        "baseline": read_run(baseline) if baseline else None,
+        "max_drop": parse_bounds(max_drop or []),
+        "strict": strict,
+    }
+
+
+def _summarise(done: Run) -> Summary:
+    from bot.evaluation.metrics import summarise
+
+    return summarise(done.outcomes)
+
+
+def _conclude(
+    done: Run, gates: dict[str, Any], report: Path | None, junit: Path | None, *, as_json: bool
+) -> None:
+    from bot.evaluation.gates import judge
+    from bot.evaluation.report import write_junit, write_report
+
+    summary = _summarise(done)
+    verdict = judge(summary, done, **gates)
+    if report:
+        write_report(done, summary, verdict, report)
+    if junit:
+        write_junit(done, summary, verdict, junit)
+    if as_json:
+        _print_json(_fields(done, summary, verdict))
+    else:
+        _print_summary(done, summary, verdict)
+    raise typer.Exit(verdict.exit_code)
+
+
+def _fields(done: Run, summary: Summary, verdict: Verdict) -> dict[str, Any]:
+    failed = [{"id": outcome.case.id, "error": outcome.error} for outcome in done.outcomes if outcome.error]
+    gates = [asdict(result) for result in verdict.results]
+    return {**asdict(summary), "questions": len(done.outcomes), "failed": failed, "gates": gates}
+
+
+def _print_summary(done: Run, summary: Summary, verdict: Verdict) -> None:
+    from bot import terminal
+    from bot.evaluation.report import summary_table
+
+    summary_table(summary, terminal.out)
+    for outcome in done.outcomes:
+        if outcome.error:
+            terminal.out.print(f"failed: {outcome.case.id}: {outcome.error}", soft_wrap=True)
+    for result in verdict.results:
+        terminal.out.print(f"{'pass' if result.passed else 'FAIL'}: {result.message}", soft_wrap=True)
+
+
+def _print_json(fields: dict[str, Any]) -> None:
+    print(json.dumps(fields, ensure_ascii=False, indent=2))

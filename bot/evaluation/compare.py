@@ -1,0 +1,163 @@
+"""Compares two runs of the same questions: what was set differently, and what became better or worse by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from bot.errors import EvaluationError
+from bot.evaluation.comparison import Comparison, Detectable, Row, Setting
+from bot.evaluation.comparison_text import comparison_text
+from bot.evaluation.metrics import (
+    _PERCENTILES,
+    METRICS,
+    Observations,
+    _confidence,
+    _retrieval_only,
+    observed,
+)
+from bot.evaluation.paired import (
+    Difference,
+    difference_of_auroc,
+    difference_of_means,
+    difference_of_percentiles,
+)
+from bot.evaluation.pairing import Pairing, pair
+from bot.evaluation.records import Outcome, Run
+from bot.evaluation.run import flat
+from bot.evaluation.statistics import detectable_drop
+
+__all__ = ["Comparison", "compare", "comparison_text"]
+
+MAIN_METRICS = ("answer", "hit@1")
+_EQUAL = 1e-12
+"""Means that differ by less are equal: their last digits depend on the order of the sum."""
+
+Observed = Sequence[Observations]
+
+
+def compare(a: Run, b: Run) -> Comparison:
+    """Compare run B with run A, question by question. Raises EvaluationError where no question is in both."""
+    pairing = pair(a, b)
+    if not pairing.pairs:
+        raise EvaluationError(_no_pair(a, b, pairing))
+    before, after = [one for one, _ in pairing.pairs], [two for _, two in pairing.pairs]
+    seen = _observed(a, before), _observed(b, after)
+    rows = [*_means(*seen), *_auroc(before, after), *_times(before, after)]
+    return Comparison(
+        settings=_settings(a, b),
+        paired=len(pairing.pairs),
+        only_a=pairing.only_a,
+        only_b=pairing.only_b,
+        changed=pairing.changed,
+        failed=(sum(map(_failed, before)), sum(map(_failed, after))),
+        metrics=tuple(sorted(rows, key=_regressions_then_p)),
+        metrics_in_one=_in_one(before, after, *seen),
+        detectable=_detectable(*seen),
+    )
+
+
+def _observed(run: Run, paired: Sequence[Outcome]) -> Observed:
+    """Return the observations of the paired questions; what applies is said by the run as a whole."""
+    by_id = {
+        outcome.case.id: found for outcome, found in zip(run.outcomes, observed(run.outcomes), strict=True)
+    }
+    return [by_id[outcome.case.id] for outcome in paired]
+
+
+def _means(a: Observed, b: Observed) -> Iterator[Row]:
+    for name, metric in METRICS.items():
+        one, two = [x.get(name, ()) for x in a], [y.get(name, ()) for y in b]
+        if not any(one) or not any(two):
+            continue
+        groups = [(x, y) for x, y in zip(one, two, strict=True) if x or y]
+        both = [_mean(y) - _mean(x) for x, y in groups if x and y]
+        found = difference_of_means([x for x, _ in groups], [y for _, y in groups], share=metric.share)
+        yield _row(name, found, n=len(groups), in_one=len(groups) - len(both), differences=both)
+
+
+def _auroc(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
+    if _retrieval_only(before) or _retrieval_only(after):
+        return
+    known = [(x, y) for x, y in zip(before, after, strict=True) if x.case.answerable is not None]
+    labels = [bool(x.case.answerable) for x, _ in known]
+    if any(labels) and not all(labels):
+        one, two = [_confidence(x) for x, _ in known], [_confidence(y) for _, y in known]
+        yield _row("auroc", difference_of_auroc(labels, one, two), n=len(known))
+
+
+def _times(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
+    one, two = [x.milliseconds for x in before], [y.milliseconds for y in after]
+    for name, share in _PERCENTILES.items():
+        yield _row(name, difference_of_percentiles(share, one, two), n=len(one))
+
+
+def _row(name: str, found: Difference, *, n: int, in_one: int = 0, differences: Sequence[float] = ()) -> Row:
+    better = METRICS[name].better
+    up, down = sum(d > _EQUAL for d in differences), sum(d < -_EQUAL for d in differences)
+    counts: tuple[int, int, int] | tuple[None, None, None] = (None, None, None)
+    if better and differences:
+        ties = len(differences) - up - down
+        counts = (up, ties, down) if better == "higher" else (down, ties, up)
+    return Row(name, better, found.a, found.b, found.value, found.ci, found.p, n, in_one, *counts)
+
+
+def _in_one(
+    before: Sequence[Outcome], after: Sequence[Outcome], seen_a: Observed, seen_b: Observed
+) -> tuple[str, ...]:
+    names = [{name for found in seen for name in found} for seen in (seen_a, seen_b)]
+    kinds = {outcome.case.answerable for outcome in before}
+    for name, outcomes in zip(names, (before, after), strict=True):
+        if {True, False} <= kinds and not _retrieval_only(outcomes):
+            name.add("auroc")
+    return tuple(name for name in METRICS if (name in names[0]) != (name in names[1]))
+
+
+def _detectable(a: Observed, b: Observed) -> Detectable | None:
+    for name in MAIN_METRICS:
+        pairs = [
+            (_mean(x[name]), _mean(y[name])) for x, y in zip(a, b, strict=True) if name in x and name in y
+        ]
+        if pairs:
+            return _smallest_drop(name, pairs)
+    return None
+
+
+def _smallest_drop(name: str, pairs: Sequence[tuple[float, float]]) -> Detectable:
+    identical = all(abs(y - x) <= _EQUAL for x, y in pairs)
+    # Of two independent runs, the differences spread by the square root of two more than one of them.
+    spread = [math.sqrt(2) * x if identical else y - x for x, y in pairs]
+    drop = detectable_drop(spread, binary=METRICS[name].share) if len(pairs) > 1 else math.inf
+    return Detectable(name, len(pairs), drop if drop <= 1 else None, identical)
+
+
+def _settings(a: Run, b: Run) -> tuple[Setting, ...]:
+    before, after = flat(a.header), flat(b.header)
+    keys = [*before, *(key for key in after if key not in before)]
+    return tuple(
+        Setting(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)
+    )
+
+
+def _regressions_then_p(row: Row) -> tuple[bool, float, int]:
+    return row.change != "worse", 2.0 if row.p is None else row.p, list(METRICS).index(row.metric)
+
+
+def _no_pair(a: Run, b: Run, pairing: Pairing) -> str:
+    if not a.outcomes or not b.outcomes:
+        return f"run {'B' if a.outcomes else 'A'} holds no answered question: run it first, then compare"
+    if pairing.changed:
+        count = len(pairing.changed)
+        return (
+            f"the two runs have no question in common: {count} ids are in both, but with another content; "
+            "compare runs of the same test set"
+        )
+    return "the two runs have no question in common: compare runs of the same test set"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _failed(outcome: Outcome) -> bool:
+    return bool(outcome.error) or (outcome.answer is not None and outcome.answer.status == "error")

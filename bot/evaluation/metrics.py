@@ -1,0 +1,231 @@
+"""What a run is worth: the metrics of the design's table, each with a 95 % interval and its n."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bot.answers.answer import Answer
+from bot.evaluation import statistics
+from bot.evaluation.normalise import contains
+from bot.evaluation.records import Outcome, Summary
+from bot.evaluation.rouge import rouge_l
+
+DEPTH = 10
+"""How far down a ranking mrr and ndcg look."""
+
+Observations = dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A row of the design's table. `share`: every observation is 0 or 1; `better` is None where neither is."""
+
+    name: str
+    description: str
+    over: str
+    better: Literal["higher", "lower"] | None = "higher"
+    share: bool = False
+
+
+_GOLD = "answerable questions with gold articles"
+_SHORT = "answerable questions with gold answers"
+_ROWS = (
+    *(
+        Metric(f"hit@{k}", f"a gold article is among the first {k} ranked passages", _GOLD, share=True)
+        for k in (1, 5, 10)
+    ),
+    Metric("mrr@10", "1 / rank of the first passage of a gold article", _GOLD),
+    Metric("ndcg@10", "ranking of the articles, each once, against the ideal one", _GOLD),
+    Metric("passage_answer@1", "a gold answer stands in the first passage", _SHORT, share=True),
+    Metric("passage_answer@5", "a gold answer stands in the first 5 passages", _SHORT, share=True),
+    Metric("answer", "a gold answer is given where there is one, else refused", "questions", share=True),
+    Metric("answer_recall", "a gold answer stands in the answer", _SHORT, share=True),
+    Metric("words", "length of the answer", "answered answerable questions", None),
+    Metric("rouge_l", "ROUGE-L F1 against the best gold long answer", "questions with long answers"),
+    Metric("auroc", "confidence ranks answerable above unanswerable", "questions"),
+    Metric("over_refusal", "refused", "answerable questions", "lower", share=True),
+    Metric("false_answers", "answered", "unanswerable questions", "lower", share=True),
+    Metric("quote_valid", "the quote is verbatim in the stored article", "citations", share=True),
+    Metric("cite_precision", "the cited article is a gold one", "citations, with gold articles", share=True),
+    Metric("cite_recall", "share of the gold articles that are cited", "answers, with gold articles"),
+    Metric("supported", "the sentence's own citations support it", "answer sentences", share=True),
+    Metric("p50_ms", "median time per answer", "questions", "lower"),
+    Metric("p95_ms", "time within which 95 % are answered", "questions", "lower"),
+)
+METRICS = {metric.name: metric for metric in _ROWS}
+_PERCENTILES = {"p50_ms": 50, "p95_ms": 95}
+
+_OF_ANSWERS = frozenset(METRICS) - {
+    name for name in METRICS if name.startswith(("hit@", "mrr@", "ndcg@", "passage_answer@", "p50", "p95"))
+}
+
+
+def observations(outcome: Outcome) -> Observations:
+    """Return what one question adds to each metric that is a mean; metrics that do not apply are absent.
+
+    A failed question counts as wrong in all that apply to it.
+    """
+    answered = outcome.answer is not None or outcome.error is not None
+    found = _retrieval(outcome) | (_answer(outcome) | _citations(outcome) if answered else {})
+    return {name: found[name] for name in METRICS if found.get(name)}
+
+
+def observed(outcomes: Sequence[Outcome]) -> list[Observations]:
+    """Return the observations of each question of a run, without those of answers where none was asked for.
+
+    A failed question alone does not tell whether its run only retrieved; the others do.
+    """
+    skipped = _OF_ANSWERS if _retrieval_only(outcomes) else frozenset()
+    return [
+        {name: values for name, values in observations(outcome).items() if name not in skipped}
+        for outcome in outcomes
+    ]
+
+
+def summarise(outcomes: Sequence[Outcome]) -> Summary:
+    """Return value, 95 % interval and number of observations of each metric that applies to `outcomes`.
+
+    Their order, which workers and a resumed run shuffle, changes nothing to the last digit.
+    """
+    summary = Summary({}, {}, {})
+    seen = observed(outcomes)
+    for name, metric in METRICS.items():
+        if groups := [found[name] for found in seen if name in found]:
+            _add_mean(summary, metric, groups)
+        elif name == "auroc" and not _retrieval_only(outcomes):
+            _add_auroc(summary, outcomes)
+        elif name in _PERCENTILES and outcomes:
+            _add_time(summary, name, [outcome.milliseconds for outcome in outcomes])
+    return summary
+
+
+def _retrieval_only(outcomes: Sequence[Outcome]) -> bool:
+    some_only_retrieved = any(outcome.answer is None and outcome.error is None for outcome in outcomes)
+    return some_only_retrieved and all(outcome.answer is None for outcome in outcomes)
+
+
+def _add(summary: Summary, name: str, value: float, interval: tuple[float, float], n: int) -> None:
+    summary.metrics[name], summary.ci[name], summary.n[name] = value, interval, n
+
+
+def _add_mean(summary: Summary, metric: Metric, groups: Sequence[tuple[float, ...]]) -> None:
+    values = [value for group in groups for value in group]
+    total, n = math.fsum(values), len(values)
+    interval = statistics.wilson(round(total), n) if metric.share else statistics.bootstrap(sorted(groups))
+    _add(summary, metric.name, total / n, interval, n)
+
+
+def _add_auroc(summary: Summary, outcomes: Iterable[Outcome]) -> None:
+    pairs = sorted(
+        (outcome.case.answerable, _confidence(outcome))
+        for outcome in outcomes
+        if outcome.case.answerable is not None
+    )
+    labels, scores = [label for label, _ in pairs], [score for _, score in pairs]
+    if any(labels) and not all(labels):
+        value = statistics.auroc(labels, scores)
+        _add(summary, "auroc", value, statistics.auroc_interval(labels, scores), len(labels))
+
+
+def _add_time(summary: Summary, name: str, times: Sequence[float]) -> None:
+    def percentile(values: statistics.Floats) -> float:
+        return float(np.percentile(values, _PERCENTILES[name]))
+
+    interval = statistics.bootstrap([[time] for time in sorted(times)], percentile)
+    _add(summary, name, percentile(np.asarray(times, dtype=np.float64)), interval, len(times))
+
+
+def _confidence(outcome: Outcome) -> float:
+    """Return the answer's confidence; that of a failed question is the worst there is."""
+    if outcome.answer is None or outcome.error is not None or outcome.answer.status == "error":
+        return 0.0 if outcome.case.answerable else 1.0
+    return outcome.answer.confidence
+
+
+def _given(outcome: Outcome) -> Answer | None:
+    """Return the answer when the question was answered: not refused, not failed, no small talk."""
+    answer = outcome.answer
+    return answer if answer and answer.status == "answered" and outcome.error is None else None
+
+
+def _retrieval(outcome: Outcome) -> Observations:
+    case, found = outcome.case, Observations()
+    passages = () if outcome.error is not None else outcome.passages
+    if case.answerable is False:
+        return found
+    if case.articles:
+        ranking = [passage.article_id for passage in passages]
+        found |= _ranking(ranking, set(outcome.gold), _relevant(outcome))
+    if case.answers:
+        for k in (1, 5):
+            stands = any(_has_gold(passage.text, outcome) for passage in passages[:k])
+            found[f"passage_answer@{k}"] = (float(stands),)
+    return found
+
+
+def _ranking(ranking: Sequence[str], gold: set[str], relevant: int) -> Observations:
+    places = [place for place, article in enumerate(ranking, start=1) if article in gold]
+    first = min(places, default=math.inf)
+    once = [article in gold for article in dict.fromkeys(ranking)][:DEPTH]
+    return {
+        **{f"hit@{k}": (float(first <= k),) for k in (1, 5, 10)},
+        "mrr@10": (1 / first if first <= DEPTH else 0.0,),
+        "ndcg@10": (_dcg(once) / _dcg([True] * min(relevant, DEPTH)),),
+    }
+
+
+def _dcg(gains: Iterable[bool]) -> float:
+    return sum(1 / math.log2(place + 1) for place, gain in enumerate(gains, start=1) if gain)
+
+
+def _relevant(outcome: Outcome) -> int:
+    """Return how many gold articles there are: two names of one count once, those the library lacks do count."""
+    missing = len(outcome.case.articles) - len(outcome.gold)
+    return max(1, len(set(outcome.gold)) + max(0, missing))
+
+
+def _has_gold(text: str, outcome: Outcome) -> bool:
+    return any(contains(text, gold) for gold in outcome.case.answers)
+
+
+def _answer(outcome: Outcome) -> Observations:
+    case, given, found = outcome.case, _given(outcome), Observations()
+    if case.answerable is False:
+        refused = (
+            outcome.error is None and outcome.answer is not None and outcome.answer.status == "not_found"
+        )
+        return {"answer": (float(refused),), "false_answers": (float(not refused),)}
+    if case.long_answers:
+        best = max(rouge_l(gold, given.text) for gold in case.long_answers) if given else 0.0
+        found["rouge_l"] = (best,)
+    if case.answerable is None:
+        return found
+    found["over_refusal"] = (float(given is None),)
+    if case.answers:
+        right = given is not None and _has_gold(given.text, outcome)
+        found["answer"] = found["answer_recall"] = (float(right),)
+    if given is not None:
+        found["words"] = (float(len(given.text.split())),)
+    return found
+
+
+def _citations(outcome: Outcome) -> Observations:
+    found = {
+        "quote_valid": tuple(map(float, outcome.quotes_valid)),
+        "supported": tuple(map(float, outcome.supported)),
+    }
+    if not outcome.case.articles or outcome.case.answerable is False:
+        return found
+    given, gold = _given(outcome), set(outcome.gold)
+    if given is not None:
+        cited = [citation.article_id for citation in given.citations]
+        found["cite_precision"] = tuple(float(article in gold) for article in cited)
+        found["cite_recall"] = (len(gold.intersection(cited)) / _relevant(outcome),)
+    elif outcome.error is not None:
+        found["cite_recall"] = (0.0,)
+    return found

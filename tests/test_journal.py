@@ -1,0 +1,61 @@
+"""The journal keeps answers and judgements; harvest makes test questions of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import take_in
+from sqlalchemy.exc import IntegrityError
+
+from bot.articles.article import Article
+from bot.errors import LibraryError
+from bot.evaluation.harvest import candidates
+from bot.evaluation.testset import load_testset
+from bot.workspace import Workspace
+
+QUESTION = "Has Argentina won the final against France on penalties?"
+
+
+def test_what_was_given_and_said_is_kept(workspace: Workspace, four: list[Article]) -> None:
+    take_in(workspace, four)
+    answer = workspace.chain.invoke(QUESTION)
+    workspace.journal.remember(answer)
+    workspace.journal.judge(answer.id, "wrong", "It was the 2022 final 🏆")
+    (judgement,) = workspace.journal.judgements()
+    assert judgement.answer == answer
+    assert (judgement.verdict, judgement.note) == ("wrong", "It was the 2022 final 🏆")
+
+
+def test_small_talk_is_not_kept_and_unknown_answers_cannot_be_judged(workspace: Workspace) -> None:
+    talk = workspace.chain.invoke("hello")
+    workspace.journal.remember(talk)
+    with pytest.raises(LibraryError) as refused:
+        workspace.journal.judge(talk.id, "right")
+    assert isinstance(refused.value.__cause__, IntegrityError)
+
+
+def test_a_judged_answer_becomes_a_question_that_is_not_curated(
+    workspace: Workspace, four: list[Article], tmp_path: Path
+) -> None:
+    take_in(workspace, four)
+    for question, verdict in (
+        (QUESTION, "wrong"),
+        (QUESTION, "right"),
+        ("What does paint cost in Norway?", "right"),
+        ("lander Moon?", "wrong"),
+    ):
+        answer = workspace.chain.invoke(question)
+        workspace.journal.remember(answer)
+        workspace.journal.judge(answer.id, verdict)
+    rows = candidates(workspace.journal)
+    assert [row["question"] for row in rows] == [QUESTION, "What does paint cost in Norway?", "lander Moon?"]
+    assert all(row["curated"] is False for row in rows)
+    assert rows[0]["articles"] == ["cup"]
+    assert rows[1]["answerable"] is False
+    assert "articles" not in rows[2]
+    (tmp_path / "h.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    loaded = load_testset(tmp_path / "h.jsonl")
+    assert not loaded.problems
+    assert [case.extra["curated"] for case in loaded.cases] == [False] * 3
