@@ -12,7 +12,7 @@ from conftest import take_in
 
 from bot.articles.article import Article
 from bot.errors import EvaluationError, QuestionError
-from bot.evaluation.records import Case, Outcome
+from bot.evaluation.records import Case, Outcome, Summary
 from bot.evaluation.run import RunFile, ask_chain, is_complete, make_header, read_run, run_cases
 from bot.evaluation.testset import TestSet
 from bot.workspace import Workspace
@@ -98,6 +98,31 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: str, words: str) -> 
     (tmp_path / "r.jsonl").write_text(content)
     with pytest.raises(EvaluationError, match=words):
         read_run(tmp_path / "r.jsonl")
+
+
+@pytest.mark.parametrize(
+    "content", ["notes\nwithout an end", "notes", '{"question": "?"}\n{"quest', '{"kind":"head"}']
+)
+def test_a_file_of_somebody_else_s_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    (tmp_path / "r.jsonl").write_text(content)
+    with pytest.raises(EvaluationError, match=r"r\.jsonl"):
+        RunFile(tmp_path / "r.jsonl", HEADER)
+    assert (tmp_path / "r.jsonl").read_text() == content
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"kind":"header","form'])
+def test_a_run_that_was_killed_at_its_first_line_begins_again(tmp_path: Path, content: str) -> None:
+    (tmp_path / "r.jsonl").write_text(content)
+    RunFile(tmp_path / "r.jsonl", HEADER).close()
+    assert read_run(tmp_path / "r.jsonl").header == HEADER
+
+
+def test_a_summary_is_written_once(tmp_path: Path) -> None:
+    for _ in range(2):
+        file = RunFile(tmp_path / "r.jsonl", HEADER)
+        file.finish(Summary({}, {}, {}))
+        file.close()
+    assert (tmp_path / "r.jsonl").read_text().count('"kind":"summary"') == 1
 
 
 def test_a_failed_question_is_an_outcome_and_the_rest_goes_on() -> None:

@@ -50,7 +50,8 @@ def run(
     ctx: typer.Context,
     testset: _File,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The run file; default in the data folder.")
+        Path | None,
+        typer.Option("-o", "--output", dir_okay=False, help="The run file; default in the data folder."),
     ] = None,
     retrieval_only: Annotated[
         bool, typer.Option("--retrieval-only", help="Search, but do not answer.")

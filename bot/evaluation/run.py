@@ -37,6 +37,7 @@ K = 10  # passages: what the metrics look at
 _LIBRARIES = ("chromadb", "langchain-core", "numpy", "sentence-transformers", "sentencex", "tantivy", "torch")
 _INCOMPARABLE = frozenset({"started", "host"})  # of the header: they say when and where, not what
 
+_HEADER = b'{"kind":"header",'
 _outcome: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 
@@ -77,10 +78,9 @@ class RunFile:
         self.path = path
         self.done: dict[str, Outcome] = {}
         self.header = header
-        if path.exists() and path.stat().st_size:
-            drop_torn_line(path)
-        if path.exists() and path.stat().st_size:
+        if path.exists() and begun_here(path):
             begun = read_run(path)
+            drop_torn_line(path)
             refuse_other(path, begun.header, header)
             self.header = begun.header
             self.done = {outcome.case.id: outcome for outcome in begun.outcomes}
@@ -95,8 +95,10 @@ class RunFile:
         self.done[outcome.case.id] = outcome
 
     def finish(self, summary: Summary) -> None:
-        """Put the summary on disk, behind the last outcome."""
-        self._write({"kind": "summary", **asdict(summary)})
+        """Put the summary on disk, behind the last outcome, where it is not there yet."""
+        last = self.path.read_bytes().rstrip().rpartition(b"\n")[2]
+        if not last.startswith(b'{"kind":"summary"'):
+            self._write({"kind": "summary", **asdict(summary)})
 
     def as_run(self, cases: Sequence[Case]) -> Run:
         """Return what is done, in the order of the test set: no figure depends on which answer came first."""
@@ -190,6 +192,15 @@ def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outc
         supported=_supported(answer),
         milliseconds=round((time.perf_counter() - begun) * 1000, 1),
     )
+
+
+def begun_here(path: Path) -> bool:
+    """Say whether a file holds more than the torn header of a run; a torn header is cut off."""
+    head = path.read_bytes()[:100_000]
+    if b"\n" not in head and _HEADER.startswith(head[: len(_HEADER)]):
+        drop_torn_line(path)
+        return False
+    return True
 
 
 def drop_torn_line(path: Path) -> None:
