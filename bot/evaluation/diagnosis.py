@@ -30,17 +30,18 @@ DEPTH: Final = 10  # passages of the ranking that count as retrieved
 def diagnose(outcome: Outcome) -> Diagnosis | None:
     """Say where a question went wrong; None when it went right, or when nothing tells (see `judgeable`).
 
-    The first that holds: failed; answered the unanswerable; for an answerable question that was refused,
-    "not retrieved" when no gold article is among the first ten passages (no gold answer, where the articles
-    are not known), else "refused wrongly"; for one whose answer lacks every gold answer, "not retrieved"
-    when neither a gold article nor a gold answer is among those passages, else "retrieved but not used";
-    "badly cited" when no gold article is cited. Without an answer (retrieval only) "not retrieved" alone is
-    possible; without gold answers the text is not judged.
+    The first that holds: failed; answered the unanswerable (small talk is no refusal either); for an
+    answerable question that was refused, "not retrieved" when no gold article is among the first ten
+    passages (no gold answer, where the articles are not known), else "refused wrongly"; for one whose answer
+    lacks every gold answer, "not retrieved" when neither a gold article nor a gold answer is among those
+    passages, else "retrieved but not used"; "badly cited" when no gold article is cited. Without an answer
+    (retrieval only) "not retrieved" alone is possible; without gold answers the text is not judged.
     """
     if failed(outcome):
         return "failed"
     if outcome.case.answerable is False:
-        return "answered the unanswerable" if answered(outcome) else None
+        refused = outcome.answer is None or outcome.answer.status == "not_found"
+        return None if refused else "answered the unanswerable"
     if not answerable(outcome):
         return None
     if outcome.answer is None:
@@ -62,9 +63,10 @@ def judgeable(outcome: Outcome) -> bool:
 
 
 def answerable(outcome: Outcome) -> bool:
-    """Return whether a question has an answer, as the test set says or as its gold answers show."""
+    """Return whether a question has an answer, as the test set says or as its gold answers and articles show."""
     case = outcome.case
-    return bool(case.answers or case.long_answers) if case.answerable is None else case.answerable
+    known = bool(case.answers or case.long_answers or case.articles)
+    return known if case.answerable is None else case.answerable
 
 
 def failed(outcome: Outcome) -> bool:

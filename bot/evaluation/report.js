@@ -5,7 +5,7 @@
   const form = byId("filters");
   if (!form) return;
   const [words, result, tag, shown] = ["words", "result", "tag", "shown"].map(byId);
-  const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("ı", "i");
   const rows = Array.from(document.querySelectorAll("#questions > tbody > tr"), (row) => ({
     row,
     text: fold(Array.from(row.querySelectorAll("[data-find]"), (part) => part.textContent).join("\n")),
@@ -18,7 +18,7 @@
     for (const { row, text, tags } of rows) {
       const fits =
         wanted.every((word) => text.includes(word)) &&
-        (!result.value || row.dataset.result === result.value) &&
+        (!result.value || row.dataset.result === result.value || (result.value === "wrong" && "wrong" in row.dataset)) &&
         (!tag || !tag.value || tags.includes(tag.value));
       row.hidden = !fits;
       count += fits;
@@ -31,14 +31,18 @@
     clearTimeout(waiting);
     waiting = setTimeout(filter, 120);
   });
+  form.addEventListener("change", filter); // some browsers send no "input" from a select
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(filter));
-  for (const button of document.querySelectorAll("button[data-show]")) {
+  for (const button of document.querySelectorAll("button.choose")) {
     button.disabled = false;
     button.addEventListener("click", () => {
-      result.value = button.dataset.show;
+      const chosen = byId(button.dataset.filter);
+      form.reset(); // what the button counts is shown, whatever was filtered before
+      chosen.value = button.dataset.value;
       filter();
-      result.focus();
+      form.scrollIntoView();
+      chosen.focus({ preventScroll: true });
     });
   }
   form.hidden = false;

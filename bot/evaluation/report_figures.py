@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bot.evaluation.diagnosis import EXPLANATIONS, answered, diagnose, judgeable
-from bot.evaluation.metrics import METRICS, observations
+from bot.evaluation.metrics import METRICS, Observations, observed
 from bot.evaluation.records import Outcome, Run, Summary
 from bot.evaluation.statistics import wilson
 
@@ -24,10 +24,11 @@ _UNBOUNDED = {"words": "{:.1f}", "p50_ms": "{:,.0f}", "p95_ms": "{:,.0f}"}  # th
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric as it is shown; `low`, `value` and `high` are for drawing, and None where they leave 0..1."""
+    """A metric as it is shown; `drawn` is low end, value and high end, None where they leave 0..1."""
 
     name: str
     meaning: str
+    over: str
     value: str
     interval: str
     n: int
@@ -43,6 +44,7 @@ class Tagged:
     wrong: int
     answer: str
     interval: str
+    drawn: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,33 @@ def result_of(outcome: Outcome) -> str:
     return diagnose(outcome) or (RIGHT if judgeable(outcome) else NOT_JUDGED)
 
 
+def mood_of(result: str) -> str:
+    """Say whether a result is "good", "bad" or neither ("soft")."""
+    return {RIGHT: "good", NOT_JUDGED: "soft"}.get(result, "bad")
+
+
 def result_counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """Count the questions by how they went; every result is there, also those with none."""
+    """Count the questions by how they went: the commonest fault first, what is right and not judged last.
+
+    Every result is there, also those with none.
+    """
     counted = Counter(map(result_of, outcomes))
-    return {result: counted[result] for result in RESULTS}
+    faults = sorted(EXPLANATIONS, key=lambda fault: -counted[fault])
+    return {result: counted[result] for result in (*faults, RIGHT, NOT_JUDGED)}
+
+
+def headline(outcomes: Sequence[Outcome]) -> str:
+    """Say in a line how many questions went right and wrong, and what went wrong most often."""
+    counts = result_counts(outcomes)
+    commonest = next(iter(counts))
+    right, unknown = counts[RIGHT], counts[NOT_JUDGED]
+    wrong = len(outcomes) - right - unknown
+    parts = [f"{right:,} of {len(outcomes):,} questions right", f"{wrong:,} wrong"]
+    if wrong:
+        parts[-1] += f", most often “{commonest}” ({counts[commonest]:,})"
+    if unknown:
+        parts.append(f"{unknown:,} not judged")
+    return "; ".join(parts) + "."
 
 
 def tags_of(outcomes: Sequence[Outcome]) -> list[str]:
@@ -80,10 +105,10 @@ def tags_of(outcomes: Sequence[Outcome]) -> list[str]:
 
 def by_tag(outcomes: Sequence[Outcome]) -> list[Tagged]:
     """Return the results of each tag, those of most questions first."""
-    having: dict[str, list[Outcome]] = {tag: [] for tag in tags_of(outcomes)}
-    for outcome in outcomes:
+    having: dict[str, list[tuple[Outcome, Observations]]] = {tag: [] for tag in tags_of(outcomes)}
+    for outcome, seen in zip(outcomes, observed(outcomes), strict=True):
         for tag in dict.fromkeys(outcome.case.tags):
-            having[tag].append(outcome)
+            having[tag].append((outcome, seen))
     return [_tagged(tag, members) for tag, members in having.items()]
 
 
@@ -139,9 +164,11 @@ def _figure(name: str, summary: Summary) -> Figure:
     value, interval = summary.metrics[name], summary.ci.get(name)
     pattern = _UNBOUNDED.get(name, "{:.3f}")
     drawn = (interval[0], value, interval[1]) if interval and name not in _UNBOUNDED else None
+    metric = METRICS.get(name)
     return Figure(
         name,
-        METRICS[name].description if name in METRICS else "",
+        metric.description if metric else "",
+        metric.over if metric else "",
         pattern.format(value),
         _interval(interval, pattern),
         summary.n.get(name, 0),
@@ -153,14 +180,14 @@ def _interval(interval: tuple[float, float] | None, pattern: str = "{:.3f}") -> 
     return "–".join(map(pattern.format, interval)) if interval else "n/a"
 
 
-def _tagged(tag: str, members: Sequence[Outcome]) -> Tagged:
-    scores = [score for member in members for score in observations(member).get("answer", ())]
-    wrong = sum(diagnose(member) is not None for member in members)
+def _tagged(tag: str, members: Sequence[tuple[Outcome, Observations]]) -> Tagged:
+    scores = [score for _, seen in members for score in seen.get("answer", ())]
+    wrong = sum(diagnose(member) is not None for member, _ in members)
     if not scores:
-        return Tagged(tag, len(members), wrong, "n/a", "n/a")
-    right = round(sum(scores))
-    interval = _interval(wilson(right, len(scores)))
-    return Tagged(tag, len(members), wrong, f"{right / len(scores):.3f}", interval)
+        return Tagged(tag, len(members), wrong, "n/a", "n/a", None)
+    value = sum(scores) / len(scores)
+    low, high = wilson(round(sum(scores)), len(scores))
+    return Tagged(tag, len(members), wrong, f"{value:.3f}", _interval((low, high)), (low, value, high))
 
 
 def _wrong(outcome: Outcome) -> bool:

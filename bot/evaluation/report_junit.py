@@ -19,7 +19,7 @@ _NAME = 200  # characters of a test case's name
 def junit(run: Run, verdict: Verdict | None) -> bytes:
     """Return the XML: a question that went wrong is a failure with its diagnosis, one that failed an error.
 
-    What cannot be judged, or was not asked yet, is skipped.
+    What cannot be judged is skipped; questions that were not asked yet are one error.
     """
     root = ET.Element("testsuites", name="citewire eval")
     questions = ET.SubElement(root, "testsuite", name="questions")
@@ -65,7 +65,7 @@ def _told(outcome: Outcome) -> str:
 def _add_missing(suite: ET.Element, missing: int) -> None:
     if missing:
         case = ET.SubElement(suite, "testcase", classname="questions", name="the run is complete", time="0")
-        ET.SubElement(case, "error", type="incomplete", message=f"{missing} questions were not asked")
+        ET.SubElement(case, "error", type="incomplete", message=f"questions not asked yet: {missing}")
 
 
 def _add_gate(suite: ET.Element, result: GateResult) -> None:

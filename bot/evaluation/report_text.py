@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from bot.articles.article import clean_line, clean_text
 from bot.evaluation.diagnosis import diagnose
-from bot.evaluation.metrics import METRICS, observations
+from bot.evaluation.metrics import METRICS, observed
 from bot.evaluation.records import Outcome, Run, Summary
 from bot.evaluation.report_figures import (
     RESULTS,
     by_tag,
     figures,
+    headline,
     missing_questions,
     result_counts,
     result_of,
@@ -25,25 +26,25 @@ from bot.evaluation.report_figures import (
 if TYPE_CHECKING:
     from bot.evaluation.gates import Verdict
 
-_COLUMNS = ("id", "question", "result", "status", "answer", "confidence", "gold_answers", "gold_articles",
+_COLUMNS = ("id", "question", "result", "status", "answer_text", "confidence", "gold_answers", "gold_articles",
             "cited_articles", "tags", "milliseconds", "error")  # fmt: skip
-_FORMULA = re.compile(
-    r"[\t\r\n]|\s*[=+\-@＝＋－＠]"
-)  # what a spreadsheet would run or take for a cell of its own
+# What a spreadsheet would run, or take for a cell of its own.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
 _MARKUP = re.compile(r"[\\`*_\[\]<>|&~@#$!:]|(?<=www)\.", re.I)
+_NUMBERS = frozenset({"Value", "95 % interval", "n", "Questions", "Went wrong", "answer"})
 _MOST_ROWS = 50  # of questions in Markdown: a comment on a pull request holds no more
 _MOST_CHARACTERS = 300
 
 
 def csv_text(run: Run) -> str:
     """Return a row a question (RFC 4180), with what it adds to each metric; texts are safe in a spreadsheet."""
-    names = [name for name in METRICS if any(name in observations(outcome) for outcome in run.outcomes)]
+    seen = observed(run.outcomes)
+    names = [name for name in METRICS if any(name in found for found in seen)]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow([*_COLUMNS, *names])
-    for outcome in run.outcomes:
-        observed = observations(outcome)
-        writer.writerow([*_cells(outcome), *(_mean(observed.get(name, ())) for name in names)])
+    for outcome, found in zip(run.outcomes, seen, strict=True):
+        writer.writerow([*_cells(outcome), *(_mean(found.get(name, ())) for name in names)])
     return buffer.getvalue()
 
 
@@ -53,7 +54,7 @@ def markdown(run: Run, summary: Summary, verdict: Verdict | None) -> str:
     missing = missing_questions(run)
     parts = [
         "# Evaluation\n",
-        f"{len(run.outcomes):,} questions.{f' **Incomplete: {missing:,} are missing.**' if missing else ''}\n",
+        f"{_plain(headline(run.outcomes))}{f' **Incomplete: {missing:,} still to be asked.**' if missing else ''}\n",
         _gates(verdict),
         _table(
             "Figures",
@@ -133,7 +134,8 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
     body = [f"| {' | '.join(_plain(cell) for cell in row)} |" for row in rows]
     if not body:
         return ""
-    lines = (f"## {title}\n", f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}", *body)
+    rule = "".join(" ---: |" if column in _NUMBERS else " --- |" for column in columns)
+    lines = (f"## {title}\n", f"| {' | '.join(columns)} |", f"|{rule}", *body)
     return "\n".join(lines) + "\n"
 
 

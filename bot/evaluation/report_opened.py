@@ -1,0 +1,134 @@
+"""What a question of the HTML report shows when it is opened: all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bot.answers.answer import Answer, Citation
+from bot.evaluation.normalise import find
+from bot.evaluation.records import Outcome, Ranked
+from bot.evaluation.report_figures import RESULTS, mood_of, result_of
+from bot.evaluation.report_parts import text
+from bot.terminal import day
+
+_PASSAGES = 10
+_EXCERPT = 280  # characters of a passage: a thousand questions must stay usable
+_QUOTE = 600
+_WORD = 20  # characters within which an excerpt's end looks for a gap
+
+Span = tuple[int, int]
+
+
+def opened(outcome: Outcome) -> str:
+    """Return gold, answer and quotes in one list, and what was retrieved in another beside it."""
+    passages = outcome.passages[:_PASSAGES]
+    ranked = _part("Ranked passages", _items("ol", (_passage(hit, outcome) for hit in passages)))
+    beside = f'<dl class="passages">{ranked}</dl>' if ranked else ""
+    return f'<div class="opened"><dl>{"".join(_parts(outcome))}</dl>{beside}</div>'
+
+
+def marked(value: str, span: Span | None, start: int = 0, end: int | None = None) -> str:
+    """Return `value[start:end]` as HTML text, with what falls into `span` marked."""
+    end = len(value) if end is None else end
+    low, high = (max(span[0], start), min(span[1], end)) if span else (end, end)
+    if low >= high:
+        return text(value[start:end])
+    return f"{text(value[start:low])}<mark>{text(value[low:high])}</mark>{text(value[high:end])}"
+
+
+def excerpt(value: str, span: Span | None, length: int) -> str:
+    """Return about `length` characters as HTML text: those around `span`, else the first; cut between words."""
+    low, high = span or (0, 0)
+    room = max(0, length - (high - low)) // 2
+    start = max(0, min(low - room, len(value) - length))
+    end = min(len(value), max(high, start + length))
+    if start:
+        start = 1 + max(start - 1, value.find(" ", start - 1, min(low, start + _WORD)))
+    if end < len(value) and (gap := value.rfind(" ", max(high, end - _WORD), end + 1)) > 0:
+        end = gap
+    shown = marked(value, span, start, end)
+    return f"{'… ' if start else ''}{shown}{' …' if end < len(value) else ''}"
+
+
+def match_of(value: str, golds: Iterable[str]) -> Span | None:
+    """Return where the first gold answer that stands in a text stands."""
+    return next((span for gold in golds if (span := find(value, gold))), None)
+
+
+def _parts(outcome: Outcome) -> Iterable[str]:
+    case, answer = outcome.case, outcome.answer
+    result = result_of(outcome)
+    yield _part("Result", f'<span class="{mood_of(result)}">{result}</span>: {RESULTS[result]}')
+    yield _part("Error", text(outcome.error or ""))
+    yield _part("Earlier questions", _items("ol", map(text, case.history)))
+    yield _part("Gold answer", _gold(outcome))
+    if answer:
+        yield _part(f"Answer ({text(answer.status)}, by {text(answer.answerer)})", _answer(answer, outcome))
+        yield _part("Quotes", _items("ol", _quotes(answer, outcome)))
+        yield _part("Dropped by verification", _items("ul", map(text, answer.dropped)))
+    yield _part("Long gold answer", _items("ul", map(text, case.long_answers)))
+    yield _part("Gold articles", _items("ul", map(text, case.articles)))
+    yield _part("Asked on", text(case.asked or ""))
+    yield _part("Tags", " ".join(f'<span class="tag">{text(tag)}</span>' for tag in case.tags))
+
+
+def _part(name: str, content: str) -> str:
+    return f"<dt>{name}</dt><dd>{content}</dd>" if content else ""
+
+
+def _items(kind: str, items: Iterable[str]) -> str:
+    inner = "".join(f'<li dir="auto">{item}</li>' for item in items)
+    return f"<{kind}>{inner}</{kind}>" if inner else ""
+
+
+def _gold(outcome: Outcome) -> str:
+    if outcome.case.answerable is False:
+        return "none: the articles do not say"
+    golds = " <b>or</b> ".join(map(text, outcome.case.answers))
+    return f'<span data-find="" dir="auto">{golds}</span>' if golds else ""
+
+
+def _answer(answer: Answer, outcome: Outcome) -> str:
+    """Each sentence with its citations, the gold answer marked across them."""
+    whole = answer.text
+    span = match_of(whole, outcome.case.answers)
+    pieces: list[str] = []
+    place = 0
+    for index, sentence in enumerate(answer.sentences if answer.status != "not_found" else ()):
+        start = whole.find(sentence.text, place)
+        place = start + len(sentence.text)
+        notes = "".join(f"[{number}]" for number in sentence.citations)
+        pieces.append(f"{marked(whole, span, start, place)} <small>{notes}</small>{_flag(outcome, index)}")
+    return f'<span data-find="" dir="auto">{" ".join(pieces) or text(whole)}</span>'
+
+
+def _flag(outcome: Outcome, index: int) -> str:
+    unsupported = index < len(outcome.supported) and not outcome.supported[index]
+    return ' <span class="label bad">unsupported</span>' if unsupported else ""
+
+
+def _quotes(answer: Answer, outcome: Outcome) -> Iterable[str]:
+    for index, citation in enumerate(answer.citations):
+        broken = index < len(outcome.quotes_valid) and not outcome.quotes_valid[index]
+        yield _quote(citation, outcome) + (' <span class="label bad">not verbatim</span>' if broken else "")
+
+
+def _quote(citation: Citation, outcome: Outcome) -> str:
+    span = match_of(citation.quote, outcome.case.answers)
+    named = " · ".join(filter(None, (citation.source, day(citation.published), citation.title)))
+    return (
+        f"<blockquote>“{excerpt(citation.quote, span, _QUOTE)}”</blockquote>"
+        f"<small>{text(named)}</small>{_gold_label(citation.article_id, outcome.gold)}"
+    )
+
+
+def _passage(hit: Ranked, outcome: Outcome) -> str:
+    span = match_of(hit.text, outcome.case.answers)
+    return (
+        f"<b>{text(hit.title or hit.article_id)}</b>{_gold_label(hit.article_id, outcome.gold)} "
+        f"<small>{hit.score:.3f}</small><br>{excerpt(hit.text, span, _EXCERPT)}"
+    )
+
+
+def _gold_label(article_id: str, gold: Sequence[str]) -> str:
+    return ' <span class="label good">gold</span>' if article_id in gold else ""
