@@ -71,6 +71,7 @@ def test_a_run_does_not_differ_from_itself(same: Run) -> None:
     assert comparison.regressions == comparison.metrics_in_one == ()
     for found in comparison.metrics:
         assert (found.difference, found.ci, found.change) == (0, (0, 0), None), found.metric
+        assert str(found.drop) == "0.0", found.metric  # not -0.0
         assert found.p in (1, None)
         assert found.wins in (0, None)
         assert found.losses in (0, None)
@@ -79,7 +80,7 @@ def test_a_run_does_not_differ_from_itself(same: Run) -> None:
     text = " ".join(comparison_text(comparison).split())
     assert "The settings are the same." in text
     assert "Nothing is significantly worse in B." in text
-    assert "as if the two were independent" in text
+    assert "reckoned for two independent runs" in text
 
 
 def test_a_share_is_tested_by_mcnemar_and_counted_by_question() -> None:
@@ -118,9 +119,16 @@ def test_regressions_stand_first_then_the_rest_by_p() -> None:
     worse = changes.count("worse")
     assert {found.metric for found in comparison.metrics[:worse]} >= {"over_refusal", "answer_recall"}
     assert comparison.regressions == comparison.metrics[:worse]
-    rest = [2 if found.p is None else found.p for found in comparison.metrics[worse:]]
+    better = changes.count("better")
+    assert better
+    assert changes == ["worse"] * worse + ["better"] * better + [None] * (len(changes) - worse - better)
+    rest = [2 if found.p is None else found.p for found in comparison.metrics[worse + better :]]
     assert rest == sorted(rest)
-    assert "better" in changes[worse:]
+    lines = comparison_text(comparison).splitlines()
+    headings = [lines.index(f"{group} in B (p < 0.05):") for group in ("Worse", "Better")]
+    assert lines[headings[0] + 1].split()[0] == comparison.regressions[0].metric
+    assert headings[1] == headings[0] + 1 + worse
+    assert lines[headings[1] + 1 + better] == "Neither worse nor better, or not tested:"
 
 
 def test_failed_questions_count_as_wrong_and_are_counted() -> None:
@@ -163,8 +171,9 @@ def test_questions_of_one_run_only_are_listed() -> None:
     assert comparison.fields()["only_a"] == tuple(f"q{number}" for number in range(10, 40))
 
 
-def test_the_order_of_the_second_run_does_not_matter(comparison: Comparison) -> None:
+def test_the_order_of_the_answers_does_not_matter(comparison: Comparison) -> None:
     assert compare(varied(1), run(varied(2).outcomes[::-1])) == comparison
+    assert compare(run(varied(1).outcomes[::-1]), varied(2)) == comparison
 
 
 @pytest.mark.parametrize(
@@ -197,6 +206,16 @@ def test_settings_that_differ_come_first_and_times_are_none() -> None:
     ]
 
 
+def test_long_settings_keep_both_ends_and_fit_the_terminal() -> None:
+    a = run_of("++", settings={"chat_model": "openai:some-model-with-a-long-name-2024-05-13"})
+    b = run_of("++", settings={"chat_model": "openai:some-model-with-a-long-name-2024-08-06", "k" * 99: 1})
+    lines = comparison_text(compare(a, b)).splitlines()[:4]
+    assert max(map(len, lines)) <= 80
+    assert "openai:" in lines[2]
+    assert "05-13" in lines[2]
+    assert lines[2].endswith("08-06")
+
+
 def test_metrics_of_one_run_only_are_named() -> None:
     asked = run_of("+-.!")
     retrieved = run([replace(one, answer=None, error=None) for one in asked.outcomes])
@@ -208,26 +227,46 @@ def test_metrics_of_one_run_only_are_named() -> None:
     assert comparison.detectable.metric == "hit@1"
 
 
+def test_whether_a_run_only_retrieved_is_said_by_all_its_questions() -> None:
+    failed = [Outcome(one.case, one.case.articles, error="boom") for one in run_of("+.").outcomes]
+    more = replace(outcome(case(2), GOLD), answer=None)
+    comparison = compare(run([*failed, more]), run_of("+."))
+    assert {"auroc", "answer"} <= set(comparison.metrics_in_one)
+    assert "auroc" not in {found.metric for found in comparison.metrics}
+
+
 def test_a_metric_that_a_question_has_in_one_run_only_says_so() -> None:
     before = [outcome(case(number), GOLD, cited=[True, True]) for number in range(10)]
     after = [outcome(case(number), GOLD, cited=[True] * (number % 2)) for number in range(10)]
     comparison = compare(run(before), run(after))
     assert (row(comparison, "quote_valid").n, row(comparison, "quote_valid").in_one) == (10, 5)
-    assert "quote_valid: 5 of its 10 questions have it in one run only." in comparison_text(comparison)
+    text = comparison_text(comparison)
+    assert (
+        "Questions with a metric in one run only: quote_valid 5 of 10, cite_precision 5 of 10."
+        in " ".join(text.split())
+    )
 
 
 @pytest.mark.parametrize(
     ("a", "b", "line"),
     [
-        ("+" * 100, "+" * 100, "A drop of answer is seen from 0.079 up (100 questions"),
-        ("+-" * 100, "+-" * 100, "A drop of answer is seen from 0.140 up (200 questions"),
+        (
+            "+" * 100,
+            "+" * 100,
+            "These 100 questions show a drop of answer from 0.079 up (80 % power at 5 %). Here A equals B",
+        ),
+        (
+            "+-" * 100,
+            "+-" * 100,
+            "These 200 questions show a drop of answer from 0.140 up (80 % power at 5 %). Here A equals B",
+        ),
         (
             "+-" * 100,
             "-+" * 2 + "+-" * 98,
-            "from 0.040 up (200 questions, 80 % power at 5 %; by the spread of the paired",
+            "These 200 questions show a drop of answer from 0.040 up (80 % power at 5 %).",
         ),
-        ("+++", "++-", "3 questions are too few to see any drop of answer."),
-        ("+", "+", "1 questions are too few to see any drop of answer."),
+        ("+++", "++-", "Too few questions (3) to show any drop of answer."),
+        ("+", "+", "Too few questions (1) to show any drop of answer."),
     ],
 )
 def test_the_text_says_how_small_a_drop_can_be_seen(a: str, b: str, line: str) -> None:
@@ -243,21 +282,17 @@ def test_without_a_main_metric_nothing_is_claimed() -> None:
 
 def test_the_text_is_aligned_and_fits_a_terminal() -> None:
     slow = run(
-        [replace(one, milliseconds=one.milliseconds * 400) for one in varied(2).outcomes], note="y" * 500
+        [replace(one, milliseconds=one.milliseconds * 40) for one in varied(2).outcomes], note="y" * 500
     )
     compared = compare(varied(1), slow)
     lines = comparison_text(compared).splitlines()
-    assert max(map(len, lines)) <= 110
+    assert max(map(len, lines)) <= 80
     head = next(line for line in lines if line.startswith("metric"))
-    start = lines.index(head) + 1
-    ends = {
-        line[: head.index("95 % interval") + len("95 % interval")][-1]
-        for line in lines[start : start + len(METRICS)]
-    }
-    assert ends == {"]"}
-    assert [line.split()[0] for line in lines[start : start + len(METRICS)]] == [
-        found.metric for found in compared.metrics
-    ]
+    table = [line for line in lines if line.startswith("  ") and line.split()[0] in METRICS]
+    assert [line.split()[0] for line in table] == [found.metric for found in compared.metrics]
+    end = head.index("95 % interval") + len("95 % interval")
+    assert {line[end - 1] for line in table} == {"]"}
+    assert {len(line) for line in table} == {len(head)}
 
 
 def test_the_fields_are_json(comparison: Comparison) -> None:

@@ -138,11 +138,11 @@ def test_memory_is_bounded_by_blocks_that_change_nothing(monkeypatch: pytest.Mon
 @given(st.lists(st.integers(-5, 5), min_size=2, max_size=9))
 @settings(deadline=None)
 def test_few_sign_flips_are_exact_as_scipys(values: list[int]) -> None:
-    differences = np.asarray(values) / 10
+    whole = np.asarray(values, dtype=float)  # of tenths, scipy takes equal sums for unequal ones
     expected = stats.permutation_test(
-        (differences,), np.sum, permutation_type="samples", alternative="two-sided", n_resamples=np.inf
+        (whole,), np.sum, permutation_type="samples", alternative="two-sided", n_resamples=np.inf
     )
-    assert statistics.sign_flip_p(differences) == pytest.approx(expected.pvalue)
+    assert statistics.sign_flip_p(whole / 10) == pytest.approx(expected.pvalue)
 
 
 def test_many_sign_flips_come_near_the_exact_value() -> None:
@@ -294,6 +294,18 @@ def test_auroc_of_two_runs_is_compared_whatever_their_scales() -> None:
     assert found.ci[1] < 0
     rescaled = difference_of_auroc(labels, list(good), list(np.exp(good) / 1000))
     assert (rescaled.value, rescaled.p, rescaled.ci) == (0, 1, (0, 0))
+
+
+def test_auroc_rejects_no_more_often_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.evaluation.paired.SWAPS", 200)
+    monkeypatch.setattr("bot.evaluation.paired.RESAMPLES", 10)
+    rng = np.random.default_rng(13)
+    labels, rejected = [True, False] * 15, 0
+    for _ in range(200):
+        shared = np.asarray(labels) + rng.normal(size=30)
+        a, b = (list(shared + rng.normal(0, 0.5, size=30)) for _ in "ab")
+        rejected += difference_of_auroc(labels, a, b).p < 0.05  # type: ignore[operator]
+    assert 0 < rejected / 200 < 0.1
 
 
 def test_percentiles_are_compared_without_a_test() -> None:

@@ -9,12 +9,12 @@ from bot.errors import EvaluationError
 from bot.evaluation.comparison import Comparison, Detectable, Row, Setting
 from bot.evaluation.comparison_text import comparison_text
 from bot.evaluation.metrics import (
-    _PERCENTILES,
     METRICS,
+    PERCENTILES,
     Observations,
-    _confidence,
-    _retrieval_only,
+    confidence,
     observed,
+    retrieval_only,
 )
 from bot.evaluation.paired import (
     Difference,
@@ -43,7 +43,10 @@ def compare(a: Run, b: Run) -> Comparison:
         raise EvaluationError(_no_pair(a, b, pairing))
     before, after = [one for one, _ in pairing.pairs], [two for _, two in pairing.pairs]
     seen = _observed(a, before), _observed(b, after)
-    rows = [*_means(*seen), *_auroc(before, after), *_times(before, after)]
+    unanswered = retrieval_only(a.outcomes), retrieval_only(b.outcomes)
+    rows = [*_means(*seen), *_times(before, after)]
+    if not any(unanswered):
+        rows += _auroc(before, after)
     return Comparison(
         settings=_settings(a, b),
         paired=len(pairing.pairs),
@@ -52,7 +55,7 @@ def compare(a: Run, b: Run) -> Comparison:
         changed=pairing.changed,
         failed=(sum(map(_failed, before)), sum(map(_failed, after))),
         metrics=tuple(sorted(rows, key=_regressions_then_p)),
-        metrics_in_one=_in_one(before, after, *seen),
+        metrics_in_one=_in_one(before, unanswered, *seen),
         detectable=_detectable(*seen),
     )
 
@@ -77,18 +80,16 @@ def _means(a: Observed, b: Observed) -> Iterator[Row]:
 
 
 def _auroc(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
-    if _retrieval_only(before) or _retrieval_only(after):
-        return
     known = [(x, y) for x, y in zip(before, after, strict=True) if x.case.answerable is not None]
     labels = [bool(x.case.answerable) for x, _ in known]
     if any(labels) and not all(labels):
-        one, two = [_confidence(x) for x, _ in known], [_confidence(y) for _, y in known]
+        one, two = [confidence(x) for x, _ in known], [confidence(y) for _, y in known]
         yield _row("auroc", difference_of_auroc(labels, one, two), n=len(known))
 
 
 def _times(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
     one, two = [x.milliseconds for x in before], [y.milliseconds for y in after]
-    for name, share in _PERCENTILES.items():
+    for name, share in PERCENTILES.items():
         yield _row(name, difference_of_percentiles(share, one, two), n=len(one))
 
 
@@ -103,13 +104,13 @@ def _row(name: str, found: Difference, *, n: int, in_one: int = 0, differences: 
 
 
 def _in_one(
-    before: Sequence[Outcome], after: Sequence[Outcome], seen_a: Observed, seen_b: Observed
+    before: Sequence[Outcome], unanswered: tuple[bool, bool], seen_a: Observed, seen_b: Observed
 ) -> tuple[str, ...]:
-    names = [{name for found in seen for name in found} for seen in (seen_a, seen_b)]
+    names = [{name for one in seen for name in one} for seen in (seen_a, seen_b)]
     kinds = {outcome.case.answerable for outcome in before}
-    for name, outcomes in zip(names, (before, after), strict=True):
-        if {True, False} <= kinds and not _retrieval_only(outcomes):
-            name.add("auroc")
+    for found, only_retrieved in zip(names, unanswered, strict=True):
+        if {True, False} <= kinds and not only_retrieved:
+            found.add("auroc")
     return tuple(name for name in METRICS if (name in names[0]) != (name in names[1]))
 
 
@@ -139,8 +140,9 @@ def _settings(a: Run, b: Run) -> tuple[Setting, ...]:
     )
 
 
-def _regressions_then_p(row: Row) -> tuple[bool, float, int]:
-    return row.change != "worse", 2.0 if row.p is None else row.p, list(METRICS).index(row.metric)
+def _regressions_then_p(row: Row) -> tuple[int, float, int]:
+    group = ("worse", "better", None).index(row.change)
+    return group, 2.0 if row.p is None else row.p, list(METRICS).index(row.metric)
 
 
 def _no_pair(a: Run, b: Run, pairing: Pairing) -> str:

@@ -41,7 +41,7 @@ class Row:
     @property
     def drop(self) -> float:
         """By how much B is worse; for a metric without a direction, by how much it is lower."""
-        return self.difference if self.better == "lower" else -self.difference
+        return self.b - self.a if self.better == "lower" else self.a - self.b
 
     @property
     def change(self) -> Literal["worse", "better"] | None:
@@ -66,7 +66,10 @@ class Detectable:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Run B against run A. `metrics` holds regressions first, then the rest by p; `failed` counts both runs'."""
+    """Run B against run A; `failed` counts both runs'.
+
+    `metrics` holds what is significantly worse, then what is better, then the rest, each by p.
+    """
 
     settings: tuple[Setting, ...]
     paired: int

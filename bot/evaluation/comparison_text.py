@@ -1,17 +1,23 @@
-"""A comparison as a person reads it in a terminal: plain text, at most 110 columns."""
+"""A comparison as a person reads it in a terminal: plain text that fits 80 columns."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from bot.articles.article import clean_line
 from bot.evaluation.comparison import Comparison, Detectable, Row, Setting
 
-WIDTH = 110
+WIDTH = 80
 _IDS = 20
-_CELL = 40
-_HEAD = ("metric", "A", "B", "B-A", "95 % interval", "p", "wins", "ties", "losses", "n", "")
+_HEAD = ("metric", "A", "B", "B-A", "95 % interval", "p", "won", "tied", "lost", "n")
+_GROUPS = {
+    "worse": "Worse in B (p < 0.05):",
+    "better": "Better in B (p < 0.05):",
+    None: "Neither worse nor better, or not tested:",
+}
+_LEGEND = "n: questions with the metric; won, tied, lost: B is better, equal, worse"
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -22,7 +28,7 @@ def comparison_text(comparison: Comparison) -> str:
         "\n".join(_metrics(comparison.metrics)),
         "\n".join(_wrapped(line) for line in _conclusions(comparison)),
     ]
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(parts)
 
 
 def _settings(settings: Sequence[Setting]) -> Iterator[str]:
@@ -30,14 +36,16 @@ def _settings(settings: Sequence[Setting]) -> Iterator[str]:
         yield "The settings are the same."
         return
     yield "Settings that differ:"
-    cells = [("key", "A", "B"), *((s.key, _cell(s.a), _cell(s.b)) for s in settings)]
-    key, first = (max(len(_short(row[column])) for row in cells) for column in (0, 1))
-    for row in cells:
-        yield f"  {_short(row[0]):<{key}}  {_short(row[1]):<{first}}  {_short(row[2])}".rstrip()
+    cells = [("key", "A", "B"), *((clean_line(s.key), _cell(s.a), _cell(s.b)) for s in settings)]
+    key = min(WIDTH // 2, max(len(row[0]) for row in cells))
+    room = (WIDTH - key - 6) // 2
+    first = min(room, max(len(row[1]) for row in cells))
+    for name, a, b in cells:
+        yield f"  {_short(name, key):<{key}}  {_short(a, room):<{first}}  {_short(b, room)}".rstrip()
 
 
 def _questions(comparison: Comparison) -> Iterator[str]:
-    yield f"{comparison.paired:,} questions are in both runs and compared."
+    yield f"Questions in both runs, and compared: {comparison.paired:,}."
     left_over = (
         (comparison.only_a, "only in A"),
         (comparison.only_b, "only in B"),
@@ -56,25 +64,33 @@ def _metrics(rows: Sequence[Row]) -> Iterator[str]:
         yield "No metric applies to both runs."
         return
     table = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
-    for cells in table:
-        right = (f"{cell:>{width}}" for cell, width in zip(cells[1:-1], widths[1:-1], strict=True))
-        yield "  ".join([f"{cells[0]:<{widths[0]}}", *right, cells[-1]]).rstrip()
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEAD))]
+    gap = "  " if sum(widths) + 2 * len(widths[1:]) <= WIDTH else " "
+    head, *lines = (_line(cells, widths, gap) for cells in table)
+    yield head
+    for change, group in groupby(zip(rows, lines, strict=True), lambda pair: pair[0].change):
+        yield _GROUPS[change]
+        yield from (line for _, line in group)
+    yield _LEGEND
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
+    right = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
+    return gap.join([f"{cells[0]:<{widths[0]}}", *right])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     counts = tuple("-" if count is None else str(count) for count in (row.wins, row.ties, row.losses))
     low, high = row.ci
     return (
-        row.metric,
+        f"  {row.metric}",
         _number(row.a),
         _number(row.b),
         _number(row.difference, sign="+"),
         f"[{_number(low, sign='+')}, {_number(high, sign='+')}]",
-        "-" if row.p is None else "<0.001" if row.p < 0.001 else f"{row.p:.3f}",
+        "-" if row.p is None else "<.001" if row.p < 0.001 else f"{row.p:.3f}",
         *counts,
         str(row.n),
-        row.change or "",
     )
 
 
@@ -83,10 +99,9 @@ def _conclusions(comparison: Comparison) -> Iterator[str]:
     yield f"Significantly worse in B: {worse}." if worse else "Nothing is significantly worse in B."
     tested = sum(row.p is not None for row in comparison.metrics)
     if any(row.change for row in comparison.metrics):
-        yield f"Each p stands alone: of {tested} metrics, one in twenty looks different at 5 % by chance."
-    for row in comparison.metrics:
-        if row.in_one:
-            yield f"{row.metric}: {row.in_one:,} of its {row.n:,} questions have it in one run only."
+        yield f"Each p stands alone: of {tested} tests, about one in twenty is below 0.05 by chance."
+    if in_one := [f"{row.metric} {row.in_one:,} of {row.n:,}" for row in comparison.metrics if row.in_one]:
+        yield f"Questions with a metric in one run only: {', '.join(in_one)}."
     if comparison.metrics_in_one:
         yield f"In one run only, and not compared: {', '.join(comparison.metrics_in_one)}."
     yield _sight(comparison.detectable)
@@ -96,14 +111,9 @@ def _sight(seen: Detectable | None) -> str:
     if seen is None:
         return "How small a drop can be seen is not known: neither answer nor hit@1 is in both runs."
     if seen.drop is None:
-        return f"{seen.n:,} questions are too few to see any drop of {seen.metric}."
-    basis = (
-        "as far as one run tells: as if the two were independent"
-        if seen.identical
-        else "by the spread of the paired differences"
-    )
-    power = f"{seen.n:,} questions, 80 % power at 5 %; {basis}"
-    return f"A drop of {seen.metric} is seen from {seen.drop:.3f} up ({power})."
+        return f"Too few questions ({seen.n:,}) to show any drop of {seen.metric}."
+    line = f"These {seen.n:,} questions show a drop of {seen.metric} from {seen.drop:.3f} up (80 % power at 5 %)."
+    return f"{line} Here A equals B, so it is reckoned for two independent runs." if seen.identical else line
 
 
 def _number(value: float, *, sign: str = "") -> str:
@@ -116,8 +126,9 @@ def _cell(value: object) -> str:
     return "-" if value is None else clean_line(str(value))
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _CELL - 8 else text[: _CELL - 9] + "…"
+def _short(text: str, room: int) -> str:
+    """Cut a text in its middle: versions and dates stand at the end."""
+    return text if len(text) <= room else f"{text[: room // 2]}…{text[room // 2 + 1 - room :]}"
 
 
 def _wrapped(line: str) -> str:

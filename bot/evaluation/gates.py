@@ -15,15 +15,16 @@ from typing import Literal
 from bot.errors import EvaluationError
 from bot.evaluation.compare import compare
 from bot.evaluation.comparison import Comparison, Row
-from bot.evaluation.metrics import METRICS
+from bot.evaluation.metrics import METRICS, PERCENTILES
 from bot.evaluation.records import Run, Summary
 from bot.evaluation.statistics import ALPHA, holm
 
 ExitCode = Literal[0, 1, 2, 3]
 Bounds = Mapping[str, float]
 
-TIMES = frozenset({"p50_ms", "p95_ms"})
+TIMES = frozenset(PERCENTILES)
 """Gated only by name: a busy machine must not fail a comparison of answers."""
+_UNBOUNDED = TIMES | {"words"}
 _SLACK = 1e-9
 """A drop from 0.8 to 0.75 is 0.05 and a bit in floats; it keeps a bound of 0.05."""
 
@@ -48,7 +49,7 @@ class Verdict:
 
 
 def parse_bounds(texts: Sequence[str]) -> dict[str, float]:
-    """Read bounds such as "answer=0.6". Raises EvaluationError for an unknown metric or what is no number."""
+    """Read bounds such as "answer=0.6". Raises EvaluationError for what could never hold or never fail."""
     bounds: dict[str, float] = {}
     for text in texts:
         name, equals, number = (part.strip() for part in text.partition("="))
@@ -58,7 +59,7 @@ def parse_bounds(texts: Sequence[str]) -> dict[str, float]:
             raise EvaluationError(f"gate {text!r}: no metric is called {name!r}; known: {', '.join(METRICS)}")
         if name in bounds:
             raise EvaluationError(f"gate {text!r}: {name} is given twice; keep one")
-        bounds[name] = _number(text, number)
+        bounds[name] = _number(text, number, highest=math.inf if name in _UNBOUNDED else 1)
     return bounds
 
 
@@ -117,7 +118,7 @@ def _bounded(gate: str, bounds: Bounds, summary: Summary) -> Iterator[GateResult
         low = gate == "fail-under"
         passed = value >= bound - _SLACK if low else value <= bound + _SLACK
         side = "under" if low else "over"
-        message = f"{metric} is {value:.4g}, {'not ' if passed else ''}{side} {bound:g}"
+        message = f"{metric} is {value:.6g}, {'not ' if passed else ''}{side} {bound:g}"
         yield GateResult(f"{gate} {metric}={bound:g}", passed, value, bound, message)
 
 
@@ -146,8 +147,6 @@ def _drop(
     metric: str, bound: float, row: Row | None, adjusted: Mapping[str, float], *, strict: bool
 ) -> GateResult:
     name = f"max-drop {metric}={bound:g}"
-    if bound < 0:
-        return _unjudged(name, bound, f"{metric}: a drop of {bound:g} cannot be allowed; give 0 or more")
     if METRICS[metric].better is None:
         reason = "is neither better high nor low; use --fail-under or --fail-over"
         return _unjudged(name, bound, f"{metric} {reason}")
@@ -159,7 +158,7 @@ def _drop(
     size = f"worse by more than {bound:g}" if larger else f"not worse by more than {bound:g}"
     test = f" (p = {adjusted[metric]:.3g} by Holm over {len(adjusted)})" if tested else " (without a test)"
     but = ", but not significantly" if larger and passed else ""
-    message = f"{metric} went from {row.a:.4g} to {row.b:.4g} over {row.n} questions: {size}{but}"
+    message = f"{metric} went from {row.a:.6g} to {row.b:.6g} over {row.n} questions: {size}{but}"
     return GateResult(name, passed, row.drop, bound, message + (test if larger else ""))
 
 
@@ -198,11 +197,14 @@ def _not_applicable(metric: str) -> str:
     return f"{metric} does not apply (it is over: {METRICS[metric].over})"
 
 
-def _number(text: str, number: str) -> float:
+def _number(text: str, number: str, *, highest: float) -> float:
     try:
         value = float(number)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise EvaluationError(f"gate {text!r}: {number!r} is not a number")
+    if not 0 <= value <= highest:
+        between = "0 or more" if highest == math.inf else "from 0 to 1 (60 % is 0.6)"
+        raise EvaluationError(f"gate {text!r}: {number} is out of range, give {between}")
     return value

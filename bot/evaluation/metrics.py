@@ -45,20 +45,21 @@ _ROWS = (
     Metric("passage_answer@5", "a gold answer stands in the first 5 passages", _SHORT, share=True),
     Metric("answer", "a gold answer is given where there is one, else refused", "questions", share=True),
     Metric("answer_recall", "a gold answer stands in the answer", _SHORT, share=True),
-    Metric("words", "length of the answer", "answered answerable questions", None),
+    Metric("words", "length of the text shown", "answerable questions", None),
     Metric("rouge_l", "ROUGE-L F1 against the best gold long answer", "questions with long answers"),
     Metric("auroc", "confidence ranks answerable above unanswerable", "questions"),
     Metric("over_refusal", "refused", "answerable questions", "lower", share=True),
     Metric("false_answers", "answered", "unanswerable questions", "lower", share=True),
     Metric("quote_valid", "the quote is verbatim in the stored article", "citations", share=True),
-    Metric("cite_precision", "the cited article is a gold one", "citations, with gold articles", share=True),
-    Metric("cite_recall", "share of the gold articles that are cited", "answers, with gold articles"),
+    Metric("cite_precision", "the cited article is a gold one", f"articles cited, in {_GOLD}", share=True),
+    Metric("cite_recall", "share of the gold articles that are cited", _GOLD),
     Metric("supported", "the sentence's own citations support it", "answer sentences", share=True),
     Metric("p50_ms", "median time per answer", "questions", "lower"),
     Metric("p95_ms", "time within which 95 % are answered", "questions", "lower"),
 )
 METRICS = {metric.name: metric for metric in _ROWS}
-_PERCENTILES = {"p50_ms": 50, "p95_ms": 95}
+PERCENTILES = {"p50_ms": 50, "p95_ms": 95}
+"""The metrics that are percentiles of the time per answer."""
 
 _OF_ANSWERS = frozenset(METRICS) - {
     name for name in METRICS if name.startswith(("hit@", "mrr@", "ndcg@", "passage_answer@", "p50", "p95"))
@@ -80,7 +81,7 @@ def observed(outcomes: Sequence[Outcome]) -> list[Observations]:
 
     A failed question alone does not tell whether its run only retrieved; the others do.
     """
-    skipped = _OF_ANSWERS if _retrieval_only(outcomes) else frozenset()
+    skipped = _OF_ANSWERS if retrieval_only(outcomes) else frozenset()
     return [
         {name: values for name, values in observations(outcome).items() if name not in skipped}
         for outcome in outcomes
@@ -97,14 +98,15 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
     for name, metric in METRICS.items():
         if groups := [found[name] for found in seen if name in found]:
             _add_mean(summary, metric, groups)
-        elif name == "auroc" and not _retrieval_only(outcomes):
+        elif name == "auroc" and not retrieval_only(outcomes):
             _add_auroc(summary, outcomes)
-        elif name in _PERCENTILES and outcomes:
+        elif name in PERCENTILES and outcomes:
             _add_time(summary, name, [outcome.milliseconds for outcome in outcomes])
     return summary
 
 
-def _retrieval_only(outcomes: Sequence[Outcome]) -> bool:
+def retrieval_only(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether a run only retrieved: no answer anywhere, and not because all failed."""
     some_only_retrieved = any(outcome.answer is None and outcome.error is None for outcome in outcomes)
     return some_only_retrieved and all(outcome.answer is None for outcome in outcomes)
 
@@ -122,7 +124,7 @@ def _add_mean(summary: Summary, metric: Metric, groups: Sequence[tuple[float, ..
 
 def _add_auroc(summary: Summary, outcomes: Iterable[Outcome]) -> None:
     pairs = sorted(
-        (outcome.case.answerable, _confidence(outcome))
+        (outcome.case.answerable, confidence(outcome))
         for outcome in outcomes
         if outcome.case.answerable is not None
     )
@@ -134,13 +136,13 @@ def _add_auroc(summary: Summary, outcomes: Iterable[Outcome]) -> None:
 
 def _add_time(summary: Summary, name: str, times: Sequence[float]) -> None:
     def percentile(values: statistics.Floats) -> float:
-        return float(np.percentile(values, _PERCENTILES[name]))
+        return float(np.percentile(values, PERCENTILES[name]))
 
     interval = statistics.bootstrap([[time] for time in sorted(times)], percentile)
     _add(summary, name, percentile(np.asarray(times, dtype=np.float64)), interval, len(times))
 
 
-def _confidence(outcome: Outcome) -> float:
+def confidence(outcome: Outcome) -> float:
     """Return the answer's confidence; that of a failed question is the worst there is."""
     if outcome.answer is None or outcome.error is not None or outcome.answer.status == "error":
         return 0.0 if outcome.case.answerable else 1.0
@@ -209,8 +211,8 @@ def _answer(outcome: Outcome) -> Observations:
     if case.answers:
         right = given is not None and _has_gold(given.text, outcome)
         found["answer"] = found["answer_recall"] = (float(right),)
-    if given is not None:
-        found["words"] = (float(len(given.text.split())),)
+    shown = outcome.answer.text if outcome.answer and outcome.error is None else ""
+    found["words"] = (float(len(shown.split())),)
     return found
 
 
@@ -222,10 +224,7 @@ def _citations(outcome: Outcome) -> Observations:
     if not outcome.case.articles or outcome.case.answerable is False:
         return found
     given, gold = _given(outcome), set(outcome.gold)
-    if given is not None:
-        cited = [citation.article_id for citation in given.citations]
-        found["cite_precision"] = tuple(float(article in gold) for article in cited)
-        found["cite_recall"] = (len(gold.intersection(cited)) / _relevant(outcome),)
-    elif outcome.error is not None:
-        found["cite_recall"] = (0.0,)
+    cited = {citation.article_id for citation in given.citations} if given else set()
+    found["cite_precision"] = tuple(float(article in gold) for article in sorted(cited))
+    found["cite_recall"] = (len(gold & cited) / _relevant(outcome),)
     return found

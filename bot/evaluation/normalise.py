@@ -36,12 +36,13 @@ _PIECE = re.compile(
     (?: (?P<dotted> [0-9]+ (?:\.[0-9]+){{2,}} )                                 # 3.11.7, 12.06.2022
       | (?P<mixed> (?>[0-9]+) (?! (?:{_SUFFIX}|{_UNIT}) (?!{_LETTER}) )
                    {_LETTER} (?:{_LETTER}|[{_MARKS}])* )                        # 5G, 1990s
-      | (?P<number> (?> [0-9]{{1,2}} (?:,[0-9]{{2}})+ ,[0-9]{{3}} (?![0-9])     # 1,00,000
+      | (?P<number> (?> [0-9]{{1,2}} (?:,[0-9]{{2}}){{1,5}} ,[0-9]{{3}} (?![0-9]) # 1,00,000
                       | [0-9]{{1,3}} (?P<by>[,'’\u00a0\u2009\u202f]) [0-9]{{3}} (?:(?P=by)[0-9]{{3}})* (?![0-9])
-                      | [0-9]{{1,3}} (?:[ ][0-9]{{3}})* [ ]000 (?![0-9])        # 10 000
+                      | [0-9]{{1,3}} (?:[ ][0-9]{{3}}){{,4}} [ ]000 (?![0-9])   # 10 000
                       | [0-9]+ ) (?>\.[0-9]+)?
-                    | (?<![\w.]) \.[0-9]+ )
+                    | (?<![\w.{_MARKS}]) \.[0-9]+ )
         (?: (?P<suffix>{_SUFFIX}) (?!{_LETTER}) )?                              # 1.2m, 1st
+      | (?P<currency> [A-Z]{{1,2}}\$ (?=[ ]?[0-9]) )                             # US$, A$
       | (?P<percent> % )
       | (?P<ampersand> & )
       | (?P<acronym> [^\W\d_][{_MARKS}]* (?:\.[^\W\d_][{_MARKS}]*)+ (?!{_LETTER}|[{_MARKS}]) )  # U.S., a.m.
@@ -77,8 +78,11 @@ def find(text: str, answer: str) -> tuple[int, int] | None:
     wanted = tokens(answer)
     if not wanted:
         return None
+    every = _every_token(answer)
     if wanted[0].text in _ARTICLES:  # the answer "A" is not every "a" of a sentence: letter for letter
         return _place(_as_written(text, _every_token(text)), _as_written(answer, wanted))
+    if every[-1].text in _ARTICLES:  # "Serie A" is not every Serie: at the end it is no article
+        return _place(_every_token(text), [token for token in every if token.start >= wanted[0].start])
     return _place(tokens(text), wanted)
 
 
@@ -125,6 +129,8 @@ def _piece(match: re.Match[str]) -> Token:
     kind, (start, end) = _kind(match)
     if kind == "percent":
         return Token("percent", start, end)
+    if kind == "currency":
+        return Token("", start, end)
     if kind == "ampersand":
         return Token("and", start, end)
     if kind == "number":
@@ -133,7 +139,7 @@ def _piece(match: re.Match[str]) -> Token:
 
 
 def _kind(match: re.Match[str]) -> tuple[str, tuple[int, int]]:
-    kinds = ("word", "number", "percent", "ampersand", "acronym", "mixed", "dotted")
+    kinds = ("word", "number", "currency", "percent", "ampersand", "acronym", "mixed", "dotted")
     kind = next(kind for kind in kinds if match[kind] is not None)
     return kind, match.span(kind)
 

@@ -19,12 +19,15 @@ class Pairing:
 
 
 def pair(a: Run, b: Run) -> Pairing:
-    """Pair two runs' outcomes, in the order of A. Raises EvaluationError for an id that stands twice in a run."""
+    """Pair two runs' outcomes by id and content. Raises EvaluationError for an id that stands twice in a run.
+
+    The pairs are in the order of their ids: which answer came first changes no draw and so no p-value.
+    """
     before, after = _by_id(a, "A"), _by_id(b, "B")
     shared = [name for name in before if name in after]
     same = {name: None for name in shared if content(before[name].case) == content(after[name].case)}
     return Pairing(
-        pairs=tuple((before[name], after[name]) for name in same),
+        pairs=tuple((before[name], after[name]) for name in sorted(same)),
         only_a=tuple(name for name in before if name not in after),
         only_b=tuple(name for name in after if name not in before),
         changed=tuple(name for name in shared if name not in same),
