@@ -1,4 +1,4 @@
-"""Checks that weights, library and both indexes are there and agree, without importing anything heavy."""
+"""Checks that all parts of a data folder are there and agree, without importing anything heavy."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
     if library.ok:  # without it there is nothing to compare the indexes with
         yield _try("vectors", lambda: _vectors(workspace))
         yield _try("words", lambda: _words(workspace))
+        yield _try("encoder", lambda: _encoder(workspace))
 
 
 def _try(name: str, check: Callable[[], Check]) -> Check:
@@ -88,6 +89,20 @@ def _words(workspace: Workspace) -> Check:
     if not expected:
         return Check("words", ok=True, detail="none yet")
     return _agreement("words", workspace.words.count(), expected)
+
+
+def _encoder(workspace: Workspace) -> Check:
+    from bot.retrieval.encoder import EncoderState
+
+    embedder, state = workspace.embedder, workspace.embedder.encoder_state()
+    if state is EncoderState.READY:
+        return Check("encoder", ok=True, detail=f"{embedder.model} ({embedder.fingerprint}), without torch")
+    if state is EncoderState.UNUSED:
+        return Check("encoder", ok=True, detail=state.value)
+    if state is EncoderState.MISSING and not workspace.library.totals().articles:
+        return Check("encoder", ok=True, detail="none yet")
+    detail = f"{state.value}; questions wait for torch to be loaded"
+    return Check("encoder", ok=False, detail=detail, remedy="run `citewire reindex --encoder`")
 
 
 def _agreement(name: str, found: int, expected: int) -> Check:

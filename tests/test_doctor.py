@@ -12,10 +12,11 @@ from conftest import WordEmbedder, take_in
 from bot.articles.article import Article
 from bot.doctor import Check, examine
 from bot.retrieval.embeddings import SentenceTransformerEmbedder
+from bot.retrieval.encoder import EncoderState
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
-NAMES = ["weights", "library", "vectors", "words"]
+NAMES = ["weights", "library", "vectors", "words", "encoder"]
 
 
 def opened(data: Path, embedder: object | None = None) -> Workspace:
@@ -121,6 +122,38 @@ def test_an_index_that_is_not_well_is_named_and_the_remedy_cures_it(
         assert indexer.rebuild(lambda done: None) == 4
     workspace.close()
     assert failing(examined(data)) == []
+
+
+class Exporting(WordEmbedder):
+    """Has a question encoder in some state."""
+
+    def __init__(self, state: EncoderState) -> None:
+        super().__init__()
+        self.state = state
+
+    def encoder_state(self) -> EncoderState:
+        return self.state
+
+
+@pytest.mark.parametrize(
+    ("state", "ok", "detail"),
+    [
+        (EncoderState.READY, True, "words (words256), without torch"),
+        (EncoderState.UNUSED, True, "not used: questions are encoded with torch"),
+        (EncoderState.MISSING, False, "not exported yet; questions wait for torch to be loaded"),
+        (EncoderState.BROKEN, False, "the exported files are damaged; questions wait for torch to be loaded"),
+    ],
+    ids=lambda value: value.name if isinstance(value, EncoderState) else "",
+)
+def test_the_question_encoder_is_examined(data: Path, state: EncoderState, ok: bool, detail: str) -> None:
+    check = examined(data, Exporting(state))["encoder"]
+    assert (check.ok, check.detail) == (ok, detail)
+    assert check.remedy == ("" if ok else "run `citewire reindex --encoder`")
+
+
+def test_a_question_encoder_is_not_missed_while_there_are_no_articles(tmp_path: Path) -> None:
+    check = examined(tmp_path / "new", Exporting(EncoderState.MISSING))["encoder"]
+    assert (check.ok, check.detail) == (True, "none yet")
 
 
 def test_another_model_is_told_apart_by_name(data: Path) -> None:

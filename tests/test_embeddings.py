@@ -15,11 +15,8 @@ import numpy as np
 import pytest
 
 from bot.errors import EmbeddingError, WeightsError
-from bot.retrieval.embeddings import (
-    PACKAGED_MODEL,
-    PACKAGED_SHA256,
-    SentenceTransformerEmbedder,
-)
+from bot.retrieval.embeddings import SentenceTransformerEmbedder
+from bot.retrieval.weights import PACKAGED_MODEL, PACKAGED_SHA256
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, when it is imported
 

