@@ -1,0 +1,24 @@
+"""The conditions that narrow a search before anything is ranked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.retrieval.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which articles may be searched; nothing set means all. Values are data: they are compared, never parsed.
+
+    An article passes when it lies in the window, is of one of the sources, and has one of the tags.
+    """
+
+    window: Window | None = None
+    sources: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+def label_key(label: str) -> str:
+    """Return the form of an outlet's name or a tag in which case and blanks around it do not matter."""
+    return label.strip().casefold()
