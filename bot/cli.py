@@ -19,6 +19,7 @@ from bot.evaluation.cli import app as evaluation
 
 if TYPE_CHECKING:
     from bot.answers.chain import Question
+    from bot.retrieval.window import Window
     from bot.workspace import Workspace
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(evaluation)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+_PREPARING = "Preparing the question encoder"
 _verbose = False
 
 
@@ -108,6 +110,8 @@ def ingest(
     with workspace.writing(on_wait=terminal.waiting) as indexer, terminal.ingest_progress() as progress:
         report = run(indexer, workspace.library, found, prune=paths if prune else (), progress=progress)
     totals = workspace.library.totals()
+    if totals.articles:
+        _prepare_encoder(workspace)
     if as_json:
         _print_json(terminal.report_fields(report, totals))
     else:
@@ -122,13 +126,16 @@ def ask(
     since: Annotated[str, typer.Option(help="Only articles of this day or later, as 2022-06-17.")] = "",
     until: Annotated[str, typer.Option(help="Only articles of this day or earlier.")] = "",
     source: Annotated[list[str] | None, typer.Option(help="Only this outlet; may be repeated.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only articles with this tag; may be repeated.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages to read.")] = 10,
     as_json: _Json = False,
 ) -> None:
     """Answer one question with quotes from the articles, or say that they do not answer it."""
     from bot import terminal
 
-    asked = _question(question, since, until, source or [], k)
+    asked = _question(question, _window(since, until), source or [], tag or [], k)
     workspace = _workspace(ctx)
     with terminal.working("Reading the articles"):
         _require_articles(workspace)
@@ -186,23 +193,33 @@ def forget(
 
 
 @app.command()
-def reindex(ctx: typer.Context, as_json: _Json = False) -> None:
+def reindex(
+    ctx: typer.Context,
+    encoder: Annotated[
+        bool, typer.Option("--encoder", help="Only export the question encoder anew, not the indexes.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
     """Make both indexes anew from the library, for instance for another embedding model."""
     from bot import terminal
 
     workspace = _workspace(ctx)
-    total = workspace.library.totals().passages
-    with workspace.writing(on_wait=terminal.waiting) as indexer, terminal.passage_progress(total) as progress:
-        done = indexer.rebuild(progress)
-    if as_json:
-        _print_json({"passages": done, "model": workspace.embedder.model})
+    if encoder:
+        with terminal.working(_PREPARING):
+            workspace.embedder.ensure_encoder(anew=True)
+        fields, said = {}, "question encoder exported from"
     else:
-        print(f"{done:,} passages indexed with {workspace.embedder.model}")
+        fields = {"passages": _rebuild(workspace)}
+        said = f"{fields['passages']:,} passages indexed with"
+    if as_json:
+        _print_json({**fields, "model": workspace.embedder.model})
+    else:
+        print(f"{said} {workspace.embedder.model}")
 
 
 @app.command()
 def doctor(ctx: typer.Context, as_json: _Json = False) -> None:
-    """Check weights, library, vectors and words, and say what to do. Exits 1 when something is wrong."""
+    """Check weights, library, both indexes and question encoder. Exits 1 when something is wrong."""
     from bot import terminal
     from bot.doctor import examine
 
@@ -222,20 +239,44 @@ def _workspace(ctx: typer.Context) -> Workspace:
     return Workspace(load_settings(data_dir=ctx.obj))
 
 
+def _rebuild(workspace: Workspace) -> int:
+    from bot import terminal
+
+    total = workspace.library.totals().passages
+    with workspace.writing(on_wait=terminal.waiting) as indexer, terminal.passage_progress(total) as progress:
+        done = indexer.rebuild(progress)
+    if done:
+        _prepare_encoder(workspace)
+    return done
+
+
+def _prepare_encoder(workspace: Workspace) -> None:
+    """Export the question encoder if it is missing; without it questions are answered, but start slower."""
+    from bot import terminal
+
+    with terminal.told_errors(), terminal.working(_PREPARING):
+        workspace.embedder.ensure_encoder()
+
+
 def _require_articles(workspace: Workspace) -> None:
     if not workspace.library.totals().articles:
         raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
 
 
-def _question(text: str, since: str, until: str, sources: list[str], k: int) -> Question:
+def _question(text: str, window: Window | None, sources: list[str], tags: list[str], k: int) -> Question:
     from bot.answers.chain import Question
-    from bot.retrieval.window import Filters, Window
+    from bot.retrieval.filters import Filters
+
+    return Question(text, filters=Filters(window, tuple(sources), tuple(tags)), k=k)
+
+
+def _window(since: str, until: str) -> Window | None:
+    from bot.retrieval.window import Window
 
     first, last = _day(since, "--since"), _day(until, "--until")
     if first and last and first > last:
         raise typer.BadParameter(f"--since {since} lies after --until {until}")
-    window = Window(first, _day_after(last)) if first or last else None
-    return Question(text, filters=Filters(window, tuple(sources)), k=k)
+    return Window(first, _day_after(last)) if first or last else None
 
 
 def _day(text: str, option: str) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -18,6 +18,13 @@ from bot.errors import SettingsError
 
 PREFIX = "CITEWIRE_"
 TOML_FILE = "citewire.toml"
+
+
+# Those that tantivy has a stemmer for.
+Language = Literal[
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
+    "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
+]  # fmt: skip
 
 
 def _default_data_dir() -> Path:
@@ -42,6 +49,16 @@ class Settings(BaseSettings):
     embedding_model: str = Field(
         default="",
         description="A sentence-transformers model, by name or folder; empty: the packaged all-MiniLM-L6-v2.",
+    )
+    language: Language = Field(
+        default="english", description="What the words of articles and questions are stemmed as."
+    )
+    rerank_model: str = Field(
+        default="",
+        description="A sentence-transformers CrossEncoder that judges the 30 best passages; empty: none.",
+    )
+    min_confidence: float = Field(
+        default=0.55, ge=0, le=1, description="Below it the answer is that the articles do not say."
     )
     device: str = Field(default="", description="cpu, cuda, mps …; empty: sentence-transformers picks.")
 

@@ -39,6 +39,8 @@ _SHOWN_SKIPS = 20
 
 def print_answer(answer: Answer) -> None:
     """Show the numbered quotes, each with outlet, date and link; or that there is no answer, and what came near."""
+    if answer.notice:
+        _print(Text(answer.notice, style="italic"))
     if not answer.citations:
         _print(Text(answer.text, style="bold" if answer.status == "not_found" else ""))
     for citation in answer.citations:
@@ -53,6 +55,9 @@ def _print_citation(citation: Citation) -> None:
     mark = f"[{citation.n}]"
     _print(Text(f"“{' '.join(citation.quote.split())}”"), mark=mark)
     _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
+    if citation.copies:
+        also = ", ".join(dict.fromkeys(copy.source or copy.title for copy in citation.copies))
+        _print(Text(f"also in {also}", style="dim"), mark=" " * len(mark))
     if citation.link and out.is_terminal:
         # Shown short and on one unbroken line; only a web address is made clickable.
         style = f"dim link {citation.link}" if is_web_url(citation.link) else "dim"

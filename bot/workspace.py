@@ -52,7 +52,7 @@ class Workspace:
         """The word index."""
         from bot.retrieval.words import WordIndex
 
-        return WordIndex(self.settings.data_dir / "words")
+        return WordIndex(self.settings.data_dir / "words", language=self.settings.language)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -60,22 +60,29 @@ class Workspace:
         from bot.retrieval.embeddings import SentenceTransformerEmbedder
 
         return self._embedder or SentenceTransformerEmbedder(
-            self.settings.embedding_model, device=self.settings.device
+            self.settings.embedding_model,
+            device=self.settings.device,
+            encoders=self.settings.data_dir / "encoders",
         )
 
     @cached_property
     def retriever(self) -> Retriever:
         """The search over both indexes."""
+        from bot.retrieval.rerank import CrossEncoderReranker
         from bot.retrieval.retriever import Retriever
 
-        return Retriever(self.library, self.vectors, self.words, self.embedder)
+        model, device = self.settings.rerank_model, self.settings.device
+        reranker = CrossEncoderReranker(model, device=device) if model else None
+        return Retriever(self.library, self.vectors, self.words, self.embedder, reranker)
 
     @cached_property
     def chain(self) -> AnswerChain:
         """The way from a question to an answer."""
         from bot.answers.chain import AnswerChain
 
-        return AnswerChain(self.library, self.retriever, self.words)
+        return AnswerChain(
+            self.library, self.retriever, self.words, min_confidence=self.settings.min_confidence
+        )
 
     @contextlib.contextmanager
     def writing(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[Indexer]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -16,13 +19,15 @@ import numpy as np
 import pytest
 
 from bot.articles.article import Article, article_from_record
+from bot.retrieval.embeddings import SentenceTransformerEmbedder
+from bot.retrieval.encoder import EncoderState
 from bot.retrieval.ingest import Report, ingest
 from bot.retrieval.words import analyze
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
 # The same examples each time: who runs the tests is told of their own change. HYPOTHESIS_PROFILE=default explores.
-hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
@@ -67,6 +72,15 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     pytest.fail("`chroma run` did not start")
 
 
+# What makes an exported encoder, besides its model.
+EXPORT = [
+    Path(__file__).parents[1] / "bot" / "retrieval" / name
+    for name in ("encoder.py", "encoder_export.py", "weights.py")
+]
+# What takes seconds to import, and no question may wait for.
+HEAVY = ("torch", "transformers", "sentence_transformers", "chromadb", "sklearn", "scipy")
+
+
 class WordEmbedder:
     """An embedding that can be computed by hand: each stem of a text points in a direction of its own.
 
@@ -84,6 +98,15 @@ class WordEmbedder:
 
     def load(self) -> None:
         """Nothing to load."""
+
+    def encoder_state(self) -> EncoderState:
+        return EncoderState.UNUSED
+
+    def ensure_encoder(self, *, anew: bool = False) -> None:
+        """Nothing to export."""
+
+    def encode_query(self, texts: Sequence[str]) -> np.ndarray:
+        return self.encode(texts)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         self.encoded += texts
@@ -105,6 +128,21 @@ def workspace(tmp_path: Path, embedder: WordEmbedder) -> Iterator[Workspace]:
     opened = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=embedder)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def packaged_encoders(pytestconfig: pytest.Config) -> Path:
+    """The packaged model's question encoder in a folder of encoders, exported once per version of the tools."""
+    tools = ["torch", "transformers", "sentence-transformers", "onnxscript"]
+    key = [file.read_text("utf-8") for file in EXPORT] + [version(tool) for tool in tools]
+    digest = hashlib.sha256("\n".join(key).encode()).hexdigest()[:16]
+    assert pytestconfig.cache is not None
+    encoders = pytestconfig.cache.mkdir("encoders") / digest
+    for outdated in encoders.parent.iterdir():
+        if outdated != encoders:
+            shutil.rmtree(outdated)
+    SentenceTransformerEmbedder(encoders=encoders).ensure_encoder()
+    return encoders
 
 
 FOUR = (

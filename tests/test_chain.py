@@ -16,7 +16,8 @@ from bot.answers.answer import NOT_FOUND, Answer, Sentence
 from bot.answers.chain import MAX_QUESTION, Question
 from bot.articles.article import Article
 from bot.errors import QuestionError
-from bot.retrieval.window import Filters, Window
+from bot.retrieval.filters import Filters
+from bot.retrieval.window import Window
 from bot.workspace import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
@@ -83,6 +84,61 @@ def test_an_empty_library_and_an_empty_window_are_not_found(
     window = Window(since=datetime(2030, 1, 1, tzinfo=UTC))
     answer = workspace.chain.invoke(Question(QUESTION, filters=Filters(window)))
     assert (answer.status, answer.window, answer.nearest) == ("not_found", window, ())
+
+
+NOON = datetime(2022, 12, 20, 12, tzinfo=UTC)
+
+
+def test_a_time_in_the_question_narrows_the_search_and_is_shown(ready: Workspace) -> None:
+    answer = ready.chain.invoke(Question(f"{QUESTION[:-1]} this week?", asked=NOON))
+    assert answer.status == "answered"
+    assert answer.window is not None
+    assert (answer.window.words, answer.notice) == ("this week", "")
+    assert {citation.article_id for citation in answer.citations} == {"cup"}
+
+
+def test_a_time_without_articles_is_said_and_another_is_offered_as_such(ready: Workspace) -> None:
+    answer = ready.chain.invoke(Question(f"{QUESTION[:-1]} in January 2023?", asked=NOON.replace(year=2023)))
+    assert "(January 2023)" in answer.notice
+    assert "another time" in answer.notice
+    assert answer.citations[0].article_id == "cup"
+
+
+def test_when_the_time_asked_about_does_not_say_the_nearest_of_another_are_named(ready: Workspace) -> None:
+    answer = ready.chain.invoke(
+        Question("Has Argentina won a final in March 2023?", asked=NOON.replace(year=2023))
+    )
+    assert answer.status == "not_found"
+    assert answer.nearest[0].article_id == "cup"
+
+
+def test_a_later_article_may_look_back_and_is_said_to(workspace: Workspace, four: list[Article]) -> None:
+    take_in(
+        workspace, [*four, make({"id": "old", "text": "Rain fell on the coast.", "published": "2022-12-01"})]
+    )
+    asked = Question(f"{QUESTION[:-1]} in early December 2022?", asked=NOON.replace(year=2023))
+    assert workspace.chain.invoke(asked).notice == ""  # the final was in that month
+    asked = Question("Has a lander touched down on the Moon in December 2022?", asked=NOON.replace(year=2023))
+    answer = workspace.chain.invoke(asked)
+    assert "a later one does" in answer.notice
+    assert answer.citations[0].article_id == "moon"
+
+
+def test_a_year_before_every_article_is_no_time_of_publication(ready: Workspace) -> None:
+    answer = ready.chain.invoke(Question(f"{QUESTION[:-1]} as it did in 1986?", asked=NOON))
+    assert (answer.window, answer.notice) == (None, "")
+
+
+def test_an_old_answer_about_the_present_opens_with_its_date(ready: Workspace) -> None:
+    answer = ready.chain.invoke(Question(f"What is the latest: {QUESTION}", asked=NOON.replace(year=2025)))
+    assert answer.status == "answered"
+    assert answer.notice == "As of 18 December 2022:"
+
+
+def test_the_given_window_wins_over_the_question_s(ready: Workspace) -> None:
+    window = Window(since=datetime(2022, 1, 1, tzinfo=UTC))
+    answer = ready.chain.invoke(Question(f"{QUESTION[:-1]} yesterday?", filters=Filters(window), asked=NOON))
+    assert answer.window == window
 
 
 def test_small_talk_needs_no_articles(workspace: Workspace) -> None:

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FOUR, WordEmbedder, make, take_in
+from conftest import FOUR, HEAVY, WordEmbedder, make, take_in
 from test_embeddings import tiny_model
 
 from bot import __version__
 from bot.cli import main
+from bot.errors import EmbeddingError
+from bot.retrieval.embeddings import SentenceTransformerEmbedder
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
@@ -105,8 +107,26 @@ def running(
 
 
 @pytest.fixture
+def exports(packaged_encoders: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record what is exported in this process; the packaged model's takes seconds and is there already."""
+    asked: list[str] = []
+    real = SentenceTransformerEmbedder.ensure_encoder
+
+    def ensure(embedder: SentenceTransformerEmbedder, *, anew: bool = False) -> None:
+        folder = embedder._encoder_folder
+        if folder is None or not (packaged_encoders / folder.name).is_dir():
+            real(embedder, anew=anew)
+        elif anew or not folder.exists():
+            asked.append(embedder.model)
+            shutil.copytree(packaged_encoders / folder.name, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(SentenceTransformerEmbedder, "ensure_encoder", ensure)
+    return asked
+
+
+@pytest.fixture
 def command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, exports: list[str]
 ) -> Callable[..., Outcome]:
     """Run the same entry point in this process, where torch is imported once for all."""
 
@@ -146,10 +166,11 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+def filled(tmp_path_factory: pytest.TempPathFactory, packaged_encoders: Path) -> Filled:
     """One data folder for all tests that only read."""
     root = tmp_path_factory.mktemp("filled")
     news = write_news(root / "news")
+    shutil.copytree(packaged_encoders, root / "data" / "encoders")  # exporting it takes seconds
     return Filled(root / "data", news, citewire("ingest", news, "--json", data=root / "data"))
 
 
@@ -190,7 +211,7 @@ def plain_failure(outcome: Outcome, *words: str, code: int = 1) -> None:
         ("chat", []),
         ("articles", ["--json"]),
         ("forget", ["URL|ID", "--json"]),
-        ("reindex", ["--json"]),
+        ("reindex", ["--encoder", "--json"]),
         ("doctor", ["--json"]),
     ],
 )  # fmt: skip
@@ -245,7 +266,24 @@ def test_the_last_day_of_the_calendar_can_be_named(command: Callable[..., Outcom
 # What needs no model does not wait for one
 
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "chromadb", "sklearn")
+def imported(filled: Filled, *args: str, heavy: Sequence[str] = HEAVY) -> tuple[Outcome, list[str]]:
+    """Run a command in a process of its own; return how it ended, and what heavy things it imported."""
+    program = (
+        "import atexit, sys\n"
+        f"heavy = {tuple(heavy)!r}\n"
+        "atexit.register(lambda: print('heavy:', *(name for name in heavy if name in sys.modules), file=sys.stderr))\n"
+        "from bot.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *args],
+        env=surroundings(CITEWIRE_DATA_DIR=str(filled.data)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said, _, names = done.stderr.rpartition("heavy:")
+    return Outcome(done.returncode, done.stdout, said), names.split()
 
 
 @pytest.mark.parametrize(
@@ -253,23 +291,9 @@ HEAVY = ("torch", "transformers", "sentence_transformers", "chromadb", "sklearn"
     [["--help"], ["articles"], ["articles", "--json"], ["doctor"], ["ingest", "{news}"], ["ask", "hello"]],
     ids=" ".join,
 )
-def test_what_embeds_nothing_imports_nothing_heavy(filled: Filled, args: list[str], tmp_path: Path) -> None:
-    program = (
-        "import atexit, sys\n"
-        f"heavy = {HEAVY!r}\n"
-        "atexit.register(lambda: print('heavy:', *(name for name in heavy if name in sys.modules), file=sys.stderr))\n"
-        "from bot.cli import main\n"
-        "main()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *(arg.format(news=filled.news) for arg in args)],
-        env=surroundings(CITEWIRE_DATA_DIR=str(filled.data)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[-1].split() == ["heavy:"]
+def test_what_embeds_nothing_imports_nothing_heavy(filled: Filled, args: list[str]) -> None:
+    done, heavy = imported(filled, *(arg.format(news=filled.news) for arg in args))
+    assert (done.code, heavy) == (0, []), done.err
 
 
 # Ingest
@@ -499,6 +523,69 @@ def test_chat_answers_a_pipe(command: Callable[..., Outcome], filled: Filled) ->
     assert "A bank in California failed" not in said.out
 
 
+def test_a_question_is_answered_without_torch(filled: Filled) -> None:
+    asked, heavy = imported(filled, "ask", QUESTION, heavy=[name for name in HEAVY if name != "chromadb"])
+    assert (asked.code, asked.err, heavy) == (0, "", [])
+    assert "A lander touched down" in asked.out
+
+
+# The question encoder
+
+
+def test_the_first_ingest_exports_the_question_encoder_and_later_ones_do_not(
+    command: Callable[..., Outcome], exports: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert command("ingest", tmp_path / "empty").code == 0
+    assert exports == []
+    (tmp_path / "one.txt").write_text("A lander touched down on the Moon.", encoding="utf-8")
+    for _ in range(2):
+        assert command("ingest", tmp_path / "one.txt").code == 0
+        assert exports == ["all-MiniLM-L6-v2"]
+    assert command("doctor").code == 0
+    shutil.rmtree(tmp_path / "data" / "encoders")
+    missed = command("doctor")
+    assert missed.code == 1
+    assert "FAIL encoder: not exported yet" in missed.out
+    assert "→ run `citewire reindex --encoder`" in missed.out
+    assert command("reindex").code == 0
+    assert len(exports) == 2
+    assert command("doctor").code == 0
+
+
+def test_reindex_can_export_the_question_encoder_only(
+    command: Callable[..., Outcome], own: Filled, exports: list[str]
+) -> None:
+    (graph,) = own.data.glob("encoders/*/model.onnx")
+    graph.write_bytes(b"")
+    broken = command("doctor", data=own.data)
+    assert "FAIL encoder: the exported files are damaged" in broken.out
+    words = (own.data / "words" / "meta.json").stat()
+    done = command("reindex", "--encoder", data=own.data)
+    assert done == Outcome(0, "question encoder exported from all-MiniLM-L6-v2\n", "")
+    assert exports == ["all-MiniLM-L6-v2"]
+    assert command("doctor", data=own.data).code == 0
+    assert (own.data / "words" / "meta.json").stat() == words
+    fields = command("reindex", "--encoder", "--json", data=own.data).fields
+    assert fields == {"model": "all-MiniLM-L6-v2"}
+
+
+def test_an_export_that_fails_fails_no_ingest(
+    command: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(embedder: object, *, anew: bool = False) -> None:
+        raise EmbeddingError("the question encoder cannot be exported (no reason)")
+
+    monkeypatch.setattr(SentenceTransformerEmbedder, "ensure_encoder", fail)
+    (tmp_path / "one.txt").write_text("A lander touched down on the Moon.", encoding="utf-8")
+    done = command("ingest", tmp_path / "one.txt")
+    assert done.code == 0
+    assert done.out.startswith("1 added")
+    assert done.err == "citewire: the question encoder cannot be exported (no reason)\n"
+    assert "A lander touched down" in command("ask", QUESTION).out  # torch answers
+    plain_failure(command("reindex", "--encoder"), "cannot be exported (no reason)")
+
+
 # Articles, forget, reindex, doctor
 
 
@@ -588,9 +675,11 @@ def test_another_model_s_articles_are_refused_until_reindexed(
 def test_doctor_finds_a_healthy_folder_healthy(command: Callable[..., Outcome], filled: Filled) -> None:
     healthy = command("doctor", "--json", data=filled.data)
     assert (healthy.code, healthy.err, healthy.fields["ok"]) == (0, "", True)
-    assert [check["name"] for check in healthy.fields["checks"]] == ["weights", "library", "vectors", "words"]
+    assert [check["name"] for check in healthy.fields["checks"]] == [
+        "weights", "library", "vectors", "words", "encoder",
+    ]  # fmt: skip
     shown = command("doctor", data=filled.data)
-    assert [line.split()[0] for line in shown.out.splitlines()] == ["ok"] * 4
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["ok"] * 5
 
 
 # Failures

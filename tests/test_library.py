@@ -8,10 +8,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import FOUR, make
+from conftest import FOUR, WordEmbedder, make, take_in
 from sqlalchemy import Connection, create_engine, text
 
 from bot.articles import schema
@@ -20,6 +21,8 @@ from bot.articles.library import Library, open_library
 from bot.articles.passages import split_passages
 from bot.articles.records import Collection, Draft
 from bot.errors import LibraryError
+from bot.settings import load_settings
+from bot.workspace import Workspace
 
 HERE = Collection("f1", "model", 3, "place-1")
 
@@ -242,6 +245,17 @@ def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
 def test_an_unusable_database_is_named(tmp_path: Path, url: str, words: str) -> None:
     with pytest.raises(LibraryError, match=words):
         open_library(tmp_path, url)
+
+
+def test_the_oldest_is_that_of_what_is_seen(tmp_path: Path) -> None:
+    workspace = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())
+    assert workspace.library.oldest() is None
+    take_in(workspace, [make(dict(record)) for record in FOUR])
+    assert workspace.library.oldest() == datetime(2022, 12, 18, tzinfo=UTC)
+    with workspace.writing() as indexer:
+        indexer.publish(retired=["cup"])
+    assert workspace.library.oldest() == datetime(2023, 3, 10, tzinfo=UTC)
+    workspace.close()
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

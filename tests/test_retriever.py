@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import take_in
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import make, take_in
 
 from bot.articles.article import Article
-from bot.retrieval.retriever import PassageRetriever, reciprocal_rank_fusion
-from bot.retrieval.window import Filters, Window
+from bot.retrieval.filters import Filters
+from bot.retrieval.retriever import PassageRetriever, Retriever
+from bot.retrieval.window import Window
 from bot.workspace import Workspace
 
 
@@ -69,15 +69,114 @@ def test_langchain_gets_documents(workspace: Workspace, four: list[Article]) -> 
     assert documents[0].metadata["published"] == "2023-08-23T00:00:00+00:00"
 
 
-def test_fusion_sums_reciprocal_ranks() -> None:
-    fused = reciprocal_rank_fusion([["a", "b"], ["b", "c"]])
-    assert list(fused) == ["b", "a", "c"]
-    assert fused["b"] == pytest.approx(1 / 62 + 1 / 61)
-    assert fused["a"] == pytest.approx(1 / 61)
+def test_each_hit_has_the_scores_of_both_indexes(workspace: Workspace, four: list[Article]) -> None:
+    take_in(workspace, [*four, *(make({"id": f"m{n}", "text": f"A moon of planet {n}."}) for n in range(70))])
+    for hit in workspace.retriever.search("Which lander touched the moon?", k=30):
+        assert "vectors" in hit.scores
+        assert ("words" in hit.scores) == ("moon" in hit.passage.text.lower())
 
 
-@given(st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True), max_size=4))
-def test_fusion_keeps_every_key_once_best_first(rankings: list[list[str]]) -> None:
-    fused = reciprocal_rank_fusion(rankings)
-    assert set(fused) == {key for ranking in rankings for key in ranking}
-    assert list(fused.values()) == sorted(fused.values(), reverse=True)
+def test_a_wire_report_in_two_outlets_is_one_hit(workspace: Workspace) -> None:
+    text = "The central bank raised its key rate by a quarter point on Thursday, the tenth rise in a row, it said."
+    rows = [
+        {"id": "a", "source": "Daily", "text": text},
+        {"id": "b", "source": "Ledger", "text": f"{text} Reporting by wire."},
+        {
+            "id": "c",
+            "source": "Post",
+            "text": "The central bank governor resigned on Friday after nine years.",
+        },
+    ]
+    take_in(workspace, [make(row) for row in rows])
+    hits = workspace.retriever.search("central bank rate")
+    assert sorted(hit.headline.article_id for hit in hits) in (["a", "c"], ["b", "c"])
+    assert {hits[0].headline.source, *(copy.source for copy in hits[0].copies)} == {"Daily", "Ledger"}
+    assert hits[1].copies == ()
+
+
+NOW = datetime(2023, 6, 20, tzinfo=UTC)
+
+
+def dated(published: object, name: str, text: str = "The council votes on the new stadium.") -> Article:
+    return make(
+        {
+            "id": name,
+            "text": f"{text} Other words: {' '.join(f'{name}{n}' for n in range(8))}.",
+            "published": published,
+        }
+    )
+
+
+def ids(hits: Sequence[object]) -> list[str]:
+    return [hit.headline.article_id for hit in hits]  # type: ignore[attr-defined]
+
+
+def test_the_recent_comes_first_and_what_has_no_date_is_not_last(workspace: Workspace) -> None:
+    take_in(workspace, [dated("2019-01-01", "old"), dated("2023-06-18", "new"), dated(None, "undated")])
+    assert ids(workspace.retriever.search("council votes stadium", now=NOW)) == ["new", "undated", "old"]
+
+
+def test_an_older_article_that_fits_far_better_stays_first(workspace: Workspace) -> None:
+    old = make(
+        {
+            "id": "old",
+            "text": "Argentina won the final against France on penalties.",
+            "published": "2022-12-18",
+        }
+    )
+    new = make(
+        {"id": "new", "text": "The final report on river penalties is out.", "published": "2023-06-19"}
+    )
+    take_in(workspace, [old, new])
+    assert ids(workspace.retriever.search("Did Argentina win the final against France?", now=NOW))[0] == "old"
+
+
+def test_a_time_that_is_over_makes_nothing_recent(workspace: Workspace) -> None:
+    take_in(workspace, [dated("2023-06-02", "aaa"), dated("2023-06-10", "bbb")])
+    over = Filters(Window(datetime(2023, 6, 1, tzinfo=UTC), datetime(2023, 6, 15, tzinfo=UTC)))
+    scores = [hit.score for hit in workspace.retriever.search("council stadium", filters=over, now=NOW)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.05)
+    fresh = [hit.score for hit in workspace.retriever.search("council stadium", now=NOW)]
+    assert fresh[0] > fresh[1] + 0.05
+
+
+def test_the_latest_counts_from_the_newest_article(workspace: Workspace) -> None:
+    take_in(workspace, [dated("2015-06-02", "aaa"), dated("2016-06-10", "bbb")])
+    assert ids(workspace.retriever.search("latest on the council stadium", now=NOW, latest=True))[0] == "bbb"
+    by_age = workspace.retriever.search("latest on the council stadium", now=NOW + timedelta(days=900))
+    assert by_age[0].score == pytest.approx(by_age[1].score, abs=0.05)
+
+
+def test_tags_and_sources_are_compared_and_never_parsed(workspace: Workspace) -> None:
+    rows = [{"id": "a", "tags": ["World News"]}, {"id": "b", "tags": ["sport", "$or"]}, {"id": "c"}]
+    texts = ["The council met.", "A council was chosen by members.", "Council tax rises in spring."]
+    take_in(workspace, [make({**row, "text": text}) for row, text in zip(rows, texts, strict=True)])
+
+    def found(*tags: str) -> list[str]:
+        return sorted(ids(workspace.retriever.search("council", filters=Filters(tags=tags))))
+
+    assert found("world news") == ["a"]
+    assert found("SPORT", "World News") == ["a", "b"]
+    assert found("$or") == ["b"]
+    assert found('sport" OR "world news', "tag:sport", "*") == []
+
+
+class LengthReranker:
+    """Prefers long texts."""
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [min(len(text) / 1_000, 1.0) for text in texts]
+
+
+def test_a_reranker_has_the_last_word_on_what_fits(workspace: Workspace) -> None:
+    short = make({"id": "short", "text": "The lander touched down on the Moon."})
+    long = make(
+        {"id": "long", "text": "A lander is a craft. " + "It rests on a planet or a Moon of one. " * 12}
+    )
+    take_in(workspace, [short, long])
+    parts = (workspace.library, workspace.vectors, workspace.words, workspace.embedder)
+    assert ids(Retriever(*parts).search("Has the lander touched down on the Moon?"))[0] == "short"
+    assert (
+        ids(Retriever(*parts, LengthReranker()).search("Has the lander touched down on the Moon?"))[0]
+        == "long"
+    )

@@ -50,12 +50,15 @@ def test_each_source_wins_over_those_below_it(
 
 
 def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = {"language": ("german", "french"), "min_confidence": ("0.25", "0.75")}
     for name in Settings.model_fields:
+        toml, variable = own.get(name, (str(tmp_path / "from-toml"), str(tmp_path / "from-env")))
         monkeypatch.delenv(f"CITEWIRE_{name.upper()}", raising=False)
-        write_toml(f'{name} = "{tmp_path / "from-toml"}"')
-        assert str(getattr(load_settings(), name)) == str(tmp_path / "from-toml")
-        monkeypatch.setenv(f"CITEWIRE_{name.upper()}", str(tmp_path / "from-env"))
-        assert str(getattr(load_settings(), name)) == str(tmp_path / "from-env")
+        write_toml(f'{name} = "{toml}"')
+        assert str(getattr(load_settings(), name)) == toml
+        monkeypatch.setenv(f"CITEWIRE_{name.upper()}", variable)
+        assert str(getattr(load_settings(), name)) == variable
+        monkeypatch.delenv(f"CITEWIRE_{name.upper()}")
 
 
 @pytest.mark.parametrize("name", ["CITEWIRE_EMBEDING_MODEL", "CITEWIRE_", "citewire_datadir"])

@@ -13,8 +13,9 @@ from bot.articles.article import Article
 from bot.articles.passages import split_passages
 from bot.articles.records import Draft
 from bot.errors import VectorsError
+from bot.retrieval.filters import Filters
 from bot.retrieval.vectors import EmbeddedStore, ServerStore, Stage, VectorStore
-from bot.retrieval.window import Filters, Window
+from bot.retrieval.window import Window
 
 
 @pytest.fixture(params=["embedded", "server"])

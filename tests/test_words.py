@@ -13,7 +13,8 @@ from bot.articles.article import Article
 from bot.articles.passages import split_passages
 from bot.articles.records import Draft
 from bot.errors import WordsError
-from bot.retrieval.window import Filters, Window
+from bot.retrieval.filters import Filters
+from bot.retrieval.window import Window
 from bot.retrieval.words import WordIndex, analyze
 
 

@@ -26,10 +26,21 @@ class Sentence(_Frozen):
     citations: tuple[int, ...]
 
 
+class Nearest(_Frozen):
+    """An article by its name: one that came near when none answered, or that has the same text as a cited one."""
+
+    article_id: str
+    title: str
+    source: str
+    published: datetime | None
+    url: str | None
+
+
 class Citation(_Frozen):
     """The place in an article's version that a sentence stands on: `article.text[start:end] == quote`.
 
-    `link` is the URL with a text fragment that finds the quote where one can, else the plain URL.
+    `link` is the URL with a text fragment that finds the quote where one can, else the plain URL. `copies`
+    are other articles with the same passage, such as another outlet's print of an agency's report.
     """
 
     n: int
@@ -44,22 +55,14 @@ class Citation(_Frozen):
     published: datetime | None
     url: str | None
     link: str | None
-
-
-class Nearest(_Frozen):
-    """An article that came near when none answered."""
-
-    article_id: str
-    title: str
-    source: str
-    published: datetime | None
-    url: str | None
+    copies: tuple[Nearest, ...] = ()
 
 
 class Answer(_Frozen):
     """An answer as it is shown, stored and evaluated.
 
-    `citations` are numbered by first use. `as_of` is the newest cited date, `confidence` lies in 0..1,
+    `notice` is what a reader must know before the text: that the time asked about has no articles, or how old
+    the newest are. `citations` are numbered by first use. `as_of` is the newest cited date, `confidence` lies in 0..1,
     `dropped` holds sentences that failed verification, `timings` are milliseconds by step.
     """
 
@@ -67,6 +70,7 @@ class Answer(_Frozen):
     question: str
     standalone_question: str
     status: Status
+    notice: str = ""
     sentences: tuple[Sentence, ...] = ()
     citations: tuple[Citation, ...] = ()
     nearest: tuple[Nearest, ...] = ()

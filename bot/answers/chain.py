@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
@@ -17,23 +19,28 @@ from bot.articles.article import clean_line
 from bot.articles.library import Library
 from bot.articles.records import Headline
 from bot.errors import QuestionError
+from bot.retrieval.filters import Filters
 from bot.retrieval.retriever import DEFAULT_K, Hit, Retriever
-from bot.retrieval.window import Filters
+from bot.retrieval.window import Window, asks_for_now, read_window
 from bot.retrieval.words import WordIndex
 
 MAX_QUESTION = 2_000  # characters: what a model reads of a question, and more than anyone asks
-MIN_CONFIDENCE = 0.5  # below it the articles are taken not to say
 _NEAREST = 3
+_STILL_NOW = timedelta(days=7)  # older than that, an answer about the present says how old it is
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: the words, the questions before it in the conversation, and where to look."""
+    """What is asked: the words, the questions before it in the conversation, when, and where to look.
+
+    `asked` is in the asker's time zone; None means now and here.
+    """
 
     text: str
     history: tuple[str, ...] = ()
     filters: Filters = field(default_factory=Filters)
     k: int = DEFAULT_K
+    asked: datetime | None = None
 
 
 class Trace(NamedTuple):
@@ -49,9 +56,30 @@ class _Turn:
 
     question: Question
     standalone: str
+    now: datetime
     small_talk: str | None = None
+    filters: Filters = field(default_factory=Filters)
+    about_now: bool = False
+    caution: str = ""  # what to say of hits that are not from the time asked about
     hits: tuple[Hit, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def time_read(self) -> Window | None:
+        """The window that was read from the question's words, if one was."""
+        return self.filters.window if self.filters != self.question.filters else None
+
+    @property
+    def time_is_over(self) -> bool:
+        """Whether the window that was read from the question lies in the past."""
+        return bool(self.time_read and self.time_read.until and self.time_read.until < self.now)
+
+    @property
+    def sought(self) -> str:
+        """What is searched for: without the words that already narrow the search by date."""
+        words = self.time_read.words if self.time_read else ""
+        rest = self.standalone.replace(words, " ") if words else ""
+        return rest if re.search(r"\w", rest) else self.standalone
 
 
 class AnswerChain(Runnable[Any, Answer]):
@@ -61,10 +89,14 @@ class AnswerChain(Runnable[Any, Answer]):
     and then the Answer. Each step is a Runnable of its own, so that callbacks and tracers see them all.
     """
 
-    def __init__(self, library: Library, retriever: Retriever, words: WordIndex) -> None:
+    def __init__(
+        self, library: Library, retriever: Retriever, words: WordIndex, *, min_confidence: float = 0.55
+    ) -> None:
+        """Answer from `library`; below `min_confidence` the articles are taken not to say."""
         self._library = library
         self._retriever = retriever
-        self.answerer = ExtractiveAnswerer(retriever.embedder, words)
+        self._min_confidence = min_confidence
+        self.answerer = ExtractiveAnswerer(retriever, words)
         self._steps: Runnable[Any, Trace] = (
             RunnableLambda(self._understand, name="understand")
             | RunnableLambda(self._retrieve, name="retrieve")
@@ -92,42 +124,93 @@ class AnswerChain(Runnable[Any, Answer]):
             yield sentence
         yield answer
 
-    def standalone(self, asked: Any) -> str:
-        """Return what is searched for when this is asked. Raises QuestionError."""
-        return self._understand(asked).standalone
+    def find(self, asked: Any) -> Finding:
+        """Return what was found to answer this and how much speaks for it. Raises QuestionError."""
+        turn = self._retrieve(self._understand(asked))
+        return self.answerer.find(turn.sought, turn.hits)
+
+    def search(self, asked: Any) -> tuple[Hit, ...]:
+        """Return the passages that would be read to answer this, best first. Raises QuestionError."""
+        return self._retrieve(self._understand(asked)).hits
 
     def _understand(self, asked: Any) -> _Turn:
         question = _as_question(asked)
         reply = small_talk_reply(question.text)
         standalone = question.text if reply else standalone_question(question.text, question.history)
-        return _Turn(question, standalone, reply)
+        now = question.asked or datetime.now().astimezone()
+        filters = question.filters
+        if filters.window is None:
+            filters = replace(filters, window=self._window(question.text, standalone, now))
+        return _Turn(question, standalone, now, reply, filters, about_now=asks_for_now(question.text))
+
+    def _window(self, text: str, standalone: str, now: datetime) -> Window | None:
+        """Read the time asked about; one before every article tells of an event, not of when it was reported."""
+        window = read_window(text, now) or read_window(standalone, now)
+        if window is None or window.until is None:
+            return window
+        oldest = self._library.oldest()
+        return window if oldest and oldest < window.until else None
 
     def _retrieve(self, turn: _Turn) -> _Turn:
         if turn.small_talk:
             return turn
         begun = time.perf_counter()
-        hits = self._retriever.search(turn.standalone, k=turn.question.k, filters=turn.question.filters)
-        return replace(turn, hits=tuple(hits), timings={"retrieve": _since(begun)})
+        turn = replace(turn, hits=self._search(turn, turn.filters))
+        if not turn.hits and turn.time_read:
+            caution = f"No article is from the time asked about ({turn.time_read.named}); this is from another time."
+            turn = replace(turn, hits=self._search(turn, turn.question.filters), caution=caution)
+        return replace(turn, timings={"retrieve": _since(begun)})
+
+    def _search(self, turn: _Turn, filters: Filters) -> tuple[Hit, ...]:
+        hits = self._retriever.search(
+            turn.sought, k=turn.question.k, filters=filters, now=turn.now, latest=turn.about_now
+        )
+        return tuple(hits)
 
     def _answer(self, turn: _Turn) -> Trace:
         if turn.small_talk:
             sentences = (Sentence(text=turn.small_talk, citations=()),)
             return self._outcome(turn, status="small_talk", sentences=sentences, confidence=1.0)
         begun = time.perf_counter()
-        finding = self.answerer.find(turn.standalone, turn.hits)
-        answered = finding.confidence >= MIN_CONFIDENCE
-        parts = self._cited(finding) if answered else {"status": "not_found", "nearest": _nearest(turn.hits)}
+        finding = self.answerer.find(turn.sought, turn.hits)
+        if not self._is_sure(finding) and turn.time_is_over and not turn.caution:
+            turn, finding = self._look_later(turn, finding)
+        parts = self._cited(turn, finding) if self._is_sure(finding) else self._not_found(turn)
         took = _since(begun)
         timings = {**turn.timings, "answer": took, "total": turn.timings["retrieve"] + took}
         return self._outcome(replace(turn, timings=timings), confidence=finding.confidence, **parts)
 
-    def _cited(self, finding: Finding) -> dict[str, Any]:
+    def _is_sure(self, finding: Finding) -> bool:
+        return finding.confidence >= self._min_confidence and bool(finding.quotes)
+
+    def _look_later(self, turn: _Turn, finding: Finding) -> tuple[_Turn, Finding]:
+        """Look at articles from after the time asked about: they may look back on it."""
+        window = turn.time_read
+        assert window
+        filters = replace(turn.filters, window=replace(window, until=None))
+        hits = self._search(turn, filters)
+        later = self.answerer.find(turn.sought, hits)
+        if not self._is_sure(later):
+            return turn, finding
+        caution = f"The articles of the time asked about ({window.named}) do not say; a later one does."
+        return replace(turn, hits=hits, caution=caution), later
+
+    def _not_found(self, turn: _Turn) -> dict[str, Any]:
+        """Say what came near: of another time, where the time asked about does not say."""
+        hits = turn.hits
+        if turn.time_read and not turn.caution:
+            hits = self._search(turn, turn.question.filters)
+        return {"status": "not_found", "notice": _notice(turn, None), "nearest": _nearest(hits)}
+
+    def _cited(self, turn: _Turn, finding: Finding) -> dict[str, Any]:
         citations = tuple(self._cite(n, quote) for n, quote in enumerate(finding.quotes, start=1))
+        as_of = max((cited.published for cited in citations if cited.published), default=None)
         return {
             "status": "answered",
+            "notice": _notice(turn, as_of),
             "sentences": tuple(Sentence(text=cited.quote, citations=(cited.n,)) for cited in citations),
             "citations": citations,
-            "as_of": max((cited.published for cited in citations if cited.published), default=None),
+            "as_of": as_of,
         }
 
     def _cite(self, n: int, quote: Quote) -> Citation:
@@ -140,6 +223,7 @@ class AnswerChain(Runnable[Any, Answer]):
             end=quote.end,
             quote=quote.text,
             link=self._link(quote),
+            copies=tuple(Nearest(**_named(copy)) for copy in quote.hit.copies),
             **_named(headline),
         )
 
@@ -154,7 +238,7 @@ class AnswerChain(Runnable[Any, Answer]):
         answer = Answer(
             question=turn.question.text,
             standalone_question=turn.standalone,
-            window=turn.question.filters.window,
+            window=turn.filters.window,
             answerer=self.answerer.name,
             timings={step: round(milliseconds, 1) for step, milliseconds in turn.timings.items()},
             **parts,
@@ -178,6 +262,14 @@ def _as_question(asked: Any) -> Question:
             f"the question has {len(text):,} characters; at most {MAX_QUESTION:,} can be answered"
         )
     return replace(question, text=text, history=tuple(clean_line(line) for line in question.history))
+
+
+def _notice(turn: _Turn, as_of: datetime | None) -> str:
+    if turn.caution:
+        return turn.caution
+    if turn.about_now and as_of and turn.now - as_of > _STILL_NOW:
+        return f"As of {as_of.day} {as_of:%B %Y}:"
+    return ""
 
 
 def _nearest(hits: Sequence[Hit]) -> tuple[Nearest, ...]:

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bot.articles.passages import Span, split_sentences
-from bot.retrieval.embeddings import Embedder
-from bot.retrieval.retriever import Hit
-from bot.retrieval.words import WordIndex, analyze
+from bot.answers.evidence import Evidence, weigh
+from bot.answers.expected import offers
+from bot.answers.sentences import Candidate, candidates
+from bot.retrieval.retriever import Hit, Retriever
+from bot.retrieval.words import WordIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_QUOTES = 3
 MAX_WORDS = 90  # in all quotes together: what a reader takes in at a glance
-_READ = 8  # passages whose sentences are weighed
-_ENOUGH = 0.85  # a further quote must score this share of the best one
+_ENOUGH = 0.8  # a further quote must score this share of the best one
 _SAME = 0.7  # share of stems from which two sentences say the same
 
-# What a sentence is worth: its meaning, the question's rare words in it, and its passage's rank.
-_COSINE, _OVERLAP, _PASSAGE = 1.0, 0.5, 0.3
-
-_CONSIDERED = 3  # passages in which a name of the question has to stand
-_WEIGHTS, _BIAS = (8.1, 6.13, -4.61), -10.89  # of the evidence, in the order of its fields
-
-_WORD = re.compile(r"\w+")
-_OPENING = re.compile(r"(^|[.?!]\s)\W*$")
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*$")
+# What a sentence is worth: the question's rare words in it, its passage's score, whether it has the kind of
+# thing that is asked for; less where it points back at what a reader does not see.
+_OVERLAP, _PASSAGE, _OFFERS, _POINTS_BACK = 0.5, 1.0, 0.2, 0.1
+# And its meaning, for the few that are best so far: encoding all sentences takes fifteen times as long and
+# finds one answer in a hundred more.
+_COSINE, _ENCODED = 0.5, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A sentence of a passage, by its offsets in the article."""
+    """A stretch of a passage, by its offsets in the article."""
 
     hit: Hit
     start: int
@@ -47,142 +42,119 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What tells whether the articles answer a question at all.
-
-    `cosine`: of the passage nearest to the question; `sentence`: the score of the best sentence; `missing`:
-    the rarity, 0..1, of the rarest name or number in the question that the best passages nowhere have.
-    """
-
-    cosine: float
-    sentence: float
-    missing: float
-
-    @property
-    def confidence(self) -> float:
-        """The probability that the articles answer: logistic, fitted by tests/bench/fit_confidence.py."""
-        logit = sum(weight * value for weight, value in zip(_WEIGHTS, self.values, strict=True)) + _BIAS
-        return 1 / (1 + math.exp(-logit))
-
-    @property
-    def values(self) -> tuple[float, float, float]:
-        """The evidence in the order of its weights."""
-        return (self.cosine, self.sentence, self.missing)
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
-    """The quotes that answer best, best first, and what speaks for their answering at all."""
+    """The quotes that answer best, in the order to read them, and what speaks for their answering at all."""
 
     quotes: tuple[Quote, ...]
     evidence: Evidence | None = None
 
     @property
     def confidence(self) -> float:
-        """The probability that the articles answer the question."""
+        """The probability that the articles answer; 0 where nothing was found."""
         return self.evidence.confidence if self.evidence else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    hit: Hit
-    span: Span
-    text: str
-    stems: frozenset[str]
-
-
 class ExtractiveAnswerer:
-    """Needs no language model: every sentence of its answers stands verbatim in an article."""
+    """Chooses sentences from the hits. Needs no language model and no network."""
 
     name = "extractive"
 
-    def __init__(self, embedder: Embedder, words: WordIndex) -> None:
-        self._embedder = embedder
+    def __init__(self, retriever: Retriever, words: WordIndex) -> None:
+        self._retriever = retriever
         self._words = words
 
     def find(self, question: str, hits: Sequence[Hit]) -> Finding:
         """Choose up to three sentences from these hits, which are in the order of their ranks."""
-        candidates = _candidates(hits[:_READ])
-        if not candidates:
+        found = list(candidates(hits))
+        if not found:
             return Finding(())
         rarities = {term: self._words.rarity(term) for term in self._words.terms(question)}
-        vectors = self._embedder.encode([question, *(candidate.text for candidate in candidates)])
-        cosines = vectors[1:] @ vectors[0]
-        scores = _scores(candidates, cosines, rarities, hits)
-        order = sorted(range(len(candidates)), key=lambda i: -scores[i])
-        quotes = _choose([(candidates[i], float(scores[i])) for i in order])
-        evidence = Evidence(
-            cosine=max(hit.scores.get("vectors", 0.0) for hit in hits),
-            sentence=float(scores.max()),
-            missing=self._missing(question, hits),
-        )
+        stems = [frozenset(self._words.analyze(candidate.text)) for candidate in found]
+        scores = _worded(question, found, stems, rarities)
+        cosines = self._weigh_meaning(question, found, scores)
+        quotes = _choose(found, stems, scores)
+        evidence = weigh(question, hits, self._words, rarities, sentence=float(cosines.max()))
         return Finding(quotes, evidence)
 
-    def _missing(self, question: str, hits: Sequence[Hit]) -> float:
-        """A question that names what no passage names ("When did Norway join the EU?") is not answered by it."""
-        best = analyze(" ".join(f"{hit.headline.title}\n{hit.passage.text}" for hit in hits[:_CONSIDERED]))
-        absent = [self._words.rarity(term) for term in names_and_numbers(question) if term not in best]
-        return max(absent, default=0.0) / self._words.rarity("")
+    def _weigh_meaning(
+        self, question: str, found: Sequence[Candidate], scores: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Add the cosines of the best candidates to their scores, drop the others; return the cosines."""
+        best = np.argsort(-scores, kind="stable")[:_ENCODED]
+        vectors = self._retriever.embedder.encode_query([found[i].text for i in best])
+        cosines: NDArray[np.float32] = vectors @ self._retriever.vector(question)
+        weighed = scores[best] + _COSINE * cosines
+        scores[:] = -np.inf
+        scores[best] = weighed
+        return cosines
 
 
-def names_and_numbers(question: str) -> set[str]:
-    """Return the stems of words that begin with a digit or a capital; the one that opens a sentence may be any word."""
-    words = [
-        match[0]
-        for match in _WORD.finditer(question)
-        if match[0][0].isdigit() or (match[0][0].isupper() and not _OPENING.search(question[: match.start()]))
-    ]
-    return {stem for word in words for stem in analyze(word)}
-
-
-def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
-    found = []
-    for hit in hits:
-        for span in split_sentences(hit.passage.text):
-            text = hit.passage.text[span.start : span.end]
-            if _is_sentence(text):
-                found.append(_Candidate(hit, span, text, frozenset(analyze(text))))
-    return found
-
-
-def _is_sentence(text: str) -> bool:
-    """Headings, captions and menu lines quote badly: a sentence has some words and ends like one."""
-    words = len(text.split())
-    return 4 <= words <= MAX_WORDS and _SENTENCE_END.search(text) is not None
-
-
-def _scores(
-    candidates: Sequence[_Candidate],
-    cosines: NDArray[np.float32],
+def _worded(
+    question: str,
+    found: Sequence[Candidate],
+    stems: Sequence[frozenset[str]],
     rarities: dict[str, float],
-    hits: Sequence[Hit],
 ) -> NDArray[np.float64]:
     total = sum(rarities.values()) or 1.0
-    best = hits[0].score or 1.0
-    overlap = [sum(rarities.get(stem, 0.0) for stem in c.stems) / total for c in candidates]
-    passage = [c.hit.score / best for c in candidates]
-    return _COSINE * cosines + _OVERLAP * np.array(overlap) + _PASSAGE * np.array(passage)
+    best = max(candidate.hit.score for candidate in found) or 1.0
+    return np.array(
+        [
+            _OVERLAP * sum(rarities.get(stem, 0.0) for stem in words) / total
+            + _PASSAGE * candidate.hit.score / best
+            + _OFFERS * offers(question, candidate.text)
+            - _POINTS_BACK * candidate.points_back
+            for candidate, words in zip(found, stems, strict=True)
+        ]
+    )
 
 
-def _choose(ranked: Sequence[tuple[_Candidate, float]]) -> tuple[Quote, ...]:
+def _choose(
+    found: Sequence[Candidate], stems: Sequence[frozenset[str]], scores: NDArray[np.float64]
+) -> tuple[Quote, ...]:
     """Take the best sentence, and further ones that are nearly as good and say something else."""
-    chosen: list[tuple[_Candidate, float]] = []
+    chosen: list[int] = []
     budget = MAX_WORDS
-    for candidate, score in ranked:
-        words = len(candidate.text.split())
-        if len(chosen) == MAX_QUOTES or (chosen and score < _ENOUGH * chosen[0][1]):
+    for i in np.argsort(-scores, kind="stable"):
+        if len(chosen) == MAX_QUOTES or scores[i] < _ENOUGH * scores[chosen[0] if chosen else i]:
             break
-        if words <= budget and not any(_alike(candidate, other) for other, _ in chosen):
-            chosen.append((candidate, score))
+        words = len(_slice(found[i]).split())
+        if words <= budget and not any(_alike(stems[i], stems[other]) for other in chosen):
+            chosen.append(int(i))
             budget -= words
-    return tuple(_quote(candidate, score) for candidate, score in chosen)
+    return _in_order([_quote(found[i], float(scores[i])) for i in chosen])
 
 
-def _alike(a: _Candidate, b: _Candidate) -> bool:
-    smaller = min(len(a.stems), len(b.stems)) or 1
-    return len(a.stems & b.stems) / smaller >= _SAME
+def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
+    return len(a & b) / (min(len(a), len(b)) or 1) >= _SAME
 
 
-def _quote(candidate: _Candidate, score: float) -> Quote:
-    at = candidate.hit.passage.start
-    return Quote(candidate.hit, at + candidate.span.start, at + candidate.span.end, candidate.text, score)
+def _slice(candidate: Candidate) -> str:
+    return candidate.hit.passage.text[candidate.clear.start : candidate.clear.end]
+
+
+def _quote(candidate: Candidate, score: float) -> Quote:
+    at, span = candidate.hit.passage.start, candidate.clear
+    return Quote(candidate.hit, at + span.start, at + span.end, _slice(candidate), score)
+
+
+def _in_order(quotes: Sequence[Quote]) -> tuple[Quote, ...]:
+    """Put each article's quotes together, as they stand there, the best quote's article first.
+
+    What stands within another quote (the sentence before it, shown to explain it) is left out.
+    """
+    articles = list(dict.fromkeys(quote.hit.passage.article_id for quote in quotes))
+    ordered = sorted(quotes, key=lambda q: (articles.index(q.hit.passage.article_id), q.start, -q.end))
+    kept: list[Quote] = []
+    for quote in ordered:
+        last = kept[-1] if kept else None
+        same = last is not None and last.hit.passage.article_id == quote.hit.passage.article_id
+        if last is None or not same or quote.start >= last.end:
+            kept.append(quote)
+        elif quote.end > last.end:
+            kept[-1] = _joined(last, quote)
+    return tuple(kept)
+
+
+def _joined(a: Quote, b: Quote) -> Quote:
+    """Return one quote for two that overlap: both begin and end with a sentence of the same passage."""
+    return Quote(a.hit, a.start, b.end, a.text + b.text[a.end - b.start :], max(a.score, b.score))

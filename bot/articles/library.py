@@ -112,6 +112,13 @@ class Library:
                 or 0,
             )
 
+    def oldest(self) -> datetime | None:
+        """Return when the oldest visible article was published; None where none has a date."""
+        query = select(func.min(versions.c.published)).join(articles, _visible)
+        with self.reading() as connection:
+            oldest = connection.scalar(query)
+        return datetime.fromisoformat(oldest) if oldest else None
+
     def content_hash(self) -> str:
         """Return a hash over all visible articles, the same for the same articles in whatever library."""
         query = (

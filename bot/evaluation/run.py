@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from datetime import UTC, datetime
+from datetime import time as time_of_day
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 TIMEOUT_SECONDS = 120.0  # a question
 K = 10  # passages: what the metrics look at
+NOON = time_of_day(12)  # a test set names the day, not the hour
 _LIBRARIES = ("chromadb", "langchain-core", "numpy", "sentence-transformers", "sentencex", "tantivy", "torch")
 _INCOMPARABLE = frozenset({"started", "host"})  # of the header: they say when and where, not what
 
@@ -61,6 +63,9 @@ def make_header(
             "embedding_model": embedder.model,
             "embedding_fingerprint": embedder.fingerprint,
             "k": K,
+            "language": workspace.settings.language,
+            "min_confidence": workspace.settings.min_confidence,
+            "rerank_model": workspace.settings.rerank_model,
         },
         "versions": {
             "citewire": __version__,
@@ -176,11 +181,11 @@ def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outc
     from bot.answers.chain import Question
 
     gold = tuple(found for article in case.articles if (found := workspace.library.find(article)))
-    question = Question(case.question, history=case.history, k=K)
+    asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
+    question = Question(case.question, history=case.history, k=K, asked=asked)
     begun = time.perf_counter()
     if retrieval_only:
-        hits: Sequence[Hit] = workspace.retriever.search(workspace.chain.standalone(question), k=K)
-        answer = None
+        answer, hits = None, workspace.chain.search(question)
     else:
         answer, hits = workspace.chain.trace(question)
     return Outcome(

@@ -1,11 +1,12 @@
-"""Finds the passages for a question: vectors and words searched side by side, fused by reciprocal rank."""
+"""Finds the passages for a question: vectors and words searched side by side, their scores weighed together."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
@@ -16,8 +17,9 @@ from bot.articles.passages import Passage
 from bot.articles.records import Headline
 from bot.errors import VectorsError
 from bot.retrieval.embeddings import Embedder
+from bot.retrieval.filters import Filters
+from bot.retrieval.ranking import Found, rank, relevance
 from bot.retrieval.vectors import VectorStore
-from bot.retrieval.window import Filters
 from bot.retrieval.words import WordIndex
 
 if TYPE_CHECKING:
@@ -26,43 +28,86 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_K = 10
-_POOL = 50  # candidates from each index; fewer miss passages that only the fusion lifts
-_RRF_K = 60  # reciprocal rank fusion's constant (Cormack, Clarke and Büttcher, SIGIR 2009)
+_T = TypeVar("_T")
+_POOL = 50  # candidates from each index; 200 find nothing more
+_RERANKED = 30
+_COPY = 0.8  # share of stems from which two passages count as one text (wire copies differ in their bylines)
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage. `ranks` and `scores` are those it had in "vectors" (cosine) and "words" (BM25)."""
+    """A found passage. `ranks` and `scores` are those it had in "vectors" (cosine) and "words" (BM25).
+
+    `copies` are articles of other outlets with the same passage, which are not hits of their own.
+    """
 
     passage: Passage
     headline: Headline
     score: float
     ranks: dict[str, int] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    copies: tuple[Headline, ...] = ()
+
+
+class Reranker(Protocol):
+    """A slower judge of fewer passages."""
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Return how well each text answers, 0..1."""
 
 
 class Retriever:
     """Searches both indexes and returns what the library confirms: a passage out of date is never a hit."""
 
-    def __init__(self, library: Library, vectors: VectorStore, words: WordIndex, embedder: Embedder) -> None:
+    def __init__(
+        self,
+        library: Library,
+        vectors: VectorStore,
+        words: WordIndex,
+        embedder: Embedder,
+        reranker: Reranker | None = None,
+    ) -> None:
         self._library = library
         self._vectors = vectors
         self._words = words
+        self._reranker = reranker
         self.embedder = embedder
+        self.vector = lru_cache(maxsize=256)(self._vector)  # the answerer needs the same one
 
-    def search(self, question: str, *, k: int = DEFAULT_K, filters: Filters | None = None) -> list[Hit]:
-        """Return the k best passages for `question`, best first; none where nothing is ingested or fits."""
+    def search(
+        self,
+        question: str,
+        *,
+        k: int = DEFAULT_K,
+        filters: Filters | None = None,
+        now: datetime | None = None,
+        latest: bool = False,
+    ) -> list[Hit]:
+        """Return the k best passages for `question`, best first; none where nothing is ingested or fits.
+
+        `now` is when it is asked (by default this moment): recent articles are a little better. They are
+        not where the filters name a time that is over. With `latest` the newest that fit are better,
+        however long ago that is.
+        """
         location = self._location()
         if location is None:
             return []
         filters = filters or Filters()
         pool = max(_POOL, 2 * k)
-        vector = self.embedder.encode([question])[0]
-        rankings = {
-            "vectors": self._near(location, vector, pool, filters),
-            "words": self._words.search(question, pool, filters),
-        }
-        return self._hits(rankings, k)
+        near = self._near(location, self.vector(question), pool, filters)
+        worded = self._words.search(question, pool, filters)
+        scores = self._scores(location, question, dict(near), dict(worded))
+        found = self._library.passages(list(scores["vectors"].keys() | scores["words"].keys()))
+        fits = self._fits(question, found, relevance(scores["vectors"], scores["words"]))
+        now = _newest(found) if latest else _recent_from(filters, now or datetime.now(UTC))
+        ranked = rank(found, fits, now)
+        ranks = {"vectors": _places(near), "words": _places(worded)}
+        hits = (Hit(*found[key], score, _of(ranks, key), _of(scores, key)) for key, score in ranked.items())
+        return self._distinct(hits, k)
+
+    def _vector(self, question: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self.embedder.encode_query([question])[0]
+        return vector
 
     def _near(
         self, location: str, vector: NDArray[np.float32], pool: int, filters: Filters
@@ -87,25 +132,63 @@ class Retriever:
             f"the articles are embedded with {others}, not with {self.embedder.model}: run `citewire reindex`"
         )
 
-    def _hits(self, rankings: dict[str, list[tuple[str, float]]], k: int) -> list[Hit]:
-        fused = reciprocal_rank_fusion([[key for key, _ in ranking] for ranking in rankings.values()])
-        best = list(fused)[: 2 * k]  # some may have been replaced since: the library knows
-        known = self._library.passages(best)
-        ranks: dict[str, dict[str, int]] = defaultdict(dict)
-        scores: dict[str, dict[str, float]] = defaultdict(dict)
-        for name, ranking in rankings.items():
-            for rank, (key, score) in enumerate(ranking, start=1):
-                ranks[key][name], scores[key][name] = rank, score
-        return [Hit(*known[key], fused[key], ranks[key], scores[key]) for key in best if key in known][:k]
+    def _scores(
+        self, location: str, question: str, near: dict[str, float], worded: dict[str, float]
+    ) -> dict[str, dict[str, float]]:
+        """Give each candidate the score that only the other index's search did not reach down to."""
+        cosines = self._vectors.cosines(location, self.vector(question), list(worded.keys() - near.keys()))
+        bm25 = self._words.scores(question, list(near.keys() - worded.keys()))
+        return {"vectors": near | cosines, "words": worded | bm25}
+
+    def _fits(self, question: str, found: Mapping[str, Found], fits: dict[str, float]) -> dict[str, float]:
+        """Let the reranker, where there is one, judge those that fit best; the others stay behind them."""
+        if self._reranker is None:
+            return fits
+        best = sorted((key for key in fits if key in found), key=lambda key: -fits[key])[:_RERANKED]
+        texts = [f"{found[key][1].title}\n{found[key][0].text}" for key in best]
+        judged = dict(zip(best, self._reranker.scores(question, texts), strict=True))
+        return {key: 1 + judged[key] if key in judged else fits[key] for key in fits}
+
+    def _distinct(self, ranked: Iterable[Hit], k: int) -> list[Hit]:
+        """Return the first k hits with different texts; what repeats an earlier one is noted there."""
+        kept: list[tuple[Hit, frozenset[str]]] = []
+        for hit in ranked:
+            stems = frozenset(self._words.analyze(hit.passage.text))
+            place = next((n for n, (_, other) in enumerate(kept) if _alike(stems, other)), None)
+            if place is not None:
+                kept[place] = (_with_copy(kept[place][0], hit.headline), kept[place][1])
+            elif len(kept) == k:
+                break
+            else:
+                kept.append((hit, stems))
+        return [hit for hit, _ in kept]
 
 
-def reciprocal_rank_fusion(rankings: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Fuse rankings of keys: each adds 1 / (60 + rank). Best first; equal scores are ordered by key."""
-    scores: dict[str, float] = defaultdict(float)
-    for ranking in rankings:
-        for rank, key in enumerate(ranking, start=1):
-            scores[key] += 1.0 / (_RRF_K + rank)
-    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+def _recent_from(filters: Filters, now: datetime) -> datetime | None:
+    """Return what recent is measured from: nothing, where the question is about a time that is over."""
+    window = filters.window
+    return None if window and window.until and window.until < now else now
+
+
+def _newest(found: Mapping[str, Found]) -> datetime | None:
+    return max((headline.published for _, headline in found.values() if headline.published), default=None)
+
+
+def _places(ranking: Sequence[tuple[str, float]]) -> dict[str, int]:
+    return {key: place for place, (key, _) in enumerate(ranking, start=1)}
+
+
+def _of(by_index: Mapping[str, Mapping[str, _T]], key: str) -> dict[str, _T]:
+    return {name: values[key] for name, values in by_index.items() if key in values}
+
+
+def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
+    return a == b or len(a & b) >= _COPY * len(a | b)
+
+
+def _with_copy(hit: Hit, headline: Headline) -> Hit:
+    known = {hit.headline.article_id, *(copy.article_id for copy in hit.copies)}
+    return hit if headline.article_id in known else replace(hit, copies=(*hit.copies, headline))
 
 
 class PassageRetriever(BaseRetriever):

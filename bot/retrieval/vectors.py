@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from bot.errors import VectorsError
-from bot.retrieval.window import Filters, source_key
+from bot.retrieval.filters import Filters, label_key
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -48,6 +48,11 @@ class VectorStore(Protocol):
         self, location: str, vector: NDArray[np.float32], k: int, filters: Filters
     ) -> list[tuple[str, float]]:
         """Return the ids of the k nearest passages with their cosines, best first."""
+
+    def cosines(
+        self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
+    ) -> dict[str, float]:
+        """Return the cosines of these passages; those that are not there are left out."""
 
     def count(self, location: str) -> int:
         """Return how many vectors a collection holds, without importing chromadb."""
@@ -114,6 +119,12 @@ class EmbeddedStore:
     ) -> list[tuple[str, float]]:
         """Return the ids of the k nearest passages with their cosines, best first."""
         return _search(self._reader(location), vector, k, filters)
+
+    def cosines(
+        self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
+    ) -> dict[str, float]:
+        """Return the cosines of these passages; those that are not there are left out."""
+        return _cosines(self._reader(location), vector, passage_ids)
 
     def count(self, location: str) -> int:
         """Return how many vectors a collection holds, read from Chroma's own SQLite file."""
@@ -182,6 +193,12 @@ class ServerStore:
     ) -> list[tuple[str, float]]:
         """Return the ids of the k nearest passages with their cosines, best first."""
         return _search(self._collection(location), vector, k, filters)
+
+    def cosines(
+        self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
+    ) -> dict[str, float]:
+        """Return the cosines of these passages; those that are not there are left out."""
+        return _cosines(self._collection(location), vector, passage_ids)
 
     def count(self, location: str) -> int:
         """Return how many vectors a collection holds, asked over HTTP."""
@@ -252,6 +269,17 @@ def translated(place: str = "the vector index") -> Iterator[None]:
         raise VectorsError(f"Chroma ({place}) cannot be used: {reason}; `citewire doctor` says more") from exc
 
 
+def _cosines(
+    collection: ChromaCollection, vector: NDArray[np.float32], passage_ids: Sequence[str]
+) -> dict[str, float]:
+    if not passage_ids:
+        return {}
+    with translated():
+        found = collection.get(ids=list(passage_ids), include=["embeddings"])
+    stored = np.asarray(found["embeddings"], dtype=np.float32)
+    return dict(zip(found["ids"], (stored @ vector).tolist(), strict=True)) if len(stored) else {}
+
+
 def _search(
     collection: ChromaCollection, vector: NDArray[np.float32], k: int, filters: Filters
 ) -> list[tuple[str, float]]:
@@ -271,16 +299,23 @@ def _where(filters: Filters) -> Any:
     if filters.window and filters.window.until:
         conditions.append({"published": {"$lt": int(filters.window.until.timestamp())}})
     if filters.sources:
-        conditions.append({"source": {"$in": filters.source_keys}})
+        conditions.append({"source": {"$in": list(map(label_key, filters.sources))}})
+    if filters.tags:
+        tagged: list[dict[str, object]] = [{_tag_field(tag): True} for tag in filters.tags]
+        conditions.append({"$or": tagged} if len(tagged) > 1 else tagged[0])
     return {"$and": conditions} if len(conditions) > 1 else next(iter(conditions), None)
 
 
 def _metadata(draft: Draft) -> dict[str, str | int]:
     article = draft.article
-    fields: dict[str, str | int] = {"article": article.id, "source": source_key(article.source)}
+    fields: dict[str, str | int] = {"article": article.id, "source": label_key(article.source)}
     if article.published:
         fields["published"] = int(article.published.timestamp())
-    return fields
+    return fields | {_tag_field(tag): True for tag in article.tags}
+
+
+def _tag_field(tag: str) -> str:
+    return f"tag:{label_key(tag)}"  # never one of the fields above, nor an operator, which begins with $
 
 
 def _embedded_client(folder: Path) -> Client:

@@ -1,4 +1,4 @@
-"""Fits the weights of bot.answers.extractive.Evidence.
+"""Fits the weights of bot.answers.evidence.Evidence.
 
     python tests/bench/fit_confidence.py DATA_DIR TESTSET.jsonl [DATA_DIR TESTSET.jsonl ...]
 
@@ -9,12 +9,15 @@ Brier score and the shares refused and answered wrongly at 0.5.
 
 from __future__ import annotations
 
-import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from bot.answers.chain import Question
+from bot.evaluation.run import NOON
+from bot.evaluation.testset import load_testset
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
@@ -23,14 +26,13 @@ Set = tuple[np.ndarray, np.ndarray]
 
 def measure(data_dir: str, testset: str) -> Set:
     workspace = Workspace(load_settings(data_dir=Path(data_dir)))
-    answerer = workspace.chain.answerer
     rows, labels = [], []
-    for line in Path(testset).read_text(encoding="utf-8").splitlines():
-        question = json.loads(line)
-        finding = answerer.find(question["question"], workspace.retriever.search(question["question"]))
-        if finding.evidence:
-            rows.append(finding.evidence.values)
-            labels.append(bool(question["answerable"]))
+    for case in load_testset(Path(testset)).cases:
+        asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
+        evidence = workspace.chain.find(Question(case.question, history=case.history, asked=asked)).evidence
+        if evidence:
+            rows.append(tuple(evidence))
+            labels.append(bool(case.answerable))
     workspace.close()
     return np.array(rows), np.array(labels)
 
@@ -55,6 +57,18 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float((above > 0).mean() + (above == 0).mean() / 2)
 
 
+def reliability(labels: np.ndarray, p: np.ndarray) -> str:
+    """Return a table: of the questions given a confidence in each fifth, how many were answerable."""
+    lines = ["confidence   n  mean  answerable"]
+    for low in np.arange(0, 1, 0.2):
+        inside = (p >= low) & ((p < low + 0.2) | (low > 0.7))
+        if inside.any():
+            lines.append(
+                f"{low:.1f}-{low + 0.2:.1f}  {inside.sum():4}  {p[inside].mean():.2f}  {labels[inside].mean():.2f}"
+            )
+    return "\n".join(lines)
+
+
 def main(arguments: list[str]) -> None:
     sets = [measure(*pair) for pair in zip(arguments[::2], arguments[1::2], strict=True)]
     weights, bias = fit(sets)
@@ -63,6 +77,7 @@ def main(arguments: list[str]) -> None:
         p = 1 / (1 + np.exp(-(evidence @ weights + bias)))
         others = [s for s in sets if s[0] is not evidence]
         elsewhere = auroc(labels, evidence @ fit(others)[0]) if others else float("nan")
+        print(reliability(labels, p))
         print(
             f"{name}: auroc {auroc(labels, p):.3f} (fitted elsewhere {elsewhere:.3f}), "
             f"brier {((p - labels) ** 2).mean():.3f}, over_refusal {(p[labels] < 0.5).mean():.3f}, "
