@@ -11,9 +11,9 @@ import numpy as np
 
 from bot.answers.answer import Answer
 from bot.evaluation import statistics
-from bot.evaluation.normalise import contains
 from bot.evaluation.records import Outcome, Summary
 from bot.evaluation.rouge import rouge_l
+from bot.text.normalise import contains
 
 DEPTH = 10
 """How far down a ranking mrr and ndcg look."""

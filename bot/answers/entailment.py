@@ -1,0 +1,7 @@
+"""Entailment."""
+
+from __future__ import annotations
+
+
+class Entailment:
+    """To come."""
