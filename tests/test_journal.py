@@ -20,8 +20,9 @@ QUESTION = "Has Argentina won the final against France on penalties?"
 
 def test_what_was_given_and_said_is_kept(workspace: Workspace, four: list[Article]) -> None:
     take_in(workspace, four)
-    answer = workspace.chain.invoke(QUESTION)
-    workspace.journal.remember(answer)
+    trace = workspace.chain.trace(QUESTION)
+    workspace.journal.remember(trace)
+    answer = trace.answer
     workspace.journal.judge(answer.id, "wrong", "It was the 2022 final 🏆")
     (judgement,) = workspace.journal.judgements()
     assert judgement.answer == answer
@@ -29,10 +30,10 @@ def test_what_was_given_and_said_is_kept(workspace: Workspace, four: list[Articl
 
 
 def test_small_talk_is_not_kept_and_unknown_answers_cannot_be_judged(workspace: Workspace) -> None:
-    talk = workspace.chain.invoke("hello")
+    talk = workspace.chain.trace("hello")
     workspace.journal.remember(talk)
     with pytest.raises(LibraryError) as refused:
-        workspace.journal.judge(talk.id, "right")
+        workspace.journal.judge(talk.answer.id, "right")
     assert isinstance(refused.value.__cause__, IntegrityError)
 
 
@@ -46,9 +47,9 @@ def test_a_judged_answer_becomes_a_question_that_is_not_curated(
         ("What does paint cost in Norway?", "right"),
         ("lander Moon?", "wrong"),
     ):
-        answer = workspace.chain.invoke(question)
-        workspace.journal.remember(answer)
-        workspace.journal.judge(answer.id, verdict)
+        trace = workspace.chain.trace(question)
+        workspace.journal.remember(trace)
+        workspace.journal.judge(trace.answer.id, verdict)
     rows = candidates(workspace.journal)
     assert [row["question"] for row in rows] == [QUESTION, "What does paint cost in Norway?", "lander Moon?"]
     assert all(row["curated"] is False for row in rows)

@@ -28,7 +28,8 @@ from bot.evaluation.records import Case, Outcome, Ranked, Run, Summary
 from bot.evaluation.testset import TestSet
 
 if TYPE_CHECKING:
-    from bot.answers.answer import Answer
+    from bot.answers.answer import Answer, Sentence
+    from bot.answers.support import Verifier
     from bot.retrieval.retriever import Hit
     from bot.workspace import Workspace
 
@@ -60,12 +61,17 @@ def make_header(
             "content": workspace.library.content_hash(),
         },
         "settings": {
+            "chat_base_url": workspace.settings.chat_base_url,
+            "chat_budget": workspace.settings.chat_budget,
+            "chat_model": workspace.settings.chat_model,
             "embedding_model": embedder.model,
             "embedding_fingerprint": embedder.fingerprint,
             "k": K,
             "language": workspace.settings.language,
             "min_confidence": workspace.settings.min_confidence,
             "rerank_model": workspace.settings.rerank_model,
+            "support_judge": workspace.settings.support_judge,
+            "support_model": workspace.settings.support_model,
         },
         "versions": {
             "citewire": __version__,
@@ -178,7 +184,7 @@ def run_cases(
 
 def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outcome:
     """Ask one question and note all that the metrics will want to know."""
-    from bot.answers.chain import Question
+    from bot.answers.question import Question
 
     gold = tuple(found for article in case.articles if (found := workspace.library.find(article)))
     asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
@@ -187,15 +193,17 @@ def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outc
     if retrieval_only:
         answer, hits = None, workspace.chain.search(question)
     else:
-        answer, hits = workspace.chain.trace(question)
+        trace = workspace.chain.trace(question)
+        answer, hits = trace.answer, trace.hits
+    took = _since(begun)
     return Outcome(
         case=case,
         gold=gold,
         passages=tuple(_ranked(hit) for hit in hits),
         answer=answer,
         quotes_valid=_quotes_valid(workspace, answer),
-        supported=_supported(answer),
-        milliseconds=round((time.perf_counter() - begun) * 1000, 1),
+        supported=_supported(workspace.verifier, answer, hits),
+        milliseconds=took,
     )
 
 
@@ -292,12 +300,20 @@ def _quotes_valid(workspace: Workspace, answer: Answer | None) -> tuple[bool, ..
     return tuple(valid(c.article_id, c.version, c.start, c.end, c.quote) for c in citations)
 
 
-def _supported(answer: Answer | None) -> tuple[bool, ...]:
-    """A sentence is supported when it stands verbatim in a quote it cites."""
+def _supported(verifier: Verifier, answer: Answer | None, hits: Sequence[Hit]) -> tuple[bool, ...]:
+    """Say of each sentence whether the verifier finds it supported by the passages of its own citations."""
     if answer is None or answer.status != "answered":
         return ()
-    quotes = {citation.n: citation.quote for citation in answer.citations}
-    return tuple(any(s.text in quotes.get(n, "") for n in s.citations) for s in answer.sentences)
+    found = {hit.passage.id: hit for hit in hits}
+    cited = {citation.n: found[citation.passage_id] for citation in answer.citations}
+
+    def supported(sentence: Sentence) -> bool:
+        stands_on = [cited[n] for n in sentence.citations]
+        context = "\n".join(hit.named for hit in stands_on)
+        texts = [hit.passage.text for hit in stands_on]
+        return verifier.check(sentence.text, texts, context=context).verdict == "supported"
+
+    return tuple(supported(sentence) for sentence in answer.sentences)
 
 
 def _since(begun: float) -> float:
