@@ -50,6 +50,8 @@ FINAL = "Who won the 2022 World Cup final?"
         ("And when?", [FINAL, "And who scored?"], f"{FINAL} And who scored? And when?"),
         ("And who scored?", [FINAL, "thanks"], f"{FINAL} And who scored?"),
         ("And when?", ["  "], "And when?"),
+        ("And did Croatia adopt the euro in 2023?", [FINAL], "And did Croatia adopt the euro in 2023?"),
+        ("So when did Powell raise it?", [FINAL], f"{FINAL} So when did Powell raise it?"),
     ],
 )
 def test_a_follow_up_is_joined_to_what_it_leans_on(

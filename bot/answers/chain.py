@@ -18,6 +18,7 @@ from bot.answers.citing import Bibliography
 from bot.answers.conversation import small_talk_reply, standalone_question
 from bot.answers.extractive import ExtractiveAnswerer, Finding
 from bot.answers.generative import Composer, Composition
+from bot.answers.orders import reported
 from bot.answers.question import Question, as_question
 from bot.answers.rewriting import Rewriting, rewritten
 from bot.answers.turn import Notice, Trace, Turn, nearest
@@ -121,7 +122,7 @@ class AnswerChain(Runnable[Any, Answer]):
             filters = replace(filters, window=self._window(question.text, rewriting.question, now))
         return Turn(
             question,
-            rewriting.question,
+            reported(rewriting.question) or rewriting.question,  # an order behind a question is no part of it
             now,
             filters=filters,
             about_now=asks_for_now(question.text),

@@ -25,7 +25,7 @@ _RETRIES = (
 EXTRAS = {"openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "google_genai": "google"}
 _SECRET = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
 _KEYLIKE = re.compile(
-    r"\b(?:sk|pk|rk|xox[a-z]|gsk|AIza|key|Bearer)[-_ ]?[\w-]{4,}\*{3,}[\w-]*|\b(?:sk|pk|rk|xox[a-z]|gsk)[-_][\w-]{8,}"
+    r"\b(?:sk|pk|rk|xox[a-z]|gsk|AIza|key|Bearer)[-_ ]?[\w-]*\*{3,}[\w-]*|\b(?:sk|pk|rk|xox[a-z]|gsk)[-_][\w-]{8,}"
     r"|\bAIza[\w-]{20,}|\bBearer\s+[\w.~+/-]{8,}=*"
 )
 _ADVICE = {
@@ -115,6 +115,8 @@ def _initialised(name: str, options: dict[str, Any]) -> BaseChatModel:
     from langchain.chat_models import init_chat_model
 
     try:
+        if not name.strip():  # LangChain would put off choosing a model
+            raise ValueError("it has no name")
         model: BaseChatModel = init_chat_model(name, **options)
     except ImportError:
         provider = name.partition(":")[0]

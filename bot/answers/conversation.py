@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bot.answers.expected import names
+from bot.answers.orders import reported
 from bot.answers.question import Exchange
 from bot.retrieval.words import analyze
 
@@ -27,7 +28,8 @@ _POINTS_BACK = re.compile(
     r"former|latter|such|else)\b",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(r"\W*(and|but|or|also|so|what about|how about)\b", re.IGNORECASE)
+_GOES_ON = re.compile(r"\W*(?:and|but|or|also|so)\b", re.IGNORECASE)
+_ASKS_ABOUT = re.compile(r"\W*(?:(?:and|but|or|also|so)\W+)?(?:what|how) about\b", re.IGNORECASE)
 _SHORT = 4  # words: "Which year?" cannot be understood alone
 
 # "What about 2019?", "And in France?": the earlier question, with one thing of it changed.
@@ -62,11 +64,12 @@ def small_talk_reply(question: str) -> str | None:
 
 
 def remembered(history: Sequence[Exchange]) -> tuple[Exchange, ...]:
-    """Return the newest exchanges that memory has room for, without small talk, oldest first."""
+    """Return the newest exchanges that memory has room for, without small talk and orders, oldest first."""
     kept: list[Exchange] = []
     room = MEMORY
-    for exchange in reversed(history):
-        if not exchange.question.strip() or small_talk_reply(exchange.question):
+    for question, answer in reversed(history):
+        exchange = Exchange(reported(question).strip(), reported(answer))
+        if not exchange.question or small_talk_reply(exchange.question):
             continue
         room -= len(exchange.question) + len(exchange.answer)
         if kept and room < 0:
@@ -93,11 +96,16 @@ def standalone_question(question: str, history: Sequence[Exchange]) -> str:
 
 
 def leans(question: str) -> bool:
-    """Say whether a question is a follow-up: it goes on, is very short, or points back and names nobody."""
+    """Say whether a question is a follow-up: it goes on, is very short, or points back, and names nobody."""
+    if _ASKS_ABOUT.match(question):
+        return True
     words = question.split()
-    names_somebody = any(word[:1].isupper() for word in words[1:])
-    points_back = _POINTS_BACK.search(question) is not None
-    return bool(_GOES_ON.match(question)) or (not names_somebody and (points_back or len(words) <= _SHORT))
+    goes_on = _GOES_ON.match(question) is not None
+    names_somebody = any(word[:1].isupper() for word in words[2 if goes_on else 1 :])
+    is_short = len(words) <= _SHORT + goes_on
+    if names_somebody:
+        return goes_on and (is_short or _POINTS_BACK.search(question) is not None)
+    return goes_on or is_short or _POINTS_BACK.search(question) is not None
 
 
 def _named_first(answer: str) -> list[str]:

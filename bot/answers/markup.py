@@ -21,7 +21,7 @@ _TAG = re.compile(r"</?[a-zA-Z!@#/][^<>]*>")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3}|~~)(?=\S)(.+?)(?<=\S)\1(?![\w*])")
 _CODE = re.compile(r"`+([^`]*)`+")
 _ADDRESS = re.compile(
-    r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:mailto|tel|javascript|data|file|slack)\s*:\s*\S)|\b[\w.+-]+@[\w-]+\.\w",
+    r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:mailto|tel|javascript|data|file|slack):\S)|\b[\w.+-]+@[\w-]+\.\w",
     re.IGNORECASE,
 )
 
@@ -41,7 +41,7 @@ def claim_marks(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
         return ""
 
     bare = _MARK.sub(take, text)
-    return re.sub(r"\s+(?=[.,;:!?…](?:\s|$))", "", bare).strip(), tuple(dict.fromkeys(cited))
+    return bare.strip(), tuple(dict.fromkeys(cited))
 
 
 def plain(text: str) -> str:
@@ -52,7 +52,8 @@ def plain(text: str) -> str:
     for _ in range(3):  # emphasis within emphasis
         text = _EMPHASIS.sub(r"\2", text)
     text = _CODE.sub(r"\1", text)
-    return clean_line(text.replace("**", ""))
+    # What was taken out may have left a space before a full stop.
+    return re.sub(r" +(?=[.,;:!?…](?: |$))", "", clean_line(text.replace("**", "")))
 
 
 def holds_address(text: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from bot.articles.passages import split_sentences
+
 _TARGET = (
     r"(?:instructions?|prompts?|rules|guidelines|directions|commands|passages?|articles?|context|messages?)"
 )
@@ -25,7 +27,7 @@ _ORDERS = (
     r"(?:system|initial|hidden) prompt\b",
     # You are now …; from now on you …
     r"you are (?:now|no longer|an?)\b[^.\n]{0,40}\b(?:ai|assistant|bot|model|mode|dan|jailbroken|unrestricted)\b",
-    r"from now on,? (?:you|always|only|every|answer|reply)\b",
+    rf"from now on,? (?:you|always|only|every|{_SAY})\b",
     r"(?:developer|debug|god|admin|dan|jailbreak) mode\b",
     # An AI that reads this must …; note to the assistant: …
     rf"\b{_MACHINE}\b[^.\n]{{0,60}}\b(?:must|should|shall|have to|has to|needs? to|please|reading this|"
@@ -39,7 +41,7 @@ _ORDERS = (
     rf"(?:when|if|whenever) (?:(?:you are |you're )?(?:asked|questioned)|(?:someone|the user|anyone) asks)\b"
     rf"[^.\n]{{0,80}}\b{_SAY}\b",
     # What only a prompt holds: fences, turn markers
-    r"</?\s*(?:passages?|question|context|documents?|articles?|system|user|assistant|instructions?)\b[^>\n]{0,60}>",
+    r"[<＜]/?\s*(?:passages?|question|context|documents?|articles?|system|user|assistant|instructions?)\b[^>＞\n]{0,60}[>＞]",
     r"<\|[^|\n]{1,30}\|>|\[/?(?:INST|SYS)\]|<</?SYS>>",
     r"#{2,}\s*(?:system|instructions?|response|assistant|human|user)\b",
     r"\b(?:end|beginning|start) of (?:the )?(?:passages?|context|articles?|documents?|data|prompt|instructions?)\b",
@@ -53,11 +55,9 @@ def reported(text: str) -> str:
     Offsets into what is left stay true. The rest of the passage is not read by any model and supports
     nothing: what an order wants said is likely to stand behind it.
     """
-    from bot.articles.passages import split_sentences
-
     order = _ORDER.search(text)
     if order is None:
         return text
-    return text[
-        : max((s.start for s in split_sentences(text) if s.start <= order.start()), default=0)
-    ].rstrip()
+    begins = order.end() - len(re.sub(r"^\W+", "", order[0]))
+    sentence = max((span.start for span in split_sentences(text) if span.start <= begins), default=0)
+    return text[:sentence].rstrip()

@@ -19,7 +19,8 @@ _FENCE = re.compile(r"\s*(?:```|~~~)")
 # What has no sentence in it: headings, rules between parts, and the list of sources that some models add.
 _NO_CLAIM = re.compile(
     r"\s*(?:#{1,6}\s.*|\*\*[^*.!?]+\*\*:?|__[^_.!?]+__:?|[-*_=]{3,}|\[\^?\d+\]:.*|"
-    r"\W*(?:sources?|references?|citations?|answer|summary)\W*)"
+    r"\W*(?:sources?|references?|citations?|answer|summary)\W*)",
+    re.IGNORECASE,
 )
 _ROW = re.compile(r"\s*\|")
 _RULE = re.compile(r"[\s|:-]+")
@@ -28,6 +29,7 @@ _MARKS = (
 )
 _BEGINS_WITH_MARKS = re.compile(rf"{_MARKS}+")
 _UNFINISHED_MARK = re.compile(r"\s*[\[【(][^\]】)\n]{0,40}")
+_CUT_MARK = re.compile(r"\s*[\[【][^\]】\n]{0,40}$")
 _ENDS = re.compile(rf"[.!?…][\"'”’»)*_]*{_MARKS}*\s*$|{_MARKS}\s*[.!?…][\"'”’»)*_]*\s*$")
 _THOUGHT = ("<think>", "</think>")  # how some models show their reasoning, which is no answer
 _LONGEST = 4_000  # characters: what has no end by then is no sentence, and the rest of its line is not read
@@ -71,6 +73,8 @@ class ClaimParser:
         yield from self._end_of_token("")
         yield from self._resolve_held(final=True)
         left, self._line = self._line, ""
+        if cut:
+            left = _CUT_MARK.sub("", left)
         if _ROW.match(left):
             self._rows.append(left)
         elif left:

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from bot.answers.chatmodel import explain
 from bot.answers.conversation import leans, remembered, standalone_question
-from bot.answers.markup import holds_address, plain
+from bot.answers.markup import claim_marks, holds_address, plain
 from bot.answers.orders import reported
 from bot.answers.prompt import count_tokens
 from bot.answers.question import Exchange
@@ -54,7 +54,8 @@ def rewritten(model: BaseChatModel, question: str, history: Sequence[Exchange]) 
     except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; the rule answers for all
         log.info("a follow-up could not be rewritten: %s", explain(exc))
         return Rewriting(by_rule)
-    text = plain(re.sub(r"<think>.*?</think>", "", message.text, flags=re.DOTALL)).strip("\"“”' ")
+    said, _ = claim_marks(re.sub(r"<think>.*?</think>", "", message.text, flags=re.DOTALL), 0)
+    text = plain(said).strip("\"“”' ")
     usable = _is_usable(text, question, earlier)
     return Rewriting(text if usable else by_rule, count_tokens(prompt), message)
 
@@ -63,16 +64,16 @@ def _conversation(question: str, earlier: Sequence[Exchange]) -> str:
     lines = [
         line
         for exchange in earlier
-        for line in (f"Asked: {exchange.question}", f"Answered: {reported(exchange.answer[:_ANSWER_SHOWN])}")
+        for line in (f"Asked: {exchange.question}", f"Answered: {exchange.answer[:_ANSWER_SHOWN]}")
         if not line.endswith(": ")
     ]
     return "\n".join([*lines, f"Last question: {question}"])
 
 
 def _is_usable(text: str, question: str, earlier: Sequence[Exchange]) -> bool:
-    """Say whether this is a question made of words of the conversation, and no answer, order or address."""
+    """Say whether this asks what was asked, in words of the conversation, and is no order or address."""
     if not text or len(text) > _LONGEST or holds_address(text) or reported(text) != text:
         return False
     said = " ".join([question, *(f"{exchange.question} {exchange.answer}" for exchange in earlier)])
-    stems, known = set(analyze(text)), set(analyze(said))
-    return bool(stems) and len(stems - known) <= len(stems) / 3
+    stems, known, asked = set(analyze(text)), set(analyze(said)), set(analyze(question))
+    return len(stems - known) <= len(stems) / 3 and len(asked - stems) <= len(asked) / 2
