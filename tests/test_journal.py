@@ -59,4 +59,4 @@ def test_a_judged_answer_becomes_a_question_that_is_not_curated(
     (tmp_path / "h.jsonl").write_text("\n".join(map(json.dumps, rows)))
     loaded = load_testset(tmp_path / "h.jsonl")
     assert not loaded.problems
-    assert [case.extra["curated"] for case in loaded.cases] == [False] * 3
+    assert [case.curated for case in loaded.cases] == [False] * 3

@@ -85,7 +85,11 @@ def test_csv_splits_its_lists(tmp_path: Path) -> None:
             "answerable is false, but there are answers",
         ),
         ('{"question": "a", "asked": "soon"}', "t.jsonl", "asked: 'soon' is not a day"),
-        ('{"question": "a", "id": 1}\n{"question": "b", "id": 1}', "t.jsonl", "id '1' stands 2 times"),
+        (
+            '{"question": "a", "id": 1}\n{"question": "b", "id": 1}',
+            "t.jsonl",
+            "line 2: id '1' stands on line 1 too",
+        ),
         ("", "t.jsonl", "line 1: no questions"),
         ("question,id\na,1,extra\n", "t.csv", "line 2: more cells than the header"),
         ('question\n"never closed\n', "t.csv", "not valid CSV"),
