@@ -159,6 +159,24 @@ def test_a_question_that_hangs_is_left_behind() -> None:
     assert len(outcomes) == 6
 
 
+def test_an_interrupted_run_does_not_wait_for_a_question_that_hangs() -> None:
+    forever = threading.Event()
+
+    def ask(case: Case) -> Outcome:
+        if case.id == "q0":
+            forever.wait(60)
+        return Outcome(case)
+
+    def interrupt(outcome: Outcome) -> None:
+        raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_cases(CASES, ask, workers=2, finished=interrupt)
+    forever.set()
+    assert time.monotonic() - begun < 30
+
+
 def test_workers_work_side_by_side() -> None:
     together = threading.Barrier(3, timeout=30)
 

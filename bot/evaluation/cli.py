@@ -160,14 +160,16 @@ def check(ctx: typer.Context, testset: _File, as_json: _Json = False) -> None:
 @app.command()
 def harvest(
     ctx: typer.Context,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The test set to write.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The test set to add to.", dir_okay=False)],
 ) -> None:
-    """Write test questions from readers' feedback, each `"curated": false` until somebody sets it right."""
-    from bot.evaluation.harvest import candidates
+    """Write test questions from readers' feedback, each `"curated": false` until somebody sets it right.
 
-    rows = candidates(_workspace(ctx).journal)
-    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    print(f'{len(rows)} candidates in {output}; set "curated" to true where they are right')
+    A question that the file holds already is passed over, and nothing in it is changed.
+    """
+    from bot.evaluation.harvest import add_candidates
+
+    added = add_candidates(_workspace(ctx).journal, output)
+    print(f'{added} candidates added to {output}; set "curated" to true where they are right')
 
 
 def _workspace(ctx: typer.Context) -> Workspace:
