@@ -81,6 +81,10 @@ def test_a_run_never_goes_on_as_another(tmp_path: Path) -> None:
     fill(tmp_path / "r.jsonl", CASES[:1])
     with pytest.raises(EvaluationError, match=r"begun with settings\.model = 'm', now it is 'other'"):
         RunFile(tmp_path / "r.jsonl", HEADER | {"settings": {"model": "other"}})
+    with pytest.raises(
+        EvaluationError, match=r"with questions = 6, now it is 7; with settings\.model = 'm', now"
+    ):
+        RunFile(tmp_path / "r.jsonl", HEADER | {"settings": {}, "questions": 7})
 
 
 @pytest.mark.parametrize(

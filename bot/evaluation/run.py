@@ -228,14 +228,14 @@ def drop_torn_line(path: Path) -> None:
 
 
 def refuse_other(path: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
-    """Stop where a run would go on with something else than it began with, and name it."""
+    """Stop where a run would go on with something else than it began with, and name all of it."""
     before, after = flat(begun), flat(now)
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            raise EvaluationError(
-                f"{path} was begun with {key} = {before.get(key)!r}, now it is {after.get(key)!r}: "
-                "name another file with -o, or remove this one"
-            )
+    differing = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    if differing:
+        told = (f"{key} = {before.get(key)!r}, now it is {after.get(key)!r}" for key in differing)
+        raise EvaluationError(
+            f"{path} was begun with {'; with '.join(told)}: name another file with -o, or remove this one"
+        )
 
 
 def flat(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
