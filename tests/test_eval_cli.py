@@ -173,5 +173,9 @@ def test_check_names_line_and_article(
     fields = command("eval", "check", "t.jsonl", "--json", data=filled.data).fields
     assert fields["errors"] == [{"line": 3, "reason": "no question"}]
     assert fields["unknown_articles"] == [{"line": 2, "id": "line-2", "article": "none.example"}]
+    (tmp_path / "t.jsonl").write_text(json.dumps(good))
+    run = command("eval", "run", "t.jsonl", data=filled.data)
+    assert run.code == 0
+    assert "1 gold articles are not in the library" in run.err
     (tmp_path / "fine.jsonl").write_text('{"question": "Who?"}\n')
     assert command("eval", "check", "fine.jsonl", data=filled.data).code == 0

@@ -80,6 +80,7 @@ def run(
     gates = _gates(report, fail_under, fail_over, baseline, max_drop, strict)
     workspace, loaded = _workspace(ctx), _sound_testset(testset)
     cases = _chosen(loaded, limit, tag or [])
+    _warn_of_unknown(workspace, cases)
     options = {"retrieval_only": retrieval_only, "limit": limit, "tags": tag or []}
     header = runs.make_header(workspace, loaded, cases, options)
     file = runs.RunFile(output or _default_output(workspace, header, testset), header)
@@ -195,6 +196,17 @@ def _chosen(loaded: TestSet, limit: int | None, tags: list[str]) -> list[Case]:
     if left_out := len(loaded.cases) - len(cases):
         print(f'{left_out} left out: "curated" is false until somebody has set them right', file=sys.stderr)
     return [case for case in cases if not tags or set(tags) & set(case.tags)][:limit]
+
+
+def _warn_of_unknown(workspace: Workspace, cases: list[Case]) -> None:
+    """Say that gold articles are missing: it may be another library than was meant."""
+    from bot.evaluation.testset import unknown_articles
+
+    if unknown := unknown_articles(cases, workspace.library.find):
+        print(
+            f"{len(unknown)} gold articles are not in the library; `citewire eval check` lists them",
+            file=sys.stderr,
+        )
 
 
 def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path) -> Path:
