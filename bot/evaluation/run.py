@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 TIMEOUT_SECONDS = 120.0  # a question
+_GRACE_SECONDS = 2.0  # after Ctrl-C, for the questions in hand: those that hang are left behind
 K = 10  # passages: what the metrics look at
 NOON = time_of_day(12)  # a test set names the day, not the hour
 _LIBRARIES = ("chromadb", "langchain-core", "numpy", "sentence-transformers", "sentencex", "tantivy", "torch")
@@ -172,12 +173,14 @@ def run_cases(
 
     A question that fails or takes longer than `timeout` seconds gives an outcome that says so.
     """
+    stopped = threading.Event()
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = [pool.submit(_bounded, ask, case, timeout) for case in cases]
+        futures = [pool.submit(_bounded, ask, case, timeout, stopped) for case in cases]
         try:
             for future in as_completed(futures):
                 finished(future.result())
         except BaseException:  # Ctrl-C too: what has not begun is not begun any more
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -225,14 +228,14 @@ def drop_torn_line(path: Path) -> None:
 
 
 def refuse_other(path: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
-    """Stop where a run would go on with something else than it began with, and name it."""
+    """Stop where a run would go on with something else than it began with, and name all of it."""
     before, after = flat(begun), flat(now)
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            raise EvaluationError(
-                f"{path} was begun with {key} = {before.get(key)!r}, now it is {after.get(key)!r}: "
-                "name another file with -o, or remove this one"
-            )
+    differing = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    if differing:
+        told = (f"{key} = {before.get(key)!r}, now it is {after.get(key)!r}" for key in differing)
+        raise EvaluationError(
+            f"{path} was begun with {'; with '.join(told)}: name another file with -o, or remove this one"
+        )
 
 
 def flat(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -244,7 +247,7 @@ def flat(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float) -> Outcome:
+def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float, stopped: threading.Event) -> Outcome:
     """Ask in a thread that can be left behind: nothing can stop a question that hangs."""
     results: list[Outcome] = []
     begun = time.perf_counter()
@@ -259,7 +262,10 @@ def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float) -> Outc
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(timeout)
+    last = begun + timeout
+    while thread.is_alive() and (now := time.perf_counter()) < last:
+        last = min(last, now + _GRACE_SECONDS) if stopped.is_set() else last
+        thread.join(min(last - now, 0.1))
     late = Outcome(case, error=f"no answer within {timeout:g} s", milliseconds=_since(begun))
     return results[0] if results else late
 
