@@ -26,6 +26,8 @@ _VERBATIM_SCORE, _RULE_SCORE = -5.0, 3.0
 _VERBATIM_WORDS = 4
 
 _MARKER = re.compile(r"\s*(?:\[\^?\d+(?:\s*[,;–-]\s*\d+)*\]|【\d+[^】]{0,20}】)")
+_LIST_MARK = re.compile(r"^\s*(?:[-*•#>]+\s+|\d{1,2}[.)]\s+)+")
+_EMPHASIS = re.compile(r"(\*\*|__)(\S(?:.*?\S)?)\1")
 _SPACES = re.compile(r"[\s\u00a0\u200b]+")
 _FOLDED = str.maketrans("“”„‟«»＂‘’‚‛´`–—‑‐", '"""""""\'\'\'\'\'\'----')
 
@@ -65,8 +67,8 @@ class Verifier:
 
 
 def strip_markers(sentence: str) -> str:
-    """Return `sentence` without its citation marks."""
-    return _MARKER.sub("", sentence).strip()
+    """Return `sentence` without citation marks, list marks and emphasis."""
+    return _LIST_MARK.sub("", _EMPHASIS.sub(r"\2", _MARKER.sub("", sentence))).strip()
 
 
 def _weighed(sentence: str, sources: Sequence[str], context: str, alignment: Alignment) -> Support:
@@ -80,7 +82,7 @@ def _weighed(sentence: str, sources: Sequence[str], context: str, alignment: Ali
     score = 3.7 - 5.0 * alignment.cov3 - 2.1 * alignment.lcs + 0.55 * min(missing, 3)
     if broken:
         return Support("unsupported", max(score, _RULE_SCORE), broken, *place)
-    if names and not names[0].initial:
+    if names:
         return Support(
             "unsupported",
             max(score, _RULE_SCORE),

@@ -15,20 +15,24 @@ _HAS_DIGIT = re.compile(r"\d")
 _SIGN = re.compile(r"(?:[$£€¥₹])\s?$")
 _CURRENCIES = {"dollar": "$", "dollars": "$", "pound": "£", "pounds": "£", "euro": "€", "euros": "€", "yen": "¥",
                "rupee": "₹", "rupees": "₹"}  # fmt: skip
+_SHORT_YEAR = re.compile(r"\b(1[5-9]|20)\d\d[-–/]$")
 _PERCENT_WITHIN = 4  # tokens: "5.25 to 5.5 percent"
+
+# Between two ends of a range the things counted do not follow at once.
+_BETWEEN = frozenset({"to", "and", "or", "percent"})
 
 # What says a number without being one.
 _SAYS = {
     "both": "2", "pair": "2", "couple": "2", "twice": "2", "double": "2", "doubled": "2", "doubling": "2", "duo": "2",
     "twin": "2", "twins": "2", "brace": "2", "thrice": "3", "triple": "3", "tripled": "3", "trio": "3", "quartet": "4",
     "decade": "10", "dozen": "12", "century": "100", "centuries": "100", "single": "1", "sole": "1", "once": "1",
-    "debut": "1th", "inaugural": "1th",
+    "goalless": "0", "scoreless": "0", "nil": "0", "debut": "1th", "inaugural": "1th",
 }  # fmt: skip
 _SHARES = {"half": "50", "halved": "50", "quarter": "25"}
 
 _ABOUT = frozenset({"about", "around", "approximately", "roughly", "some", "circa", "estimated", "approx"})
 _ABOVE = frozenset({"more", "over", "least", "exceeding", "exceeded", "above", "upwards"})
-_BELOW = frozenset({"nearly", "almost", "under", "less", "fewer", "below", "most", "to"})  # "up to"
+_BELOW = frozenset({"nearly", "almost", "under", "less", "fewer", "below", "most"})
 _NEAR, _WIDE = 0.05, 0.25  # how far a rounded number may lie from the text's
 
 
@@ -71,6 +75,8 @@ def _read(stated: Sequence[Number]) -> Iterator[tuple[str, str]]:
 
 def _number(text: str, read: Sequence[Token], at: int) -> Number:
     token = read[at]
+    if year := _SHORT_YEAR.search(text[max(0, token.start - 5) : token.start]):
+        token = token._replace(text=year[1] + token.text)  # 2018–19
     words = [other.text for other in read[max(0, at - 3) : at]]
     hedge = next((word for word in reversed(words) if word in _ABOUT | _ABOVE | _BELOW), "")
     noun = read[at + 1].text if at + 1 < len(read) else ""
@@ -113,12 +119,24 @@ def _implied(text: str) -> Iterator[tuple[str, str]]:
 def _is_stated(number: Number, stated: Sequence[Number], by_value: dict[str, set[str]]) -> bool:
     units = by_value.get(number.value, set()) | by_value.get(number.scaled, set())
     if units:
-        return not number.unit or number.unit in units
+        return (not number.unit or number.unit in units) and not _counts_else(number, stated)
     if number.value in {"1", "1th"} and not number.shown[:1].isdigit():
         return not any(other.noun == number.noun for other in stated)  # "one" and "first" are seldom counts
     if number.value.endswith("s") and any(value.endswith(number.value[-3:]) for value in by_value):
         return True  # the 1990s, the 90s
     return bool(number.hedge) and any(_rounds(number, other) for other in stated)
+
+
+def _counts_else(number: Number, stated: Sequence[Number]) -> bool:
+    """Say whether the text has another number of the same things, and this one only of others."""
+    of_them = [other for other in stated if number.noun and other.noun == number.noun]
+    return bool(of_them) and not any(
+        number.value in {other.value, other.scaled} or other.noun in _BETWEEN
+        for other in [
+            *of_them,
+            *(other for other in stated if other.value == number.value and other.noun in _BETWEEN),
+        ]
+    )
 
 
 def _rounds(number: Number, other: Number) -> bool:
@@ -130,7 +148,13 @@ def _rounds(number: Number, other: Number) -> bool:
     said, true = float(number.value), float(other.value)
     if true == 0 or said < 10:
         return False
+    if _digits(number.value) >= _digits(other.value):
+        return False  # only what is rounder can be a rounding
     off = (said - true) / true
     if number.hedge in _ABOUT:
         return abs(off) <= _NEAR
     return -_WIDE <= off <= 0 if number.hedge in _ABOVE else 0 <= off <= _WIDE
+
+
+def _digits(value: str) -> int:
+    return len(value.replace(".", "").strip("0"))
