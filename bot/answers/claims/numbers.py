@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from bot.retrieval.words import analyze
 from bot.text import numerals
 from bot.text.normalise import Token, tokens
 
@@ -18,8 +19,8 @@ _CURRENCIES = {"dollar": "$", "dollars": "$", "pound": "£", "pounds": "£", "eu
 _SHORT_YEAR = re.compile(r"\b(1[5-9]|20)\d\d[-–/]$")
 _PERCENT_WITHIN = 4  # tokens: "5.25 to 5.5 percent"
 
-# Between two ends of a range the things counted do not follow at once.
-_BETWEEN = frozenset({"to", "and", "or", "percent"})
+_BETWEEN = frozenset({"to", "and", "or", "percent"})  # the things counted follow the range's other end
+_SMALL = 2  # digits: longer numbers do not meet by chance
 
 # What says a number without being one.
 _SAYS = {
@@ -33,14 +34,14 @@ _SHARES = {"half": "50", "halved": "50", "quarter": "25"}
 _ABOUT = frozenset({"about", "around", "approximately", "roughly", "some", "circa", "estimated", "approx"})
 _ABOVE = frozenset({"more", "over", "least", "exceeding", "exceeded", "above", "upwards"})
 _BELOW = frozenset({"nearly", "almost", "under", "less", "fewer", "below", "most"})
-_NEAR, _WIDE = 0.05, 0.25  # how far a rounded number may lie from the text's
+_NEAR, _WIDE = 0.05, 0.15  # how far a rounded number may lie from the text's
 
 
 class Number(NamedTuple):
     """A number as it is compared ("12", "3th", "1990s"), with what stands around it.
 
     `scaled` is what the 5 of "5 to 6 million" may mean too; `unit` is "%", a currency sign or ""; `shown` is the
-    number as it was written, `hedge` the word before it that makes it a round one, `noun` the word after it.
+    number as it was written, `hedge` the word before it that makes it a round one, `noun` the stem after it; `between` says that a range goes on there.
     """
 
     value: str
@@ -49,6 +50,7 @@ class Number(NamedTuple):
     shown: str
     hedge: str
     noun: str
+    between: bool
 
 
 def missing_numbers(sentence: str, text: str) -> list[str]:
@@ -75,14 +77,21 @@ def _read(stated: Sequence[Number]) -> Iterator[tuple[str, str]]:
 
 def _number(text: str, read: Sequence[Token], at: int) -> Number:
     token = read[at]
-    if year := _SHORT_YEAR.search(text[max(0, token.start - 5) : token.start]):
+    if len(token.text) == 2 and (year := _SHORT_YEAR.search(text[max(0, token.start - 5) : token.start])):
         token = token._replace(text=year[1] + token.text)  # 2018–19
     words = [other.text for other in read[max(0, at - 3) : at]]
     hedge = next((word for word in reversed(words) if word in _ABOUT | _ABOVE | _BELOW), "")
-    noun = read[at + 1].text if at + 1 < len(read) else ""
+    after = read[at + 1].text if at + 1 < len(read) else ""
     scale = _scale_of_range(read, at)
-    scaled = numerals.canonical(token.text, scale) if scale else token.text
-    return Number(token.text, scaled, _unit(text, read, at), text[token.start : token.end], hedge, noun)
+    return Number(
+        value=token.text,
+        scaled=numerals.canonical(token.text, scale) if scale else token.text,
+        unit=_unit(text, read, at),
+        shown=text[token.start : token.end],
+        hedge=hedge,
+        noun="".join(analyze(after)[:1]) if after.isalpha() else "",
+        between=after in _BETWEEN or _HAS_DIGIT.search(after) is not None,
+    )
 
 
 def _unit(text: str, read: Sequence[Token], at: int) -> str:
@@ -121,22 +130,22 @@ def _is_stated(number: Number, stated: Sequence[Number], by_value: dict[str, set
     if units:
         return (not number.unit or number.unit in units) and not _counts_else(number, stated)
     if number.value in {"1", "1th"} and not number.shown[:1].isdigit():
-        return not any(other.noun == number.noun for other in stated)  # "one" and "first" are seldom counts
+        return not any(
+            number.noun and other.noun == number.noun for other in stated
+        )  # "one" and "first" are seldom counts
     if number.value.endswith("s") and any(value.endswith(number.value[-3:]) for value in by_value):
         return True  # the 1990s, the 90s
     return bool(number.hedge) and any(_rounds(number, other) for other in stated)
 
 
 def _counts_else(number: Number, stated: Sequence[Number]) -> bool:
-    """Say whether the text has another number of the same things, and this one only of others."""
-    of_them = [other for other in stated if number.noun and other.noun == number.noun]
-    return bool(of_them) and not any(
-        number.value in {other.value, other.scaled} or other.noun in _BETWEEN
-        for other in [
-            *of_them,
-            *(other for other in stated if other.value == number.value and other.noun in _BETWEEN),
-        ]
-    )
+    """Say whether the text has another number of the same things, and this one, small, only of other things."""
+    if not number.noun or len(number.value) > _SMALL:
+        return False
+    same = [other for other in stated if number.value in {other.value, other.scaled}]
+    if any(other.noun in {number.noun, ""} or other.between for other in same):
+        return False
+    return any(other.noun == number.noun for other in stated)
 
 
 def _rounds(number: Number, other: Number) -> bool:
