@@ -16,15 +16,35 @@ from bot.articles.passages import Passage, split_passages, split_sentences
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,])|(?<![\w.,:-])\d+(?:\.\d+)?(?![\w:-]|[.,]\d)")
-_CLAUSE = re.compile(r", (?:who|which|where|whose|when|including|according to|while|after|as|with) [^,.\"“”]*,")
-_TAIL = re.compile(r", (?:who|which|where|whose|when|including|according to|while|after|as|with) [^,\"“”]*(?=\.$)")
+_CLAUSE = re.compile(
+    r", (?:who|which|where|whose|when|including|according to|while|after|as|with) [^,.\"“”]*,"
+)
+_TAIL = re.compile(
+    r", (?:who|which|where|whose|when|including|according to|while|after|as|with) [^,\"“”]*(?=\.$)"
+)
 _SAID = re.compile(r"^(?P<what>[^\"“”]{30,}), [^,\"“”]{3,60} (?:said|told [^,\"“”]{3,30})(?: on \w+)?\.$")
-_LEAD = re.compile(r"^(?P<lead>(?:In|On|At|After|During|For|Since|By|According to) [^,\"“”]{4,60}), (?P<rest>[^\"“”]{30,})\.$")
+_LEAD = re.compile(
+    r"^(?P<lead>(?:In|On|At|After|During|For|Since|By|According to) [^,\"“”]{4,60}), (?P<rest>[^\"“”]{30,})\.$"
+)
 _SYNONYMS = {" said ": " stated ", " also ": " ", " nearly ": " almost ", " begin ": " start ", " people ": " persons ",
              " because ": " since ", " however": "", " more than ": " over ", " but ": " though "}  # fmt: skip
-_AUXILIARY = re.compile(r"\b(is|are|was|were|has|have|had|will|would|can|could|should|may|might|must)\b(?! not)")
-_MONTHS = "January February March April June July August September October November December".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_AUXILIARY = re.compile(
+    r"\b(is|are|was|were|has|have|had|will|would|can|could|should|may|might|must)\b(?! not)"
+)
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 class Planted(NamedTuple):
@@ -47,14 +67,26 @@ def plant(articles: Sequence[Article], *, seed: int = 0) -> Iterator[Planted]:
 
 
 def _of_passage(
-    article: Article, passage: Passage, same: Sequence[Passage], other: Sequence[Passage], chance: random.Random
+    article: Article,
+    passage: Passage,
+    same: Sequence[Passage],
+    other: Sequence[Passage],
+    chance: random.Random,
 ) -> Iterator[Planted]:
-    context = f"{article.title} {article.source} {article.published:%Y-%m-%d}" if article.published else article.title
+    context = (
+        f"{article.title} {article.source} {article.published:%Y-%m-%d}"
+        if article.published
+        else article.title
+    )
     sentences = _sentences(passage.text)
     if not sentences or not other:
         return
     true = [text for sentence in sentences for text in _true(sentence)]
-    true += [f"{a.rstrip('.')}, and {b}" for a, b in zip(sentences, sentences[1:], strict=False) if '"' not in a + b]
+    true += [
+        f"{a.rstrip('.')}, and {b}"
+        for a, b in zip(sentences, sentences[1:], strict=False)
+        if '"' not in a + b
+    ]
     for kind, sentence in chance.sample([*zip(["true"] * len(true), true, strict=True)], min(3, len(true))):
         yield Planted(kind, sentence, passage.text, context)
         for wrong, spoil in _SPOILERS.items():
@@ -123,21 +155,37 @@ def _wrong_date(sentence: str, around: str, _: Sequence[Passage], chance: random
     free = [choice for choice in choices if not re.search(rf"\b{choice}\b", around)]
     if not match or not free:
         return None
-    return sentence[: dated.span.start] + words.replace(match[0], chance.choice(free), 1) + sentence[dated.span.end :]
+    return (
+        sentence[: dated.span.start]
+        + words.replace(match[0], chance.choice(free), 1)
+        + sentence[dated.span.end :]
+    )
 
 
 def _wrong_name(sentence: str, around: str, other: Sequence[Passage], chance: random.Random) -> str | None:
     own = [name for name in names(sentence) if not name.initial and len(name.word) > 3]
-    pool = [name.word for passage in other for name in names(passage.text) if not name.initial and len(name.word) > 3]
+    pool = [
+        name.word
+        for passage in other
+        for name in names(passage.text)
+        if not name.initial and len(name.word) > 3
+    ]
     pool = [word for word in pool if word[0].isupper() and word.casefold() not in around.casefold()]
     if not own or not pool:
         return None
     return re.sub(rf"\b{re.escape(chance.choice(own).word)}\b", chance.choice(pool), sentence, count=1)
 
 
-def _wrong_quotation(sentence: str, around: str, other: Sequence[Passage], chance: random.Random) -> str | None:
+def _wrong_quotation(
+    sentence: str, around: str, other: Sequence[Passage], chance: random.Random
+) -> str | None:
     words = [word for quotation in quotations(sentence) for word in _WORD.findall(quotation)]
-    pool = [word for passage in other for word in _WORD.findall(passage.text) if word.islower() and word not in around]
+    pool = [
+        word
+        for passage in other
+        for word in _WORD.findall(passage.text)
+        if word.islower() and word not in around
+    ]
     if not words or not pool:
         return None
     start = sentence.find(next(quotations(sentence)))

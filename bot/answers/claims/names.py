@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,6 +58,35 @@ def missing_names(sentence: str, text: str) -> list[Name]:
     """Return the capitalised words of `sentence` that `text` has under no name."""
     known = _lexicon(text)
     return [name for name in names(sentence) if not _is_known(name, known)]
+
+
+def replaces_another(name: Name, sentence: str, text: str) -> bool:
+    """Say whether `text` has another name where `sentence` has this one: between the same words, or beside two."""
+    told = _undotted(text)
+    there = [match[0] for match in _WORD.finditer(told)]
+    others = [at for at, word in enumerate(there) if _is_capital(word) and _folded(word) not in NO_NAMES]
+    here, found = (
+        [_folded(match[0]) for match in _WORD.finditer(_undotted(sentence))],
+        list(map(_folded, there)),
+    )
+    places = [at for at, word in enumerate(here) if word == name.run[name.at]]
+    return any(_same_place(here, at, found, other) for at in places for other in others)
+
+
+def _same_place(here: Sequence[str], at: int, there: Sequence[str], other: int) -> bool:
+    if here[at] == there[other]:
+        return False
+    before = _agreeing(reversed(here[max(0, at - 2) : at]), reversed(there[max(0, other - 2) : other]))
+    after = _agreeing(here[at + 1 : at + 3], there[other + 1 : other + 3])
+    return bool(before and after) or any(
+        len(side) > 1 and any(len(word) >= _LONGER for word in side) for side in (before, after)
+    )
+
+
+def _agreeing(here: Iterable[str], there: Iterable[str]) -> list[str]:
+    """Return the words that the two begin with."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(here, there, strict=False))
+    return [word for word, _ in pairs]
 
 
 @lru_cache(maxsize=512)

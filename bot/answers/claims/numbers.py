@@ -41,7 +41,8 @@ class Number(NamedTuple):
     """A number as it is compared ("12", "3th", "1990s"), with what stands around it.
 
     `scaled` is what the 5 of "5 to 6 million" may mean too; `unit` is "%", a currency sign or ""; `shown` is the
-    number as it was written, `hedge` the word before it that makes it a round one, `noun` the stem after it; `between` says that a range goes on there.
+    number as it was written, `hedge` the word before it that makes it a round one, `noun` the stem after it; `between`
+    says that a range goes on there.
     """
 
     value: str

@@ -1,0 +1,74 @@
+"""Polarity: whether a sentence denies what its text says, or says as done what its text only expects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from bot.retrieval.words import analyze
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_REACH = 3  # words within which a negation finds what it negates
+_NEGATIONS = frozenset(
+    {"not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "cannot", "unable"}
+    | {
+        "fail",
+        "fails",
+        "failed",
+        "deny",
+        "denies",
+        "denied",
+        "refuse",
+        "refuses",
+        "refused",
+        "hardly",
+        "rarely",
+    }
+)
+_EXPECTATIONS = frozenset(
+    {"may", "might", "could", "would", "should", "will", "plan", "plans", "planned", "planning", "proposed"}
+    | {"expected", "expects", "hopes", "hoping", "aims", "intends", "considering", "likely", "possibly", "if"}
+)
+
+
+def denied(sentence: str, text: str) -> str | None:
+    """Return the stem that `sentence` denies and `text` does not, or the other way round."""
+    return _turned(sentence, text, _is_negation)
+
+
+def expected(sentence: str, text: str) -> str | None:
+    """Return the stem that only one of `sentence` and `text` says is yet to come, or may."""
+    return _turned(sentence, text, lambda word: word in _EXPECTATIONS)
+
+
+def _turned(sentence: str, text: str, governs: Callable[[str], bool]) -> str | None:
+    here, there = _governed(sentence, governs), _governed(text, governs)
+    for stem, governed in here.items():
+        if stem in there and all(governed) != all(there[stem]) and any(governed) != any(there[stem]):
+            return stem
+    return None
+
+
+def _governed(text: str, governs: Callable[[str], bool]) -> dict[str, list[bool]]:
+    """Return for each stem, occurrence by occurrence, whether it is the first after a word that `governs`."""
+    found: dict[str, list[bool]] = {}
+    left = 0
+    for match in _WORD.finditer(text.lower()):
+        if governs(match[0]):
+            left = _REACH
+            continue
+        if stem := _stem(match[0]):
+            found.setdefault(stem, []).append(left > 0)
+            left = 0
+        left -= 1
+    return found
+
+
+def _is_negation(word: str) -> bool:
+    return word in _NEGATIONS or word.endswith(("n't", "n’t"))
+
+
+@lru_cache(maxsize=8192)
+def _stem(word: str) -> str:
+    return next(iter(analyze(word)), "")
