@@ -16,6 +16,7 @@ from bot.retrieval.words import analyze
 _WINDOW = 3  # sentences in a row that may together carry one
 _CLOSEST = 5  # sentences that are compared word by word
 _REACH = 3  # stems within which two that follow each other in the sentence may stand in the text
+_FEWEST, _PARALLEL = 4, 0.6  # stems, and share of them, that parallel sentences have in the same order
 _LONGEST = 9  # letters that a stem counts by
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -53,11 +54,11 @@ class SourceSentence:
 class Alignment:
     """What `align` found; `best` is the source sentence that the sentence follows most closely.
 
-    `followed` is how much of the sentence stands in `best` in its order, 0..1.
+    `parallel` are all that it follows so closely that a turned word turns the meaning.
     """
 
     best: SourceSentence | None
-    followed: float
+    parallel: tuple[SourceSentence, ...]
     coverage: Coverage
 
 
@@ -65,16 +66,22 @@ def align(sentence: str, sources: Sequence[str]) -> Alignment:
     """Lay `sentence` on the sentences of `sources`."""
     stems = tuple(analyze(sentence))
     every = [SourceSentence(at, *piece) for at, source in enumerate(sources) for piece in _sentences(source)]
-    best, longest = _closest(stems, every)
-    return Alignment(best, longest / max(len(stems), 1), _coverage(sentence, stems, sources, every))
+    lengths = _followed(stems, every)
+    best = max(lengths, key=lambda one: one[0], default=(0, None))[1]
+    parallel = tuple(other for length, other in lengths if _is_parallel(length, stems, other.stems))
+    return Alignment(best, parallel, _coverage(sentence, stems, sources, every))
 
 
-def _closest(stems: Sequence[str], every: Sequence[SourceSentence]) -> tuple[SourceSentence | None, int]:
+def _followed(stems: Sequence[str], every: Sequence[SourceSentence]) -> list[tuple[int, SourceSentence]]:
+    """Return the source sentences that share most with `stems`, and how much of it stands there in its order."""
     wanted = frozenset(stems)
     near = sorted(every, key=lambda other: (-len(wanted & other.words), len(other.words)))[:_CLOSEST]
-    ranked = [(common(stems, other.stems), -at, other) for at, other in enumerate(near)]
-    longest, _, best = max(ranked, key=lambda one: one[:2], default=(0, 0, None))
-    return best, longest
+    return [(common(stems, other.stems), other) for other in near]
+
+
+def _is_parallel(length: int, one: Sequence[str], other: Sequence[str]) -> bool:
+    """Say whether one follows the other over most of the shorter: half of a joined sentence follows its own."""
+    return length >= _FEWEST and length >= _PARALLEL * min(len(one), len(other))
 
 
 def _coverage(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["supported", "weak", "unsupported"]
 
-UNSUPPORTED, SUPPORTED = 1.4, -0.75  # scores above the one and below the other
+UNSUPPORTED, SUPPORTED = 1.6, -0.5  # scores above the one and below the other
 _BANDS: dict[Verdict, tuple[float, float]] = {
     "supported": (-math.inf, SUPPORTED),
     "weak": (SUPPORTED, UNSUPPORTED),
@@ -31,7 +31,6 @@ _BANDS: dict[Verdict, tuple[float, float]] = {
 }
 _VERBATIM_SCORE = -8.0
 _HALF = 0.5
-_CLOSE = 0.6  # share of a sentence that follows one of the source: only there a turned word turns the meaning
 _MOST = 3  # missing names or claims beyond which more say nothing new
 
 _MARKER = re.compile(r"\s*(?:\[\^?\d+(?:\s*[,;–-]\s*\d+)*\]|【\d+[^】]{0,20}】)")
@@ -156,7 +155,7 @@ def _broken_rule(sentence: str, text: str, findings: _Findings) -> str:
     for name in findings.names:
         if _names_another(best, sentence) or replaces_another(name, sentence, text):
             return f"the name {name.word} is not in the cited text"
-    if findings.alignment.followed >= _CLOSE and denied(sentence, best.text):
+    if any(denied(sentence, other.text) for other in findings.alignment.parallel):
         return "it denies what the cited text says, or says what that denies"
     return ""
 

@@ -109,9 +109,10 @@ def _sentences(text: str) -> list[str]:
 
 def _true(sentence: str) -> Iterator[str]:
     """Yield what still is true: shortened, turned round, with another word for the same."""
-    shorter = _CLAUSE.sub("", sentence, count=1)
+    quotes = next(quotations(sentence), None) is not None  # a quotation is not to be shortened
+    shorter = sentence if quotes else _CLAUSE.sub("", sentence, count=1)
     yield shorter if len(shorter.split()) > 7 else sentence
-    cut = _TAIL.sub("", sentence)
+    cut = sentence if quotes else _TAIL.sub("", sentence)
     if cut != sentence and len(cut.split()) > 7:
         yield cut
     if match := _SAID.match(sentence):
@@ -119,7 +120,7 @@ def _true(sentence: str) -> Iterator[str]:
     if match := _LEAD.match(sentence):
         yield f"{match['rest'][0].upper()}{match['rest'][1:]} {match['lead'][0].lower()}{match['lead'][1:]}."
     other = sentence
-    if '"' not in sentence and "“" not in sentence:
+    if not quotes:
         for word, same in _SYNONYMS.items():
             other = other.replace(word, same)
     yield other
@@ -188,9 +189,9 @@ def _wrong_quotation(
     ]
     if not words or not pool:
         return None
-    start = sentence.find(next(quotations(sentence)))
-    word = chance.choice(words)
-    return sentence[:start] + sentence[start:].replace(word, chance.choice(pool), 1)
+    quotation = chance.choice([quotation for quotation in quotations(sentence) if _WORD.search(quotation)])
+    word = chance.choice(_WORD.findall(quotation))
+    return sentence.replace(quotation, quotation.replace(word, chance.choice(pool), 1), 1)
 
 
 def _negated(sentence: str, _: str, __: Sequence[Passage], chance: random.Random) -> str | None:

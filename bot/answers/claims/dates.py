@@ -72,7 +72,10 @@ def missing_dates(sentence: str, text: str, *, context: str = "") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The dates of a text: those it states, and those that follow from the day it was published on."""
+    """The dates of a text: those it states, and those that follow from the day it was published on.
+
+    What follows counts only where the text states nothing of the kind: else the sentence may have changed it.
+    """
 
     stated: tuple[Dated, ...]
     following: tuple[Dated, ...]
@@ -87,10 +90,10 @@ class _Known:
         if claimed.day is None:
             stated = [dated for dated in self.stated if dated.month]
             return self._agreeing(claimed, stated or self.following)
-        return self._agreeing(claimed, [*self.stated, *self.following])
+        stated = [dated for dated in self.stated if dated.day]
+        return self._agreeing(claimed, stated or self.following)
 
     def _has_weekday(self, weekday: int) -> bool:
-        """Look among what follows only where the text states no weekday: else the sentence has changed it."""
         stated = {dated.weekday for dated in self.stated} - {None}
         return weekday in (stated or {_weekday(dated) for dated in (*self.stated, *self.following)})
 

@@ -34,7 +34,7 @@ _SHARES = {"half": "50", "halved": "50", "quarter": "25"}
 _ABOUT = frozenset({"about", "around", "approximately", "roughly", "some", "circa", "estimated", "approx"})
 _ABOVE = frozenset({"more", "over", "least", "exceeding", "exceeded", "above", "upwards"})
 _BELOW = frozenset({"nearly", "almost", "under", "less", "fewer", "below", "most"})
-_NEAR, _WIDE = 0.05, 0.15  # how far a rounded number may lie from the text's
+_NEAR, _WIDE = 0.05, 0.2  # how far a rounded number may lie from the text's
 
 
 class Number(NamedTuple):
@@ -42,7 +42,7 @@ class Number(NamedTuple):
 
     `scaled` is what the 5 of "5 to 6 million" may mean too; `unit` is "%", a currency sign or ""; `shown` is the
     number as it was written, `hedge` the word before it that makes it a round one, `noun` the stem after it; `between`
-    says that a range goes on there.
+    says that a range goes on there, `label` is the stem of a capitalised word before it, as in "Game 3".
     """
 
     value: str
@@ -52,6 +52,7 @@ class Number(NamedTuple):
     hedge: str
     noun: str
     between: bool
+    label: str
 
 
 def missing_numbers(sentence: str, text: str) -> list[str]:
@@ -91,8 +92,15 @@ def _number(text: str, read: Sequence[Token], at: int) -> Number:
         shown=text[token.start : token.end],
         hedge=hedge,
         noun="".join(analyze(after)[:1]) if after.isalpha() else "",
+        label=_label(text, read, at),
         between=after in _BETWEEN or _HAS_DIGIT.search(after) is not None,
     )
+
+
+def _label(text: str, read: Sequence[Token], at: int) -> str:
+    if not at or not text[read[at - 1].start].isupper() or text[read[at - 1].end : read[at].start] != " ":
+        return ""
+    return "".join(analyze(read[at - 1].text)[:1])
 
 
 def _unit(text: str, read: Sequence[Token], at: int) -> str:
@@ -141,26 +149,28 @@ def _is_stated(number: Number, stated: Sequence[Number], by_value: dict[str, set
 
 def _counts_else(number: Number, stated: Sequence[Number]) -> bool:
     """Say whether the text has another number of the same things, and this one, small, only of other things."""
-    if not number.noun or len(number.value) > _SMALL:
+    if len(number.value) > _SMALL:
         return False
     same = [other for other in stated if number.value in {other.value, other.scaled}]
-    if any(other.noun in {number.noun, ""} or other.between for other in same):
+    if number.label and any(other.label == number.label for other in stated):
+        return all(other.label != number.label for other in same)
+    if not number.noun or any(other.noun in {number.noun, ""} or other.between for other in same):
         return False
     return any(other.noun == number.noun for other in stated)
 
 
 def _rounds(number: Number, other: Number) -> bool:
+    """Say whether `number`, hedged, is a round form of `other`, which counts the same things."""
     if (
         not (_NUMERAL.fullmatch(number.value) and _NUMERAL.fullmatch(other.value))
         or number.unit != other.unit
     ):
         return False
-    said, true = float(number.value), float(other.value)
-    if true == 0 or said < 10:
-        return False
-    if _digits(number.value) >= _digits(other.value):
+    if _digits(number.value) >= _digits(other.value) or float(other.value) == 0:
         return False  # only what is rounder can be a rounding
-    off = (said - true) / true
+    off = float(number.value) / float(other.value) - 1
+    if number.noun != other.noun and (not number.unit or abs(off) > _NEAR):
+        return False
     if number.hedge in _ABOUT:
         return abs(off) <= _NEAR
     return -_WIDE <= off <= 0 if number.hedge in _ABOVE else 0 <= off <= _WIDE

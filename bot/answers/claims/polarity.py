@@ -44,10 +44,14 @@ def expected(sentence: str, text: str) -> str | None:
 
 def _turned(sentence: str, text: str, governs: Callable[[str], bool]) -> str | None:
     here, there = _governed(sentence, governs), _governed(text, governs)
-    for stem, governed in here.items():
-        if stem in there and all(governed) != all(there[stem]) and any(governed) != any(there[stem]):
-            return stem
-    return None
+    return next((stem for stem, said in here.items() if stem in there and _differ(said, there[stem])), None)
+
+
+def _differ(here: list[bool], there: list[bool]) -> bool:
+    """Say whether two texts differ in how often they govern a word, occurrence for occurrence or in all of them."""
+    if len(here) == len(there):
+        return sum(here) != sum(there)
+    return all(here) != all(there) and any(here) != any(there)
 
 
 def _governed(text: str, governs: Callable[[str], bool]) -> dict[str, list[bool]]:
