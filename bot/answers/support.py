@@ -13,7 +13,7 @@ import numpy as np
 from bot.answers.alignment import Alignment, SourceSentence, align
 from bot.answers.claims.lacking import lacking
 from bot.answers.claims.names import Name, missing_names, names, replaces_another
-from bot.answers.claims.polarity import denied
+from bot.answers.claims.polarity import denied, firmer
 from bot.answers.claims.verbatim import verbatim
 from bot.articles.passages import Span
 
@@ -102,7 +102,7 @@ class Verifier:
         if found := verbatim(sentence, sources):
             return Support("supported", _VERBATIM_SCORE, "it stands there word for word", *found)
         findings = _find(sentence, sources, context)
-        support = _weighed(findings)
+        support = _weighed(sentence, findings)
         if broken := _broken_rule(sentence, "\n".join(sources), findings):
             return _moved(support, "unsupported", broken)
         if self._entailment:
@@ -131,14 +131,17 @@ def _find(sentence: str, sources: Sequence[str], context: str) -> _Findings:
     )
 
 
-def _weighed(findings: _Findings) -> Support:
-    """Return the verdict of the score alone; a missing name keeps it from being better than weak."""
+def _weighed(sentence: str, findings: _Findings) -> Support:
+    """Return the verdict of the score; a missing name or a plan told as done is no better than weak."""
     best, score = findings.alignment.best, findings.evidence.score
     place = (best.source, best.span) if best else (None, None)
     if score > UNSUPPORTED:
         return Support("unsupported", score, "little of it is in the cited text", *place)
     if findings.names:
         reason = f"the name {findings.names[0].word} is not in the cited text"
+        return Support("weak", max(score, SUPPORTED), reason, *place)
+    if any(firmer(sentence, other.text) for other in findings.alignment.parallel):
+        reason = "the cited text says it is planned, expected or possible"
         return Support("weak", max(score, SUPPORTED), reason, *place)
     if score > SUPPORTED:
         return Support("weak", score, "only part of it is in the cited text", *place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from bot.answers.claims.dates import dates
@@ -83,9 +84,7 @@ def _of_passage(
         return
     true = [text for sentence in sentences for text in _true(sentence)]
     true += [
-        f"{a.rstrip('.')}, and {b}"
-        for a, b in zip(sentences, sentences[1:], strict=False)
-        if '"' not in a + b
+        f"{a.rstrip('.')}, and {b}" for a, b in pairwise(sentences) if next(quotations(a + b), None) is None
     ]
     for kind, sentence in chance.sample([*zip(["true"] * len(true), true, strict=True)], min(3, len(true))):
         yield Planted(kind, sentence, passage.text, context)

@@ -42,7 +42,8 @@ class Number(NamedTuple):
 
     `scaled` is what the 5 of "5 to 6 million" may mean too; `unit` is "%", a currency sign or ""; `shown` is the
     number as it was written, `hedge` the word before it that makes it a round one, `noun` the stem after it; `between`
-    says that a range goes on there, `label` is the stem of a capitalised word before it, as in "Game 3".
+    says that a range goes on there, `label` is the stem of the word before it where that says of what it is ("Game 3",
+    "children 3 and older").
     """
 
     value: str
@@ -84,6 +85,7 @@ def _number(text: str, read: Sequence[Token], at: int) -> Number:
     words = [other.text for other in read[max(0, at - 3) : at]]
     hedge = next((word for word in reversed(words) if word in _ABOUT | _ABOVE | _BELOW), "")
     after = read[at + 1].text if at + 1 < len(read) else ""
+    noun = "".join(analyze(after)[:1]) if after.isalpha() else ""
     scale = _scale_of_range(read, at)
     return Number(
         value=token.text,
@@ -91,14 +93,17 @@ def _number(text: str, read: Sequence[Token], at: int) -> Number:
         unit=_unit(text, read, at),
         shown=text[token.start : token.end],
         hedge=hedge,
-        noun="".join(analyze(after)[:1]) if after.isalpha() else "",
-        label=_label(text, read, at),
+        noun=noun,
+        label=_label(text, read, at, noun),
         between=after in _BETWEEN or _HAS_DIGIT.search(after) is not None,
     )
 
 
-def _label(text: str, read: Sequence[Token], at: int) -> str:
-    if not at or not text[read[at - 1].start].isupper() or text[read[at - 1].end : read[at].start] != " ":
+def _label(text: str, read: Sequence[Token], at: int, noun: str) -> str:
+    """Return the stem of the word right before a number that it numbers, or that says of what it is."""
+    if not at or text[read[at - 1].end : read[at].start] != " ":
+        return ""
+    if noun and not text[read[at - 1].start].isupper():
         return ""
     return "".join(analyze(read[at - 1].text)[:1])
 

@@ -32,19 +32,16 @@ _EXPECTATIONS = frozenset(
 )
 
 
-def denied(sentence: str, text: str) -> str | None:
-    """Return the stem that `sentence` denies and `text` does not, or the other way round."""
-    return _turned(sentence, text, _is_negation)
+def denied(sentence: str, text: str) -> bool:
+    """Say whether `sentence` denies a word that `text` does not, or the other way round."""
+    here, there = _governed(sentence, _is_negation), _governed(text, _is_negation)
+    return any(_differ(said, there[stem]) for stem, said in here.items() if stem in there)
 
 
-def expected(sentence: str, text: str) -> str | None:
-    """Return the stem that only one of `sentence` and `text` says is yet to come, or may."""
-    return _turned(sentence, text, lambda word: word in _EXPECTATIONS)
-
-
-def _turned(sentence: str, text: str, governs: Callable[[str], bool]) -> str | None:
-    here, there = _governed(sentence, governs), _governed(text, governs)
-    return next((stem for stem, said in here.items() if stem in there and _differ(said, there[stem])), None)
+def firmer(sentence: str, text: str) -> bool:
+    """Say whether `sentence` says as done what `text` always says is planned, expected or possible."""
+    here, there = _governed(sentence, _is_expectation), _governed(text, _is_expectation)
+    return any(all(there[stem]) and not any(said) for stem, said in here.items() if stem in there)
 
 
 def _differ(here: list[bool], there: list[bool]) -> bool:
@@ -67,6 +64,10 @@ def _governed(text: str, governs: Callable[[str], bool]) -> dict[str, list[bool]
             left = 0
         left -= 1
     return found
+
+
+def _is_expectation(word: str) -> bool:
+    return word in _EXPECTATIONS or word.endswith(("'ll", "’ll"))
 
 
 def _is_negation(word: str) -> bool:

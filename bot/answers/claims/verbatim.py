@@ -12,15 +12,16 @@ _FEWEST_WORDS = 4  # of a part of a sentence; a whole one may be shorter
 _SPACES = re.compile(r"[\s\u00a0\u200b]+")
 _MARKS = str.maketrans("“”„‟«»＂‘’‚‛´`–—‑‐", '"""""""\'\'\'\'\'\'----')
 _END = ".!?… "
+_CLAUSE = r"^|[,;:(\"'-] ?"  # where a part may begin: what stands before it might deny it
 
 
 def verbatim(sentence: str, sources: Sequence[str]) -> tuple[int, Span] | None:
-    """Return the source that has `sentence`, and the span of its sentence there."""
+    """Return the source that has `sentence`, whole or as a clause, and the span of its sentence there."""
     wanted = _folded(sentence).rstrip(_END)
     if not wanted:
         return None
     first = re.escape(wanted[0])
-    words = re.compile(rf"(?<!\w)(?i:{first}){re.escape(wanted[1:])}(?!\w)")
+    words = re.compile(rf"(?:{_CLAUSE})(?i:{first}){re.escape(wanted[1:])}(?!\w)")
     for at, source in enumerate(sources):
         for span, text in _sentences(source):
             found = words.search(text)
