@@ -33,7 +33,7 @@ _VERBATIM_SCORE = -8.0
 _HALF = 0.5
 _MOST = 3  # missing names or claims beyond which more say nothing new
 
-_MARKER = re.compile(r"\s*(?:\[\^?\d+(?:\s*[,;–-]\s*\d+)*\]|【\d+[^】]{0,20}】)")
+_MARKER = re.compile(r"\s*(?:\[\^?\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\]|【\d+[^】]{0,20}】)")
 _LIST_MARK = re.compile(r"^\s*(?:[-*•#>]+\s+|\d{1,2}[.)]\s+)+")
 _EMPHASIS = re.compile(r"(\*\*|__)(\S(?:.*?\S)?)\1")
 

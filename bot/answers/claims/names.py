@@ -26,7 +26,7 @@ _ACTS = re.compile(
 )
 _LOOK_BACK = 8  # characters
 _LONGEST_ACRONYM = 6
-_HEADLINE = 0.6  # of a sentence's longer words capitalised: capitals say nothing there
+_HEADLINE, _HEADLINE_WORDS = 0.6, 4  # of a sentence's longer words capitalised: capitals say nothing there
 _LONGER = 4
 
 _DEMONYM_ENDINGS = ("ians", "ian", "ans", "an", "ns", "n", "ese", "ish", "is", "i", "ic")
@@ -95,7 +95,7 @@ def names(sentence: str) -> tuple[Name, ...]:
     sentence = _undotted(sentence)
     words = [match for match in _WORD.finditer(sentence) if not match[0][0].isdigit()]
     longer = [match for match in words if len(match[0]) >= _LONGER]
-    if sum(_is_capital(match[0]) for match in longer) > max(2, _HEADLINE * len(longer)):
+    if sum(_is_capital(match[0]) for match in longer) >= max(_HEADLINE_WORDS, _HEADLINE * len(longer)):
         return ()
     return tuple(name for run in _runs(sentence, words, _BESIDE) for name in _names_of(sentence, run))
 

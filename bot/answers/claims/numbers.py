@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from bot.answers.claims.vocabulary import NO_NAMES
 from bot.retrieval.words import analyze
 from bot.text import numerals
 from bot.text.normalise import Token, tokens
@@ -20,6 +21,9 @@ _SHORT_YEAR = re.compile(r"\b(1[5-9]|20)\d\d[-–/]$")
 _PERCENT_WITHIN = 4  # tokens: "5.25 to 5.5 percent"
 
 _BETWEEN = frozenset({"to", "and", "or", "percent"})  # the things counted follow the range's other end
+_PEOPLE = frozenset(
+    {"children", "kids", "adults", "people", "women", "men", "girls", "boys"}
+)  # "men 40 and older"
 _SMALL = 2  # digits: longer numbers do not meet by chance
 
 # What says a number without being one.
@@ -43,7 +47,7 @@ class Number(NamedTuple):
     `scaled` is what the 5 of "5 to 6 million" may mean too; `unit` is "%", a currency sign or ""; `shown` is the
     number as it was written, `hedge` the word before it that makes it a round one, `noun` the stem after it; `between`
     says that a range goes on there, `label` is the stem of the word before it where that says of what it is ("Game 3",
-    "children 3 and older").
+    "men 40 and older").
     """
 
     value: str
@@ -94,18 +98,19 @@ def _number(text: str, read: Sequence[Token], at: int) -> Number:
         shown=text[token.start : token.end],
         hedge=hedge,
         noun=noun,
-        label=_label(text, read, at, noun),
+        label=_label(text, read, at),
         between=after in _BETWEEN or _HAS_DIGIT.search(after) is not None,
     )
 
 
-def _label(text: str, read: Sequence[Token], at: int, noun: str) -> str:
-    """Return the stem of the word right before a number that it numbers, or that says of what it is."""
+def _label(text: str, read: Sequence[Token], at: int) -> str:
+    """Return the stem of the word right before a number that it numbers, or that says of whom it is."""
     if not at or text[read[at - 1].end : read[at].start] != " ":
         return ""
-    if noun and not text[read[at - 1].start].isupper():
-        return ""
-    return "".join(analyze(read[at - 1].text)[:1])
+    word = read[at - 1].text
+    if word in _PEOPLE or (text[read[at - 1].start].isupper() and word not in NO_NAMES):
+        return "".join(analyze(word)[:1])
+    return ""
 
 
 def _unit(text: str, read: Sequence[Token], at: int) -> str:

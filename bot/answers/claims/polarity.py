@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import lru_cache
 
 from bot.retrieval.words import analyze
@@ -11,20 +11,24 @@ from bot.retrieval.words import analyze
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _REACH = 3  # words within which a negation finds what it negates
 _NEGATIONS = frozenset(
-    {"not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "cannot", "unable"}
-    | {
-        "fail",
-        "fails",
-        "failed",
-        "deny",
-        "denies",
-        "denied",
-        "refuse",
-        "refuses",
-        "refused",
+    {
+        "not",
+        "no",
+        "never",
+        "none",
+        "nobody",
+        "nothing",
+        "neither",
+        "nor",
+        "without",
+        "cannot",
         "hardly",
         "rarely",
     }
+)
+_NEGATING = frozenset({"fail", "unabl", "deni", "refus"})  # stems, which may be negated themselves
+_AUXILIARIES = frozenset(
+    {"have", "has", "had", "been", "do", "does", "did", "also", "even", "ever", "yet", "so", "he"}
 )
 _EXPECTATIONS = frozenset(
     {"may", "might", "could", "would", "should", "will", "plan", "plans", "planned", "planning", "proposed"}
@@ -34,7 +38,7 @@ _EXPECTATIONS = frozenset(
 
 def denied(sentence: str, text: str) -> bool:
     """Say whether `sentence` denies a word that `text` does not, or the other way round."""
-    here, there = _governed(sentence, _is_negation), _governed(text, _is_negation)
+    here, there = _governed(sentence, _is_negation, _NEGATING), _governed(text, _is_negation, _NEGATING)
     return any(_differ(said, there[stem]) for stem, said in here.items() if stem in there)
 
 
@@ -51,18 +55,22 @@ def _differ(here: list[bool], there: list[bool]) -> bool:
     return all(here) != all(there) and any(here) != any(there)
 
 
-def _governed(text: str, governs: Callable[[str], bool]) -> dict[str, list[bool]]:
-    """Return for each stem, occurrence by occurrence, whether it is the first after a word that `governs`."""
+def _governed(text: str, governs: Callable[[str], bool], verbs: Container[str] = ()) -> dict[str, list[bool]]:
+    """Return for each stem, occurrence by occurrence, whether it comes first after what governs it.
+
+    That is a word that `governs`, or a stem of `verbs`.
+    """
     found: dict[str, list[bool]] = {}
     left = 0
     for match in _WORD.finditer(text.lower()):
-        if governs(match[0]):
+        word = match[0]
+        if governs(word):
             left = _REACH
-            continue
-        if stem := _stem(match[0]):
+        elif (stem := _stem(word)) and word not in _AUXILIARIES:
             found.setdefault(stem, []).append(left > 0)
-            left = 0
-        left -= 1
+            left = _REACH if stem in verbs else 0
+        else:
+            left -= 1
     return found
 
 

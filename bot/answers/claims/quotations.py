@@ -35,6 +35,8 @@ def quotations(sentence: str) -> Iterator[str]:
             yield sentence[start : match.start()]
             start = None
         elif opens:
+            if start is not None:  # one within another
+                yield sentence[start : match.start()]
             start, opened = match.end(), True
         elif not opened and _closes(sentence, match):
             yield sentence[: match.start()]

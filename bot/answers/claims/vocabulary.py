@@ -12,6 +12,9 @@ the a an and of in on at for to with by from as but or nor so yet if when while 
 although though however additionally furthermore moreover also overall meanwhile finally therefore thus
 he she it they we you his her its their our your this that these those there here what who why how where which
 some many most several all both each every other another no not according despite during following
+then once one two three still even just only over under about within without through throughout until upon unlike
+like instead later earlier last next first yes today yesterday tomorrow now such more less among between against
+almost nearly again perhaps indeed whether who whose whom which is are was were do does did has have had can will
 am pm ad bc est gmt mon tue wed thu fri sat sun jan feb mar apr jun jul aug sep sept oct nov dec
 monday tuesday wednesday thursday friday saturday sunday january february march april may june july august
 september october november december spring summer autumn winter
