@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -17,7 +17,7 @@ _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
     r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
 )
-_DAY = r"(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?(?![\w%]|[.,:]\d)"
+_DAY = r"(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?(?![\w%]|[.:]\d|,\d{1,3}(?!\d))"
 _YEAR = r"(?:1[5-9]|20)\d\d(?!\w|[.,]\d)"
 _TO = r"\s?(?:[-–—/&,]|and|or|to|through|until)\s?"
 _DATE = re.compile(
@@ -25,14 +25,14 @@ _DATE = re.compile(
         (?P<iso> (?P<y1>{_YEAR})-(?P<m1>\d\d)-(?P<d1>\d\d) \b )
       | (?P<slashed> (?P<a>\d\d?)[/.](?P<b>\d\d?)[/.](?P<y2>{_YEAR}) )
       | (?P<month3>{_MONTH}) \s (?P<day3>{_DAY}) (?: {_TO} (?P<last3>{_DAY}) )?
-        (?: ,?\s (?:of\s|in\s)? (?P<year3>{_YEAR}) )?
+        (?: (?:,\s?|\s) (?:of\s|in\s)? (?P<year3>{_YEAR}) )?
       | (?:the\s)? (?P<day4>{_DAY}) (?: {_TO} (?P<last4>{_DAY}) )? \s (?:day\s)? (?:of\s)? (?P<month4>{_MONTH})
         (?: ,?\s (?:of\s|in\s)? (?P<year4>{_YEAR}) )?
       | (?P<month5>{_MONTH}) ,?\s (?:of\s|in\s)? (?P<year5>{_YEAR})
       | (?P<month6> (?<=[a-z]\s)(?:May|March)
         | January|February|April|June|July|August|September|October|November|December )\b
       | (?P<weekday> (?:mon|tues|wednes|thurs|fri|satur|sun)day )s?\b
-      | (?P<year> (?<![$£€¥.,]) {_YEAR} ) (?!\ (?:percent|people|km|miles|million|billion|dollars))
+      | (?P<year> (?<![$£€¥.,]) {_YEAR} (?![-–/]\d) ) (?!\ (?:percent|people|km|miles|million|billion|dollars))
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -66,13 +66,50 @@ def missing_dates(sentence: str, text: str, *, context: str = "") -> list[str]:
     claimed = dates(sentence)
     if not claimed:
         return []
-    known = [*dates(text), *dates(context)]
-    known += [spoken for published in _days(dates(context)) for spoken in _spoken(text, published)]
-    years = {dated.year for dated in known} | {int(year) for year in re.findall(_YEAR, f"{text}\n{context}")}
+    known = _known(text, context)
+    return [sentence[dated.span.start : dated.span.end] for dated in claimed if not known.has(dated)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The dates of a text: those it states, and those that follow from the day it was published on.
+
+    What follows counts only where the text states nothing of the kind: else the sentence may have changed it.
+    """
+
+    stated: tuple[Dated, ...]
+    following: tuple[Dated, ...]
+    years: frozenset[int]
+
+    def has(self, claimed: Dated) -> bool:
+        """Say whether one date has all that is claimed; its year may stand apart."""
+        if claimed.weekday is not None:
+            return self._has_weekday(claimed.weekday)
+        if claimed.month is None:
+            return claimed.year in self.years
+        if claimed.day is None:
+            stated = [dated for dated in self.stated if dated.month]
+            return self._agreeing(claimed, stated or self.following)
+        stated = [dated for dated in self.stated if dated.day]
+        return self._agreeing(claimed, stated or self.following)
+
+    def _has_weekday(self, weekday: int) -> bool:
+        stated = {dated.weekday for dated in self.stated} - {None}
+        return weekday in (stated or {_weekday(dated) for dated in (*self.stated, *self.following)})
+
+    def _agreeing(self, claimed: Dated, known: Iterable[Dated]) -> bool:
+        return any(_agrees(claimed, dated, self.years) for dated in known)
+
+
+@lru_cache(maxsize=512)
+def _known(text: str, context: str) -> _Known:
+    stated, around = dates(text), dates(context)
+    following = [*around, *(dated for published in _days(around) for dated in _spoken(text, published))]
+    years = {dated.year for dated in (*stated, *following)} | {
+        int(year) for year in re.findall(_YEAR, f"{text}\n{context}")
+    }
     years |= {int(number.value) for number in numbers(text) if number.value.isdecimal()}  # "2,000 men"
-    return [
-        sentence[dated.span.start : dated.span.end] for dated in claimed if not _is_known(dated, known, years)
-    ]
+    return _Known(stated, tuple(following), frozenset(year for year in years if year))
 
 
 @lru_cache(maxsize=512)
@@ -142,16 +179,7 @@ def _whole(published: date, days: int) -> Dated:
     return Dated(Span(0, 0), day.year, day.month, day.day, day.weekday())
 
 
-def _is_known(claimed: Dated, known: list[Dated], years: set[int | None]) -> bool:
-    """Say whether one known date has all that is claimed; its year may stand apart."""
-    if claimed.weekday is not None:
-        return any(other.weekday == claimed.weekday or _weekday(other) == claimed.weekday for other in known)
-    if claimed.month is None:
-        return claimed.year in years
-    return any(_agrees(claimed, other, years) for other in known)
-
-
-def _agrees(claimed: Dated, other: Dated, years: set[int | None]) -> bool:
+def _agrees(claimed: Dated, other: Dated, years: frozenset[int]) -> bool:
     if claimed.month != other.month or (claimed.day is not None and claimed.day != other.day):
         return False
     return claimed.year in {None, other.year} or (other.year is None and claimed.year in years)

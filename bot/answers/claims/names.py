@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,9 +17,16 @@ _DOTTED = re.compile(r"\b(?:\w\.){2,}")
 _BEGINS = re.compile(
     r"(?:^|[.?!:;•|]\s|[“”\"‘«(\[/]\s*|\s[-–—*]\s)\W*$"
 )  # where any word may begin with a capital
-_BETWEEN = re.compile(r"(?:[ -]|\. |['’]s )(?:of |the |and |de |van |von |al-|bin |& )?")
+_BESIDE = re.compile(r"[ -]|\. ")
+_LINKED = re.compile(r"(?:[ -]|\. )(?:of |of the |for |and |& )?")
+# What follows the first word of a sentence when that is who acts: "Paterson died", "Biden's", "LONDON — ".
+_ACTS = re.compile(
+    r"['’]s\b| [-–—]+ | (?:is|was|has|had|will|would|can|could|may|might|did|does|said|says|told|tells|added|asked|"
+    r"(?!need|bas|relat|advanc|mix|limit|unit|us)[a-z]{2,}ed)\b"
+)
+_LOOK_BACK = 8  # characters
 _LONGEST_ACRONYM = 6
-_HEADLINE = 0.6  # of a sentence's longer words capitalised: capitals say nothing there
+_HEADLINE, _HEADLINE_WORDS = 0.6, 4  # of a sentence's longer words capitalised: capitals say nothing there
 _LONGER = 4
 
 _DEMONYM_ENDINGS = ("ians", "ian", "ans", "an", "ns", "n", "ese", "ish", "is", "i", "ic")
@@ -42,6 +49,7 @@ class Lexicon:
     words: frozenset[str]
     stems: frozenset[str]
     pairs: frozenset[tuple[str, str]]
+    named: frozenset[tuple[str, str]]  # those pairs whose first word has a capital
     capitals: frozenset[str]
     initials: frozenset[str]
 
@@ -52,32 +60,67 @@ def missing_names(sentence: str, text: str) -> list[Name]:
     return [name for name in names(sentence) if not _is_known(name, known)]
 
 
+def replaces_another(name: Name, sentence: str, text: str) -> bool:
+    """Say whether `text` has another name where `sentence` has this one: between the same words, or beside two."""
+    told = _undotted(text)
+    there = [match[0] for match in _WORD.finditer(told)]
+    others = [at for at, word in enumerate(there) if _is_capital(word) and _folded(word) not in NO_NAMES]
+    here, found = (
+        [_folded(match[0]) for match in _WORD.finditer(_undotted(sentence))],
+        list(map(_folded, there)),
+    )
+    places = [at for at, word in enumerate(here) if word == name.run[name.at]]
+    return any(_same_place(here, at, found, other) for at in places for other in others)
+
+
+def _same_place(here: Sequence[str], at: int, there: Sequence[str], other: int) -> bool:
+    if here[at] == there[other]:
+        return False
+    before = _agreeing(reversed(here[max(0, at - 2) : at]), reversed(there[max(0, other - 2) : other]))
+    after = _agreeing(here[at + 1 : at + 3], there[other + 1 : other + 3])
+    return bool(before and after) or any(
+        len(side) > 1 and any(len(word) >= _LONGER for word in side) for side in (before, after)
+    )
+
+
+def _agreeing(here: Iterable[str], there: Iterable[str]) -> list[str]:
+    """Return the words that the two begin with."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(here, there, strict=False))
+    return [word for word, _ in pairs]
+
+
 @lru_cache(maxsize=512)
 def names(sentence: str) -> tuple[Name, ...]:
     """Return the words of names in `sentence`; none of a headline's, where every word has a capital."""
     sentence = _undotted(sentence)
     words = [match for match in _WORD.finditer(sentence) if not match[0][0].isdigit()]
     longer = [match for match in words if len(match[0]) >= _LONGER]
-    if sum(_is_capital(match[0]) for match in longer) > max(2, _HEADLINE * len(longer)):
+    if sum(_is_capital(match[0]) for match in longer) >= max(_HEADLINE_WORDS, _HEADLINE * len(longer)):
         return ()
-    return tuple(name for run in _runs(sentence, words) for name in _names_of(sentence, run))
+    return tuple(name for run in _runs(sentence, words, _BESIDE) for name in _names_of(sentence, run))
 
 
 def _names_of(sentence: str, run: Sequence[re.Match[str]]) -> Iterator[Name]:
     folded = tuple(_folded(match[0]) for match in run)
     for at, match in enumerate(run):
-        initial = at == 0 and _BEGINS.search(sentence[: match.start()]) is not None
+        begins = (
+            at == 0
+            and _BEGINS.search(sentence[max(0, match.start() - _LOOK_BACK) : match.start()]) is not None
+        )
+        initial = begins and not match[0].isupper() and not _ACTS.match(sentence, match.end())
         if folded[at] not in NO_NAMES and (len(folded[at]) > 1):
-            yield Name(match[0], folded, at, initial and not match[0].isupper())
+            yield Name(match[0], folded, at, initial)
 
 
-def _runs(sentence: str, words: Sequence[re.Match[str]]) -> Iterator[list[re.Match[str]]]:
-    """Yield the capitalised words that stand side by side, or with "of" and the like between them."""
+def _runs(
+    sentence: str, words: Sequence[re.Match[str]], between: re.Pattern[str]
+) -> Iterator[list[re.Match[str]]]:
+    """Yield the capitalised words in a row that have nothing but `between` among them."""
     run: list[re.Match[str]] = []
     for match in words:
         if not _is_capital(match[0]):
             continue
-        if run and not _BETWEEN.fullmatch(sentence, run[-1].end(), match.start()):
+        if run and not between.fullmatch(sentence, run[-1].end(), match.start()):
             yield run
             run = []
         run.append(match)
@@ -92,17 +135,23 @@ def _is_capital(word: str) -> bool:
 @lru_cache(maxsize=512)
 def _lexicon(text: str) -> Lexicon:
     text = _undotted(text)
-    found = [_folded(match[0]) for match in _WORD.finditer(text)]
-    words = {*found, *(part for word in found for part in word.split("'"))}
-    pairs = frozenset(itertools.pairwise(found))
-    capitals = frozenset(_folded(match[0]) for match in _WORD.finditer(text) if match[0].isupper())
-    return Lexicon(frozenset(words), frozenset(analyze(text)), pairs, capitals, frozenset(_initials(text)))
+    written = [match[0] for match in _WORD.finditer(text)]
+    found = [_folded(word) for word in written]
+    pairs = list(itertools.pairwise(found))
+    return Lexicon(
+        words=frozenset(part for word in found for part in (word, *word.split("'"))),
+        stems=frozenset(analyze(text)),
+        pairs=frozenset(pairs),
+        named=frozenset(pair for pair, word in zip(pairs, written, strict=False) if _is_capital(word)),
+        capitals=frozenset(word for word, shown in zip(found, written, strict=True) if shown.isupper()),
+        initials=frozenset(_initials(text)),
+    )
 
 
 def _initials(text: str) -> Iterator[str]:
     """Yield "svb" for Silicon Valley Bank: the first letters of capitalised words in a row."""
     words = list(_WORD.finditer(text))
-    for run in _runs(text, words):
+    for run in _runs(text, words, _LINKED):
         letters = "".join(match[0][0] for match in run).casefold()
         for start in range(len(letters)):
             yield from (letters[start:end] for end in range(start + 2, start + _LONGEST_ACRONYM + 1))
@@ -110,11 +159,9 @@ def _initials(text: str) -> Iterator[str]:
 
 def _is_known(name: Name, known: Lexicon) -> bool:
     word = name.run[name.at]
-    if _stands(word, known) or word in known.initials or _run_stands(name, known):
+    if _stands(word, known) or (name.word.isupper() and word in known.initials) or _run_stands(name, known):
         return True
-    if name.initial and len(name.run) == 1:
-        return not _may_name(word)
-    return False
+    return name.initial and len(name.run) == 1
 
 
 def _stands(word: str, known: Lexicon) -> bool:
@@ -128,21 +175,23 @@ def _stands(word: str, known: Lexicon) -> bool:
 
 
 def _run_stands(name: Name, known: Lexicon) -> bool:
-    """Say whether the whole name stands by its letters, another name of it, or its last word alone."""
-    letters = "".join(word[0] for word in name.run)
+    """Say whether the whole name stands by its letters, by another name of it, or without this word."""
+    run = name.run[1:] if name.run[0] in NO_NAMES else name.run  # "The Federal Reserve"
+    letters = "".join(word[0] for word in run)
     if len(letters) > 1 and letters in known.capitals:
         return True
-    for other in ALIASES.get("-".join(name.run), ()):
-        if _phrase_stands(other, known):
-            return True
-    return name.at < len(name.run) - 1 and _stands_alone(name.run[-1], known)
+    if any(_phrase_stands(other, known) for other in ALIASES.get("-".join(run), ())):
+        return True
+    rest = name.run[name.at + 1 :]
+    return bool(rest) and _stands_alone(rest, name.run, known)
 
 
-def _stands_alone(surname: str, known: Lexicon) -> bool:
-    """Say whether the text has this surname, and nowhere after another first name."""
-    if surname not in known.words:
+def _stands_alone(rest: Sequence[str], run: Sequence[str], known: Lexicon) -> bool:
+    """Say whether the text has the words `rest` of a name, and nowhere after a first word that is not in `run`."""
+    if not _phrase_stands("-".join(rest), known):
         return False
-    return not any(second == surname and _may_name(first) for first, second in known.pairs)
+    before = {first for first, second in known.named if second == rest[0]}
+    return not (before - set(run) - NO_NAMES)
 
 
 def _phrase_stands(phrase: str, known: Lexicon) -> bool:
@@ -162,13 +211,6 @@ def _forms(word: str) -> Iterator[str]:
             yield from (word.removesuffix(ending) + other for other in ("", "a", "e", "y", "o", "ia", "us"))
         if len(word) >= _LONGER:
             yield from (word + ending, word[:-1] + ending)
-
-
-def _may_name(word: str) -> bool:
-    """Say whether a sentence's first word may be a name: neither a common beginning nor built like one."""
-    return word not in NO_NAMES and not re.search(
-        r"(?:ly|ing|ed|ers|ors|ists|tions?|ments?|ness|als|ies)$", word
-    )
 
 
 def _undotted(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 _WORD = re.compile(r"\w+(?:['’ʼ]\w+)*")
+_BRACKET = re.compile(r"\[[^\]]*\]")
 _LEFT_OUT = re.compile(
     r"\[[^\]]*\]|\(\s*(?:\.\s*){3}\)|\.(?:\s?\.){2,}|…"
 )  # by an ellipsis, or replaced in brackets
@@ -34,6 +35,8 @@ def quotations(sentence: str) -> Iterator[str]:
             yield sentence[start : match.start()]
             start = None
         elif opens:
+            if start is not None:  # one within another
+                yield sentence[start : match.start()]
             start, opened = match.end(), True
         elif not opened and _closes(sentence, match):
             yield sentence[: match.start()]
@@ -60,6 +63,8 @@ def _closes(sentence: str, mark: re.Match[str]) -> bool:
 
 def _holds(text: str, quotation: str) -> bool:
     at, words = 0, _words(text)
+    if any(word not in words for bracket in _BRACKET.findall(quotation) for word in _words(bracket)):
+        return False  # what an editor puts in is said elsewhere in the text
     for part in _LEFT_OUT.split(quotation):
         found = _place(words, _words(part), at)
         if found is None:
