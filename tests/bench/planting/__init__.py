@@ -11,9 +11,9 @@ from typing import NamedTuple
 from . import lies, truths
 from .world import Line, Make, World, lines_of, usable
 
-VERBATIM, WRONG_PASSAGE, INVENTED = "verbatim", "wrong passage", "invented"
+VERBATIM, JOINED, WRONG_PASSAGE, INVENTED = "verbatim", "joined", "wrong passage", "invented"
 LIES = ("wrong number", "wrong date", "altered quotation", "wrong name", WRONG_PASSAGE, INVENTED, "negated")
-TRUTHS = (VERBATIM, "shortened", "joined", "attribution moved", "verb reworded")
+TRUTHS = (VERBATIM, "shortened", JOINED, "attribution moved", "verb reworded")
 
 # In the order of choosing: what few sentences allow comes first.
 _MAKES: dict[str, Make] = {
@@ -23,9 +23,10 @@ _MAKES: dict[str, Make] = {
     "wrong number": lies.wrong_number,
     "wrong name": lies.wrong_name,
     "negated": lies.negated,
+    WRONG_PASSAGE: truths.verbatim,
     "shortened": truths.shortened,
     "verb reworded": truths.verb_reworded,
-    "joined": truths.joined,
+    JOINED: truths.joined,
     VERBATIM: truths.verbatim,
 }
 
@@ -36,7 +37,7 @@ class Said(NamedTuple):
     kind: str
     text: str
     cited: int
-    line: str  # the sentence that it was made from
+    line: str  # what it was made from
 
     @property
     def is_lie(self) -> bool:
@@ -58,19 +59,18 @@ def answer(world: World) -> list[Said]:
 
 def _said(lines: list[Line], world: World) -> Iterator[Said]:
     for kind, make in _MAKES.items():
-        if made := _first(kind, make, lines, world):
+        if made := next(_made(kind, make, lines, world), None):
             yield made
-            lines = [line for line in lines if made.line not in (line.text, line.following)]
-    wrong = ((line, n) for line in lines if (n := lies.misplaced(line, world)))
-    if found := next(wrong, None):
-        yield Said(WRONG_PASSAGE, found[0].text, found[1], found[0].text)
+            lines = [line.without(made.line) for line in lines if line.text not in made.line]
     if invented := lies.invented(world):
         yield Said(INVENTED, *invented, line="")
 
 
-def _first(kind: str, make: Make, lines: Sequence[Line], world: World) -> Said | None:
+def _made(kind: str, make: Make, lines: Sequence[Line], world: World) -> Iterator[Said]:
     for line in lines:
-        text = make(line, world)
-        if text and usable(text) and (text != line.text or kind == VERBATIM):
-            return Said(kind, text, line.passage.n, line.text)
-    return None
+        text, n = make(line, world), line.passage.n
+        if kind == WRONG_PASSAGE:
+            n = lies.wrong_passage(line, world) or n
+        changed = (text, n) != (line.text, line.passage.n)
+        if text and usable(text) and (changed or kind == VERBATIM):
+            yield Said(kind, text, n, f"{line.text} {line.following}" if kind == JOINED else line.text)

@@ -188,7 +188,7 @@ def negated(line: Line, world: World) -> str | None:
     return put(line.text, spot, "did not say") if spot else None
 
 
-def misplaced(line: Line, world: World) -> int | None:
+def wrong_passage(line: Line, world: World) -> int | None:
     """Return the number of a passage of another article that has less than half of a sentence's words."""
     sense = content(line.text)
     wrong = [p.n for p in world.elsewhere(line.passage) if len(content(p.text) & sense) < 0.5 * len(sense)]

@@ -44,6 +44,10 @@ class Line(NamedTuple):
     text: str
     following: str
 
+    def without(self, text: str) -> Line:
+        """Return the line as it is where that text is used up."""
+        return self._replace(following="") if self.following and self.following in text else self
+
 
 class World(NamedTuple):
     """All that the one who answers knows."""
