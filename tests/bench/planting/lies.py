@@ -23,7 +23,20 @@ _DATE = re.compile(
 _NAME = re.compile(r"(?<![.?!:“\"‘(] )(?<=[\w,;] )[A-Z][\w’'-]*\w(?: [A-Z][\w’'-]*\w)*")
 _SAME_PLACES = ({"us", "u.s", "united", "states", "america", "american", "americans"},
                 {"uk", "britain", "british", "united", "kingdom", "england"})  # fmt: skip
-_NO_NAMES = {*_MONTHS, *_DAYS, "I", "I’m", "I'm", "The", "A", "AM", "PM", "ET", "GMT"}
+_NO_NAMES = {
+    *_MONTHS,
+    *_DAYS,
+    *(f"{day}s" for day in _DAYS),
+    "I",
+    "I’m",
+    "I'm",
+    "The",
+    "A",
+    "AM",
+    "PM",
+    "ET",
+    "GMT",
+}
 _AUXILIARY = re.compile(
     r"\b(is|are|was|were|has|have|had|will|would|could|should|must|did|does)\b(?! not\b)(?!n[’']t)"
 )
