@@ -20,7 +20,7 @@ _DATE = re.compile(
     rf"\b(?P<weekday>{'|'.join(_DAYS)})\b|\b(?P<month>{'|'.join(_MONTHS)}) (?P<day>\d\d?)(?![\d,]*\d)|"
     rf"(?<=in )(?P<alone>{'|'.join(_MONTHS)})\b|(?<![\d,.$€£])(?P<year>19\d\d|20[0-3]\d)(?![\d,]*\d|\.\d|\w|-)"
 )
-_NAME = re.compile(r"(?<![.?!:“\"‘(] )(?<=[\w,;] )[A-Z][\w’'-]*\w(?: [A-Z][\w’'-]*\w)*")
+_NAME = re.compile(r"(?<![.?!:“\"‘(] )(?<=[\w,;] )[A-Z][\w’'-]*\w(?: [A-Z][\w’'-]*\w)*\b(?!\.\d|/)")
 _SAME_PLACES = ({"us", "u.s", "united", "states", "america", "american", "americans"},
                 {"uk", "britain", "british", "united", "kingdom", "england"})  # fmt: skip
 _NO_NAMES = {
