@@ -27,12 +27,12 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import planting
-from bench.planting import LIES, TRUTHS, Said
+from bench.planting import LIES, TRUTHS, WRONG_PASSAGE, Said
 from bench.planting.world import WORD, World, read_prompt
 from openai_server import ChatRequest, OpenAIServer, Reply
 
 from bot.answers.answer import Answer, Sentence
-from bot.answers.chain import Question
+from bot.answers.question import Question
 from bot.evaluation.records import Case
 from bot.evaluation.run import NOON, K
 from bot.evaluation.testset import load_testset
@@ -40,7 +40,7 @@ from bot.settings import load_settings
 from bot.workspace import Workspace
 
 PACE = 0.002  # seconds a word: quick, so that a run takes minutes; a sentence is certain with the next word
-REACHED, MOVED, DROPPED, LOST = "as planted", "re-attributed", "dropped", "lost"
+ENDS = REACHED, MOVED, DROPPED, LOST = "as planted", "re-attributed", "dropped", "lost"
 
 
 class Told(NamedTuple):
@@ -80,6 +80,13 @@ class Fate(NamedTuple):
     end: str
     reason: str = ""
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a lie was believed or a truth was not; one cited to the wrong passage may come with a right one."""
+        if self.said.kind == WRONG_PASSAGE:
+            return self.end == REACHED
+        return (self.end in (REACHED, MOVED)) == self.said.is_lie
+
 
 class Outcome(NamedTuple):
     """What became of a question; no `fates` where the model was not asked, None where nothing of its own came first."""
@@ -94,12 +101,13 @@ def ask(workspace: Workspace, liar: Liar, case: Case) -> Outcome:
     """Put one question, as `eval run` does, and look up what became of all that the model said."""
     asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
     liar.told.clear()
-    begun = time.perf_counter()
-    first, streamed = 0.0, []
+    begun, first = time.perf_counter(), 0.0
+    sentences: list[Sentence] = []
     for part in workspace.chain.stream(Question(case.question, history=case.history, k=K, asked=asked)):
-        first = first or time.perf_counter() - begun
-        streamed.append(part)
-    *sentences, answer = streamed
+        if isinstance(part, Sentence):
+            first = first or time.perf_counter() - begun
+            sentences.append(part)
+    answer: Answer = part
     strays = sum(sentence not in answer.sentences for sentence in sentences)
     if not liar.told:
         return Outcome(answer, [], None, strays)
@@ -153,19 +161,16 @@ def report(outcomes: Sequence[Outcome]) -> None:
 
 
 def _table(title: str, kinds: Sequence[str], fates: Sequence[Fate]) -> None:
-    ends = (REACHED, MOVED, DROPPED, LOST)
-    print(f"{title:<20}{'planted':>9}" + "".join(f"{end:>15}" for end in ends) + f"{'reached':>10}")
+    """Print how sentences ended by kind; in the last column lies that were believed, or truths that did not come through."""
+    lies = kinds is LIES
+    row = f"{{:<20}}{{:>9}}{'{:>15}' * len(ENDS)}{{:>12}}"
+    print(row.format(title, "planted", *ENDS, "reached" if lies else "not reached"))
     for kind in (*kinds, "all"):
-        counts = Counter(
-            fate.end
-            for fate in fates
-            if fate.said.kind == kind or (kind == "all" and fate.said.kind in kinds)
-        )
-        planted, reached = counts.total(), counts[REACHED] + counts[MOVED]
+        chosen = [fate for fate in fates if fate.said.kind in (kinds if kind == "all" else (kind,))]
+        counts = Counter(fate.end for fate in chosen)
+        wrong = sum(fate.is_wrong for fate in chosen)
         print(
-            f"{kind:<20}{planted:>9}"
-            + "".join(f"{counts[end]:>15}" for end in ends)
-            + f"{reached / (planted or 1):>10.1%}"
+            row.format(kind, len(chosen), *(counts[end] for end in ENDS), f"{wrong / (len(chosen) or 1):.1%}")
         )
     print()
 
@@ -173,9 +178,8 @@ def _table(title: str, kinds: Sequence[str], fates: Sequence[Fate]) -> None:
 def show(outcomes: Sequence[Outcome]) -> None:
     """Print each sentence that went the wrong way."""
     for outcome in outcomes:
-        for said, end, reason in outcome.fates:
-            if said.is_lie == (end in (REACHED, MOVED)):
-                print(f"{said.kind} | {end} {reason} | [{said.cited}] {said.text}\n    {said.line}")
+        for said, end, reason in (fate for fate in outcome.fates if fate.is_wrong):
+            print(f"{said.kind} | {end} {reason} | [{said.cited}] {said.text}\n    {said.line}")
     print()
 
 

@@ -14,6 +14,12 @@ _SPELT = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eig
           "eighty": 80, "ninety": 90}  # fmt: skip
 _DIGITS = re.compile(r"(?<![\w.,/:–-])([$€£]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w/:–]|[.,]\d|-\d)")
 _SPELT_OUT = re.compile(rf"\b({'|'.join(_SPELT)})\b")
+_HEDGE = re.compile(
+    r"\b(?:(?P<least>more than|at least|over|above|exceed\w*|minimum of)|"
+    r"(?P<most>(?:less|fewer|lower) than|under|below|up to|as (?:many|much) as|at most|within|maximum of)|"
+    r"about|around|roughly|nearly|almost|approximately|some|estimated|close to)(?: an?| the)? $",
+    re.IGNORECASE,
+)
 _IN_DATE = re.compile(rf"(?:{'|'.join(_MONTHS)})\.? $|(?:Jan|Feb|Aug|Sept|Oct|Nov|Dec)\. $")
 _A_MONTH = re.compile(rf" (?:{'|'.join(_MONTHS)})\b")
 _DATE = re.compile(
@@ -23,20 +29,8 @@ _DATE = re.compile(
 _NAME = re.compile(r"(?<![.?!:“\"‘(] )(?<=[\w,;] )[A-Z][\w’'-]*\w(?: [A-Z][\w’'-]*\w)*\b(?!\.\d|/)")
 _SAME_PLACES = ({"us", "u.s", "united", "states", "america", "american", "americans"},
                 {"uk", "britain", "british", "united", "kingdom", "england"})  # fmt: skip
-_NO_NAMES = {
-    *_MONTHS,
-    *_DAYS,
-    *(f"{day}s" for day in _DAYS),
-    "I",
-    "I’m",
-    "I'm",
-    "The",
-    "A",
-    "AM",
-    "PM",
-    "ET",
-    "GMT",
-}
+_NO_NAMES = {*_MONTHS, *_DAYS, *(f"{day}s" for day in _DAYS), "Jan", "Feb", "Aug", "Sept", "Oct", "Nov", "Dec",
+             "I", "I’m", "I'm", "The", "A", "AM", "PM", "ET", "GMT"}  # fmt: skip
 _AUXILIARY = re.compile(
     r"\b(is|are|was|were|has|have|had|will|would|could|should|must|did|does)\b(?! not\b)(?!n[’']t)"
 )
@@ -61,14 +55,28 @@ def _values(text: str) -> set[float]:
 def wrong_number(line: Line, world: World) -> str | None:
     """Change a number to one that stands nowhere in its passage, in digits or in words."""
     known = _values(line.passage.known)
-    spots = [m for m in _DIGITS.finditer(line.text) if not _is_of_date(line.text, m)] + list(
-        _SPELT_OUT.finditer(line.text)
-    )
+    digits = [m for m in _DIGITS.finditer(line.text) if not _is_of_date(line.text, m)]
+    spots = [*digits, *_SPELT_OUT.finditer(line.text)]
     for spot in world.chance.sample(spots, len(spots)):
-        others = [(text, value) for text, value in _other_numbers(spot, world) if value not in known]
+        others = [
+            text
+            for text, value in _other_numbers(spot, world)
+            if value not in known and _is_false(value, spot, line.text)
+        ]
         if others:
-            return put(line.text, spot, others[0][0])
+            return put(line.text, spot, others[0])
     return None
+
+
+def _is_false(value: float, spot: re.Match[str], text: str) -> bool:
+    """Say whether a number is wrong there: "more than 10" is true of what is "more than 12", "about 99" of "about 100"."""
+    [true] = _values(spot[0])
+    hedge = _HEDGE.search(text[: spot.start()])
+    if hedge is None:
+        return True
+    if hedge["least"]:
+        return value > 1.25 * true
+    return value < 0.75 * true if hedge["most"] else abs(value - true) > 0.25 * true
 
 
 def _is_of_date(text: str, spot: re.Match[str]) -> bool:
@@ -82,15 +90,13 @@ def _other_numbers(spot: re.Match[str], world: World) -> list[tuple[str, float]]
         return [(word, float(_SPELT[word])) for word in world.chance.sample(words, len(words))]
     sign, whole, rest = spot[1], spot[2], spot[3] or ""
     value = int(whole.replace(",", ""))
-    values = [
-        v
-        for v in {value + 1, value + 2, value - 1, value + 10, value * 2, value * 10, value * 6 // 5}
-        if v > 1 and v != value
-    ]
+    near = {value + 1, value + 2, value - 1} if value < 1000 else set()
+    values = near | {value + 10, value * 2, value * 10, value * 6 // 5, value * 2 // 3}
     grouped = "," if "," in whole else ""
     return [
         (f"{sign}{v:{grouped}}{rest}", float(f"{v}{rest}"))
         for v in world.chance.sample(sorted(values), len(values))
+        if v > 1 and v != value
     ]
 
 
