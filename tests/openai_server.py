@@ -13,6 +13,7 @@ import contextlib
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +39,7 @@ class Sent(NamedTuple):
 
 @dataclass
 class ChatRequest:
-    """What a client asked; `sent` grows while it is answered."""
+    """What a client asked, `at` a time of `time.perf_counter()`; `sent` grows while it is answered."""
 
     messages: list[Message]
     model: str
@@ -47,6 +48,7 @@ class ChatRequest:
     stream: bool
     headers: dict[str, str]  # names in lower case
     raw: dict[str, Any]
+    at: float
     sent: list[Sent] = field(default_factory=list)
 
     @property
@@ -117,7 +119,7 @@ class OpenAIServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.model = model
         self.requests: list[ChatRequest] = []
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self.closing = threading.Event()
         self._script = script if callable(script) else _in_turn(script)
         self._open: set[socket.socket] = set()
@@ -137,32 +139,29 @@ class OpenAIServer(ThreadingHTTPServer):
         self.closing.set()
         self.shutdown()
         self._thread.join()
-        with self.lock:
+        with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):  # the client was quicker
                     connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
 
     def reply_to(self, request: ChatRequest) -> Reply:
-        """Keep the request and ask the script, one thread at a time."""
-        with self.lock:
-            self.requests.append(request)
-            return self._script(request)
+        """Keep the request and ask the script."""
+        self.requests.append(request)
+        return self._script(request)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        with self.lock:
+        with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        with self.lock:
+        with self._lock:
             self._open.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over clients that went away; anything else is a fault in the script and stays loud."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -215,9 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
         self, status: int, answer: dict[str, Any], headers: dict[str, str] | None = None, *, cut: bool = False
     ) -> None:
         data = json.dumps(answer).encode()
-        self._send_head(
-            status, {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}
-        )
+        content = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+        self._send_head(status, content | (headers or {}))
         self.wfile.write(data[: len(data) // 2] if cut else data)
 
     def _send_head(self, status: int, headers: dict[str, str]) -> None:
@@ -245,9 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
             200, {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}
         )
         for number, (event, text) in enumerate(_events(request, reply)):
-            if (
-                reply.cut_after is not None and number > reply.cut_after
-            ):  # the first event holds the role alone
+            # The first event holds the role alone.
+            if reply.cut_after is not None and number > reply.cut_after:
                 return
             if text and self.server.closing.wait(reply.delay):
                 return
@@ -261,7 +258,13 @@ class _Handler(BaseHTTPRequestHandler):
 def _in_turn(replies: Reply | str | Sequence[Reply | str]) -> Script:
     several = [replies] if isinstance(replies, Reply | str) else list(replies)
     turn = [Reply(reply) if isinstance(reply, str) else reply for reply in several]
-    return lambda _: turn.pop(0) if len(turn) > 1 else turn[0]
+    lock = threading.Lock()
+
+    def script(_: ChatRequest) -> Reply:
+        with lock:
+            return turn.pop(0) if len(turn) > 1 else turn[0]
+
+    return script
 
 
 def _request(raw: dict[str, Any], headers: dict[str, str]) -> ChatRequest:
@@ -273,6 +276,7 @@ def _request(raw: dict[str, Any], headers: dict[str, str]) -> ChatRequest:
         stream=bool(raw.get("stream")),
         headers={name.lower(): value for name, value in headers.items()},
         raw=raw,
+        at=time.perf_counter(),
     )
 
 
@@ -286,11 +290,8 @@ def _head(request: ChatRequest, kind: str) -> dict[str, Any]:
 
 
 def _usage(request: ChatRequest, reply: Reply) -> dict[str, int]:
-    counted = (
-        sum(len(message.content.split()) for message in request.messages),
-        len("".join(reply.pieces()).split()),
-    )
-    prompt, completion = reply.usage or counted
+    read = sum(len(message.content.split()) for message in request.messages)
+    prompt, completion = reply.usage or (read, len("".join(reply.pieces()).split()))
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 

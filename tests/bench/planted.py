@@ -1,217 +1,210 @@
-"""Makes true and false sentences out of articles: a sentence changed a little, and one thing in it made wrong."""
+"""Counts how many lies of a chat model reach the reader, and how many of its true sentences do not.
+
+    python tests/bench/planted.py DATA_DIR TESTSET.jsonl [--limit N] [-v]
+
+A real server stands in for the model. It answers each question from the passages in the prompt, and plants in every
+answer one sentence of each kind of lie (bench.planting). What comes out of the chain is then looked up: a sentence reached the
+reader with the citation it was given, with another one (re-attributed), was dropped, or is nowhere (lost).
+The time is from the question to the first sentence that a reader gets, less the time that the model took to write it.
+`-v` also prints every lie that reached the reader and every true sentence that did not.
+"""
 
 from __future__ import annotations
 
-import random
+import argparse
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import accumulate
+from pathlib import Path
+from statistics import median, quantiles
 from typing import NamedTuple
 
-from bot.answers.claims.dates import dates
-from bot.answers.claims.names import names
-from bot.answers.claims.quotations import quotations
-from bot.answers.sentences import is_quotable
-from bot.articles.article import Article
-from bot.articles.passages import Passage, split_passages, split_sentences
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
-_NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,])|(?<![\w.,:-])\d+(?:\.\d+)?(?![\w:-]|[.,]\d)")
-_CLAUSE = re.compile(
-    r", (?:who|which|where|whose|when|including|according to|while|after|as|with) [^,.\"“”]*,"
-)
-_TAIL = re.compile(
-    r", (?:who|which|where|whose|when|including|according to|while|after|as|with) [^,\"“”]*(?=\.$)"
-)
-_SAID = re.compile(r"^(?P<what>[^\"“”]{30,}), [^,\"“”]{3,60} (?:said|told [^,\"“”]{3,30})(?: on \w+)?\.$")
-_LEAD = re.compile(
-    r"^(?P<lead>(?:In|On|At|After|During|For|Since|By|According to) [^,\"“”]{4,60}), (?P<rest>[^\"“”]{30,})\.$"
-)
-_SYNONYMS = {" said ": " stated ", " also ": " ", " nearly ": " almost ", " begin ": " start ", " people ": " persons ",
-             " because ": " since ", " however": "", " more than ": " over ", " but ": " though "}  # fmt: skip
-_AUXILIARY = re.compile(
-    r"\b(is|are|was|were|has|have|had|will|would|can|could|should|may|might|must)\b(?! not)"
-)
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+from bench import planting
+from bench.planting import LIES, TRUTHS, WRONG_PASSAGE, Said
+from bench.planting.world import WORD, World, read_prompt
+from openai_server import ChatRequest, OpenAIServer, Reply
+
+from bot.answers.answer import Answer, Sentence
+from bot.answers.question import Question
+from bot.evaluation.records import Case
+from bot.evaluation.run import NOON, K
+from bot.evaluation.testset import load_testset
+from bot.settings import load_settings
+from bot.workspace import Workspace
+
+PACE = 0.002  # seconds a word: quick, so that a run takes minutes; a sentence is certain with the next word
+ENDS = REACHED, MOVED, DROPPED, LOST = "as planted", "re-attributed", "dropped", "lost"
 
 
-class Planted(NamedTuple):
-    """A sentence, the text it cites, what else counts (title, outlet, date), and the kind of what is wrong."""
+class Told(NamedTuple):
+    """What the model said to one request."""
 
-    kind: str
-    sentence: str
-    source: str
-    context: str
+    request: ChatRequest
+    world: World
+    said: list[Said]
 
-
-def plant(articles: Sequence[Article], *, seed: int = 0) -> Iterator[Planted]:
-    """Yield for each article true sentences and wrong ones, the same ones for the same seed."""
-    chance = random.Random(seed)
-    passages = {article.id: split_passages(article.id, 1, article.text) for article in articles}
-    for article in articles:
-        other = passages[chance.choice([a for a in articles if a.id != article.id]).id]
-        for passage in chance.sample(passages[article.id], min(3, len(passages[article.id]))):
-            yield from _of_passage(article, passage, passages[article.id], other, chance)
+    def written(self, one: Said) -> float:
+        """Return the seconds from the request to the last letter of this sentence."""
+        upto = " ".join(said.marked for said in self.said[: self.said.index(one) + 1])
+        lengths = accumulate(len(sent.text) for sent in self.request.sent)
+        whole = (sent for sent, length in zip(self.request.sent, lengths, strict=True) if length >= len(upto))
+        return next(whole).at - self.request.at
 
 
-def _of_passage(
-    article: Article,
-    passage: Passage,
-    same: Sequence[Passage],
-    other: Sequence[Passage],
-    chance: random.Random,
-) -> Iterator[Planted]:
-    context = (
-        f"{article.title} {article.source} {article.published:%Y-%m-%d}"
-        if article.published
-        else article.title
+class Liar:
+    """The model: a script for the server that keeps what it said."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+
+    def __call__(self, request: ChatRequest) -> Reply:
+        world = read_prompt(request.prompt)
+        if not world.passages:  # asked for something else than an answer, such as a standalone question
+            return Reply(world.question)
+        said = planting.answer(world)
+        self.told.append(Told(request, world, said))
+        return Reply(" ".join(one.marked for one in said), delay=PACE)
+
+
+class Fate(NamedTuple):
+    """What became of a sentence."""
+
+    said: Said
+    end: str
+    reason: str = ""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a lie was believed or a truth was not; one cited to the wrong passage may come with a right one."""
+        if self.said.kind == WRONG_PASSAGE:
+            return self.end == REACHED
+        return (self.end in (REACHED, MOVED)) == self.said.is_lie
+
+
+class Outcome(NamedTuple):
+    """What became of a question; no `fates` where the model was not asked, None where nothing of its own came first."""
+
+    answer: Answer
+    fates: list[Fate]
+    milliseconds: float | None
+    strays: int  # sentences that were streamed and do not stand in the answer
+
+
+def ask(workspace: Workspace, liar: Liar, case: Case) -> Outcome:
+    """Put one question, as `eval run` does, and look up what became of all that the model said."""
+    asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
+    liar.told.clear()
+    begun, first = time.perf_counter(), 0.0
+    sentences: list[Sentence] = []
+    for part in workspace.chain.stream(Question(case.question, history=case.history, k=K, asked=asked)):
+        if isinstance(part, Sentence):
+            first = first or time.perf_counter() - begun
+            sentences.append(part)
+    answer: Answer = part
+    strays = sum(sentence not in answer.sentences for sentence in sentences)
+    if not liar.told:
+        return Outcome(answer, [], None, strays)
+    told = liar.told[-1]
+    fates = [fate(one, told.world, answer) for one in told.said]
+    earliest = next((one for one in told.said if sentences and key(one.text) == key(sentences[0].text)), None)
+    own = told.written(earliest) if earliest else None
+    return Outcome(answer, fates, None if own is None else (first - own) * 1000, strays)
+
+
+def fate(said: Said, world: World, answer: Answer) -> Fate:
+    """Say what became of a sentence of the model."""
+    for sentence in answer.sentences:
+        if key(said.text) in key(sentence.text):
+            return Fate(said, REACHED if _cites(sentence, said, world, answer) else MOVED)
+    for dropped in answer.dropped:
+        if key(said.text) in key(dropped.text):
+            return Fate(said, DROPPED, dropped.reason)
+    return Fate(said, LOST)
+
+
+def _cites(sentence: Sentence, said: Said, world: World, answer: Answer) -> bool:
+    """Say whether a sentence is shown with a quote from the passage that the model cited."""
+    cited = next(passage for passage in world.passages if passage.n == said.cited)
+    quotes = [citation.quote for citation in answer.citations if citation.n in sentence.citations]
+    return any(key(quote) in key(cited.text) for quote in quotes)
+
+
+def key(text: str) -> str:
+    """Return the words of a text: what is the same however it is dressed."""
+    return f" {' '.join(WORD.findall(re.sub(r'[’`]', chr(39), text).casefold()))} "
+
+
+def report(outcomes: Sequence[Outcome]) -> None:
+    """Print the tables."""
+    asked = [outcome for outcome in outcomes if outcome.fates]
+    alone = sum(outcome.answer.answerer == "extractive" for outcome in asked)
+    print(
+        f"{len(outcomes)} questions: the model was asked {len(asked)} times, its answer was not used {alone} times; "
+        f"{sum(outcome.strays for outcome in outcomes)} streamed sentences that the answer lacks\n"
     )
-    sentences = _sentences(passage.text)
-    if not sentences or not other:
-        return
-    true = [text for sentence in sentences for text in _true(sentence)]
-    true += [
-        f"{a.rstrip('.')}, and {b}" for a, b in pairwise(sentences) if next(quotations(a + b), None) is None
-    ]
-    for kind, sentence in chance.sample([*zip(["true"] * len(true), true, strict=True)], min(3, len(true))):
-        yield Planted(kind, sentence, passage.text, context)
-        for wrong, spoil in _SPOILERS.items():
-            spoilt = spoil(sentence, f"{passage.text} {context}", other, chance)
-            if spoilt:
-                yield Planted(wrong, spoilt, passage.text, context)
-        yield Planted("wrong passage", sentence, chance.choice(other).text, context)
-        elsewhere = [p for p in same if p.id != passage.id]
-        if elsewhere:
-            yield Planted("passage near by", sentence, chance.choice(elsewhere).text, context)
-    foreign = _sentences(chance.choice(other).text)
-    if foreign:
-        yield Planted("invented", _about(chance.choice(foreign), passage.text, chance), passage.text, context)
+    fates = [fate for outcome in asked for fate in outcome.fates]
+    _table("lies", LIES, fates)
+    _table("true sentences", TRUTHS, fates)
+    waits = sorted(outcome.milliseconds for outcome in asked if outcome.milliseconds is not None)
+    if len(waits) > 1:
+        p95 = quantiles(waits, n=20, method="inclusive")[-1]
+        print(
+            f"to the first sentence, beyond the model's own time: p50 {median(waits):.0f} ms, p95 {p95:.0f} ms (n = {len(waits)})"
+        )
 
 
-def _sentences(text: str) -> list[str]:
-    every = [text[span.start : span.end] for span in split_sentences(text)]
-    return [sentence for sentence in every if is_quotable(sentence) and len(sentence.split()) > 7]
+def _table(title: str, kinds: Sequence[str], fates: Sequence[Fate]) -> None:
+    """Print how sentences ended by kind; in the last column lies that were believed, or truths that did not come through."""
+    lies = kinds is LIES
+    row = f"{{:<20}}{{:>9}}{'{:>15}' * len(ENDS)}{{:>12}}"
+    print(row.format(title, "planted", *ENDS, "reached" if lies else "not reached"))
+    for kind in (*kinds, "all"):
+        chosen = [fate for fate in fates if fate.said.kind in (kinds if kind == "all" else (kind,))]
+        counts = Counter(fate.end for fate in chosen)
+        wrong = sum(fate.is_wrong for fate in chosen)
+        print(
+            row.format(kind, len(chosen), *(counts[end] for end in ENDS), f"{wrong / (len(chosen) or 1):.1%}")
+        )
+    print()
 
 
-def _true(sentence: str) -> Iterator[str]:
-    """Yield what still is true: shortened, turned round, with another word for the same."""
-    quotes = next(quotations(sentence), None) is not None  # a quotation is not to be shortened
-    shorter = sentence if quotes else _CLAUSE.sub("", sentence, count=1)
-    yield shorter if len(shorter.split()) > 7 else sentence
-    cut = sentence if quotes else _TAIL.sub("", sentence)
-    if cut != sentence and len(cut.split()) > 7:
-        yield cut
-    if match := _SAID.match(sentence):
-        yield f"{match['what']}."
-    if match := _LEAD.match(sentence):
-        yield f"{match['rest'][0].upper()}{match['rest'][1:]} {match['lead'][0].lower()}{match['lead'][1:]}."
-    other = sentence
-    if not quotes:
-        for word, same in _SYNONYMS.items():
-            other = other.replace(word, same)
-    yield other
+def show(outcomes: Sequence[Outcome]) -> None:
+    """Print each sentence that went the wrong way."""
+    for outcome in outcomes:
+        for said, end, reason in (fate for fate in outcome.fates if fate.is_wrong):
+            print(f"{said.kind} | {end} {reason} | [{said.cited}] {said.text}\n    {said.line}")
+    print()
 
 
-def _wrong_number(sentence: str, around: str, _: Sequence[Passage], chance: random.Random) -> str | None:
-    inside = [span for dated in dates(sentence) for span in [dated.span]]
-    found = [m for m in _NUMBER.finditer(sentence) if not any(a <= m.start() < b for a, b in inside)]
-    if not found:
-        return None
-    match = chance.choice(found)
-    digits = [at for at in range(*match.span()) if sentence[at].isdigit()]
-    at = chance.choice(digits)
-    digit = chance.choice([d for d in "123456789" if d != sentence[at]])
-    spoilt = sentence[:at] + digit + sentence[at + 1 :]
-    shown = _NUMBER.search(spoilt, match.start())
-    return None if shown is None or re.search(rf"(?<!\d){re.escape(shown[0])}(?!\d)", around) else spoilt
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("testset", type=Path)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("-v", "--verbose", action="store_true")
+    options = parser.parse_args()
+    os.environ["OPENAI_API_KEY"] = "planted"
+    liar = Liar()
+    with OpenAIServer(liar, model="planted") as server:
+        settings = load_settings(
+            data_dir=options.data_dir, chat_model="openai:planted", chat_base_url=server.url
+        )
+        workspace = Workspace(settings)
+        cases = load_testset(options.testset).cases[: options.limit]
+        ask(workspace, liar, cases[0])  # what is loaded once is no part of the times
+        outcomes = [ask(workspace, liar, case) for case in cases]
+        workspace.close()
+    if options.verbose:
+        show(outcomes)
+    report(outcomes)
 
 
-def _wrong_date(sentence: str, around: str, _: Sequence[Passage], chance: random.Random) -> str | None:
-    found = dates(sentence)
-    if not found:
-        return None
-    dated = chance.choice(found)
-    words = sentence[dated.span.start : dated.span.end]
-    pattern, choices = (
-        (r"[A-Z]\w+day", _DAYS) if dated.weekday is not None
-        else (r"\b[A-Z][a-z]+\b", _MONTHS) if dated.month and chance.random() < 0.5
-        else (r"\d{1,2}(?!\d)", [str(day) for day in range(1, 29)]) if dated.day
-        else (r"\d{4}", [str(year) for year in range(1990, 2030)])
-    )  # fmt: skip
-    match = re.search(pattern, words)
-    free = [choice for choice in choices if not re.search(rf"\b{choice}\b", around)]
-    if not match or not free:
-        return None
-    return (
-        sentence[: dated.span.start]
-        + words.replace(match[0], chance.choice(free), 1)
-        + sentence[dated.span.end :]
-    )
-
-
-def _wrong_name(sentence: str, around: str, other: Sequence[Passage], chance: random.Random) -> str | None:
-    own = [name for name in names(sentence) if not name.initial and len(name.word) > 3]
-    pool = [
-        name.word
-        for passage in other
-        for name in names(passage.text)
-        if not name.initial and len(name.word) > 3
-    ]
-    pool = [word for word in pool if word[0].isupper() and word.casefold() not in around.casefold()]
-    if not own or not pool:
-        return None
-    return re.sub(rf"\b{re.escape(chance.choice(own).word)}\b", chance.choice(pool), sentence, count=1)
-
-
-def _wrong_quotation(
-    sentence: str, around: str, other: Sequence[Passage], chance: random.Random
-) -> str | None:
-    words = [word for quotation in quotations(sentence) for word in _WORD.findall(quotation)]
-    pool = [
-        word
-        for passage in other
-        for word in _WORD.findall(passage.text)
-        if word.islower() and word not in around
-    ]
-    if not words or not pool:
-        return None
-    quotation = chance.choice([quotation for quotation in quotations(sentence) if _WORD.search(quotation)])
-    word = chance.choice(_WORD.findall(quotation))
-    return sentence.replace(quotation, quotation.replace(word, chance.choice(pool), 1), 1)
-
-
-def _negated(sentence: str, _: str, __: Sequence[Passage], chance: random.Random) -> str | None:
-    found = list(_AUXILIARY.finditer(sentence))
-    if not found:
-        return None
-    at = chance.choice(found).end()
-    return f"{sentence[:at]} not{sentence[at:]}"
-
-
-def _about(sentence: str, text: str, chance: random.Random) -> str:
-    """Put a name of `text` into a sentence about something else."""
-    own = [name.word for name in names(sentence) if not name.initial]
-    there = [name.word for name in names(text) if not name.initial]
-    return sentence.replace(chance.choice(own), chance.choice(there), 1) if own and there else sentence
-
-
-_SPOILERS: dict[str, Callable[[str, str, Sequence[Passage], random.Random], str | None]] = {
-    "number": _wrong_number,
-    "date": _wrong_date,
-    "name": _wrong_name,
-    "quotation": _wrong_quotation,
-    "negated": _negated,
-}
+if __name__ == "__main__":
+    main()
