@@ -99,9 +99,16 @@ class Workspace:
     @cached_property
     def verifier(self) -> Verifier:
         """What says whether a sentence is supported. Raises ChatModelError where its judge cannot be set up."""
+        from bot.answers.chatmodel import open_chat_model
+        from bot.answers.entailment import Entailment
+        from bot.answers.judge import ModelJudge
         from bot.answers.support import Verifier
 
-        return Verifier()
+        model, judge = self.settings.support_model, self.settings.support_judge
+        return Verifier(
+            entailment=Entailment(model, device=self.settings.device) if model else None,
+            judge=ModelJudge(open_chat_model(judge, self.settings)) if judge else None,
+        )
 
     def _composer(self, name: str) -> Composer:
         from bot.answers.chatmodel import open_chat_model, output_tokens

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from bot.answers.chatmodel import explain
+
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+log = logging.getLogger(__name__)
 
 _INSTRUCTIONS = (
     "You check a sentence against a text. The text and the sentence stand between fences that bear the word {fence}. "
@@ -34,10 +39,14 @@ class ModelJudge:
         self._model = model
 
     def __call__(self, sentence: str, sources: Sequence[str]) -> bool | None:
-        """Judge one sentence; what the model's client raises is left to the caller."""
+        """Judge one sentence; a model that fails gives no answer."""
         fence = secrets.token_hex(8)  # unknown to any text, so that none can close it
         fenced = [f"<text {fence}>\n{source}\n</text {fence}>" for source in sources]
         asked = "\n".join([*fenced, f"<sentence {fence}>\n{sentence}\n</sentence {fence}>"])
-        reply = self._model.invoke([("system", _INSTRUCTIONS.format(fence=fence)), ("human", asked)])
+        try:
+            reply = self._model.invoke([("system", _INSTRUCTIONS.format(fence=fence)), ("human", asked)])
+        except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; the rules have decided already
+            log.info("the judge has not answered: %s", explain(exc))
+            return None
         match = _ANSWER.fullmatch(str(reply.text))
         return match[1].lower() == "yes" if match else None
