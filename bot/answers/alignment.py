@@ -121,6 +121,11 @@ def _sentences(source: str) -> tuple[tuple[Span, str, tuple[str, ...], frozenset
     )
 
 
+def stems_of(source: str) -> frozenset[str]:
+    """Return all stems of a source."""
+    return _union(words for _, _, _, words, _ in _sentences(source))
+
+
 def _reached(stems: Sequence[str]) -> Iterator[Pair]:
     for at, stem in enumerate(stems):
         yield from ((stem, other) for other in stems[at + 1 : at + 1 + _REACH])

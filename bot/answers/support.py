@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from bot.answers.alignment import Alignment, SourceSentence, align
+from bot.answers.alignment import Alignment, SourceSentence, align, stems_of
 from bot.answers.claims.lacking import lacking
 from bot.answers.claims.names import Name, missing_names, names, replaces_another
 from bot.answers.claims.polarity import denied, firmer
 from bot.answers.claims.verbatim import verbatim
 from bot.articles.passages import Span
+from bot.retrieval.words import analyze
 
 if TYPE_CHECKING:
     from bot.answers.entailment import Entailed, Entailment
@@ -29,6 +30,7 @@ _BANDS: dict[Verdict, tuple[float, float]] = {
 }
 _VERBATIM_SCORE = -8.0
 _HALF = 0.5
+_FEW, _TOLD = 2, 0.3  # words besides names that say something, and the share of them that has to be there
 _MOST = 3  # missing names or claims beyond which more say nothing new
 
 _MARKER = re.compile(r"\s*(?:\[\^?\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\]|【\d+[^】]{0,20}】)")
@@ -76,6 +78,7 @@ class _Findings:
     alignment: Alignment
     names: list[Name]
     lacking: list[str]
+    told: float  # of what is said of the names, the share that is there too
 
     @property
     def evidence(self) -> Evidence:
@@ -126,7 +129,18 @@ def _find(sentence: str, sources: Sequence[str], context: str) -> _Findings:
         align(sentence, sources),
         missing_names(sentence, "\n".join([*sources, context])),
         lacking(sentence, sources, context=context),
+        _told(sentence, sources),
     )
+
+
+def _told(sentence: str, sources: Sequence[str]) -> float:
+    """Return the share of a sentence's words besides its names that `sources` have; 1 for less than two."""
+    named = {stem for name in names(sentence) for stem in analyze(name.word)}
+    words = {stem for stem in analyze(sentence) if stem not in named and not stem[0].isdigit()}
+    if not named or len(words) < _FEW:
+        return 1.0
+    there = words.intersection(stem for source in sources for stem in stems_of(source))
+    return sum(map(len, there)) / sum(map(len, words))
 
 
 def _weighed(sentence: str, findings: _Findings) -> Support:
@@ -135,6 +149,9 @@ def _weighed(sentence: str, findings: _Findings) -> Support:
     place = (best.source, best.span) if best else (None, None)
     if score > UNSUPPORTED:
         return Support("unsupported", score, "little of it is in the cited text", *place)
+    if findings.told < _TOLD:
+        reason = "hardly more than its names is in the cited text"
+        return Support("unsupported", UNSUPPORTED + 0.01, reason, *place)
     if findings.names:
         reason = f"the name {findings.names[0].word} is not in the cited text"
         return Support("weak", max(score, SUPPORTED), reason, *place)
@@ -156,8 +173,22 @@ def _broken_rule(sentence: str, text: str, findings: _Findings) -> str:
     for name in findings.names:
         if _names_another(best, sentence) or replaces_another(name, sentence, text):
             return f"the name {name.word} is not in the cited text"
+    if swapped := _swapped_name(sentence, findings.alignment.parallel):
+        return f"the cited text says it of another than {swapped}"
     if any(denied(sentence, other.text) for other in findings.alignment.parallel):
         return "it denies what the cited text says, or says what that denies"
+    return ""
+
+
+def _swapped_name(sentence: str, parallel: Sequence[SourceSentence]) -> str:
+    """Return a name that none of the parallel sentences has, and each has another in its place."""
+    missing = [{name.word: name for name in missing_names(sentence, other.text)} for other in parallel]
+    for word, name in missing[0].items() if missing else ():
+        if all(
+            word in lacking_there and replaces_another(name, sentence, other.text)
+            for lacking_there, other in zip(missing, parallel, strict=True)
+        ):
+            return word
     return ""
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from labelled import Labelled, auroc, plain_score, read_labelled
-from planted import plant
+
 
 from bot.answers.support import UNSUPPORTED, Verifier
 from bot.articles.article import Article

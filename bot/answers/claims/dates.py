@@ -78,7 +78,8 @@ class _Known:
     """
 
     stated: tuple[Dated, ...]
-    following: tuple[Dated, ...]
+    published: tuple[Dated, ...]
+    spoken: tuple[Dated, ...]
     years: frozenset[int]
 
     def has(self, claimed: Dated) -> bool:
@@ -95,7 +96,13 @@ class _Known:
 
     def _has_weekday(self, weekday: int) -> bool:
         stated = {dated.weekday for dated in self.stated} - {None}
-        return weekday in (stated or {_weekday(dated) for dated in (*self.stated, *self.following)})
+        # That an article is of a Monday does not say that what it tells was on Monday.
+        return weekday in (stated or {_weekday(dated) for dated in (*self.stated, *self.spoken)})
+
+    @property
+    def following(self) -> tuple[Dated, ...]:
+        """What follows from the day it was published on, that day included."""
+        return (*self.published, *self.spoken)
 
     def _agreeing(self, claimed: Dated, known: Iterable[Dated]) -> bool:
         return any(_agrees(claimed, dated, self.years) for dated in known)
@@ -104,12 +111,12 @@ class _Known:
 @lru_cache(maxsize=512)
 def _known(text: str, context: str) -> _Known:
     stated, around = dates(text), dates(context)
-    following = [*around, *(dated for published in _days(around) for dated in _spoken(text, published))]
-    years = {dated.year for dated in (*stated, *following)} | {
+    spoken = tuple(dated for published in _days(around) for dated in _spoken(text, published))
+    years = {dated.year for dated in (*stated, *around, *spoken)} | {
         int(year) for year in re.findall(_YEAR, f"{text}\n{context}")
     }
     years |= {int(number.value) for number in numbers(text) if number.value.isdecimal()}  # "2,000 men"
-    return _Known(stated, tuple(following), frozenset(year for year in years if year))
+    return _Known(stated, around, spoken, frozenset(year for year in years if year))
 
 
 @lru_cache(maxsize=512)

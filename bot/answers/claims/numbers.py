@@ -38,7 +38,7 @@ _SHARES = {"half": "50", "halved": "50", "quarter": "25"}
 _ABOUT = frozenset({"about", "around", "approximately", "roughly", "some", "circa", "estimated", "approx"})
 _ABOVE = frozenset({"more", "over", "least", "exceeding", "exceeded", "above", "upwards"})
 _BELOW = frozenset({"nearly", "almost", "under", "less", "fewer", "below", "most"})
-_NEAR, _WIDE = 0.05, 0.2  # how far a rounded number may lie from the text's
+_NEAR, _WIDE = 0.05, 0.18  # how far a rounded number may lie from the text's
 
 
 class Number(NamedTuple):
