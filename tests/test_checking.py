@@ -39,8 +39,16 @@ def test_rows_with_a_source_are_judged_against_it_alone(
 ) -> None:
     pipe(
         monkeypatch,
-        {"id": 7, "sentence": "It rained for 2 days.", "source": "It rained for two days. It snowed."},
-        {"id": "b", "sentence": "It rained for 3 days.", "source": "It rained for two days. It snowed."},
+        {
+            "id": 7,
+            "sentence": "Rain fell on Lisbon for 2 days and flooded its streets.",
+            "source": "Rain fell on Lisbon for two days and flooded its streets.",
+        },
+        {
+            "id": "b",
+            "sentence": "Rain fell on Lisbon for 3 days and flooded its streets.",
+            "source": "Rain fell on Lisbon for two days and flooded its streets.",
+        },
         {"id": "c", "sentence": TRUE, "source": ""},
     )
     run_check(workspace, "-", as_json=True)  # needs no article

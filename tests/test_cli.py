@@ -413,7 +413,7 @@ def test_ask_prints_one_answer_whose_quotes_stand_in_the_files(filled: Filled) -
     }  # fmt: skip
     assert (answer["status"], answer["question"], answer["answerer"]) == ("answered", QUESTION, "extractive")
     assert 0 <= answer["confidence"] <= 1
-    assert all(sentence.keys() == {"text", "citations"} for sentence in answer["sentences"])
+    assert all(sentence.keys() == {"text", "citations", "support"} for sentence in answer["sentences"])
     used = [n for sentence in answer["sentences"] for n in sentence["citations"]]
     assert [citation["n"] for citation in answer["citations"]] == list(dict.fromkeys(used)) != []
     for citation in answer["citations"]:

@@ -1,16 +1,13 @@
-"""Measures the verifier, on sentences that people have judged and on sentences made wrong on purpose.
+"""Measures the verifier on sentences that people have judged.
 
-    python tests/bench/measure_support.py labelled SENTENCES.jsonl
-    python tests/bench/measure_support.py planted ARTICLES [NUMBER_OF_ARTICLES]
+    python tests/bench/measure_support.py SENTENCES.jsonl
 
-`labelled`: for each set AUROC of the score, and which share of unsupported and of supported sentences is dropped or kept
-as weak; the same by kind of error where the set names it. `planted`: the same by kind, for sentences of these articles
-with one thing in them made wrong (tests/bench/planted.py), and milliseconds a sentence.
+For each set AUROC of the score, and which share of unsupported and of supported sentences is dropped or kept as weak; the
+same by kind of error where the set names it. (tests/bench/planted.py measures whole answers with lies planted in them.)
 """
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 from collections import Counter, defaultdict
@@ -20,10 +17,7 @@ from pathlib import Path
 import numpy as np
 from labelled import Labelled, auroc, plain_score, read_labelled
 
-
 from bot.answers.support import UNSUPPORTED, Verifier
-from bot.articles.article import Article
-from bot.articles.readers import read_articles
 
 _PLAIN_CUT = 1.4
 
@@ -34,7 +28,7 @@ def _shares(verdicts: Iterable[str]) -> str:
     return f"{counted['unsupported'] / total:6.1%} dropped {counted['weak'] / total:6.1%} weak"
 
 
-def labelled(path: str) -> None:
+def main(path: str) -> None:
     rows, verifier = read_labelled(Path(path)), Verifier()
     started = time.perf_counter()
     found = [verifier.check(row.sentence, [row.source]) for row in rows]
@@ -70,19 +64,5 @@ def _by_error(some: list[tuple[Labelled, str]]) -> None:
             print(f"      {kind:28} {len(verdicts):5}  {_shares(verdicts)}")
 
 
-def planted(path: str, count: str = "250") -> None:
-    articles = [article for article in read_articles([Path(path)]) if isinstance(article, Article)]
-    chance = random.Random(5)
-    sentences = list(plant(chance.sample(articles, min(int(count), len(articles)))))
-    verifier, verdicts = Verifier(), defaultdict(list)
-    started = time.perf_counter()
-    for one in sentences:
-        verdicts[one.kind].append(verifier.check(one.sentence, [one.source], context=one.context).verdict)
-    spent = time.perf_counter() - started
-    for kind, some in verdicts.items():
-        print(f"{kind:20} {len(some):5}  {_shares(some)}")
-    print(f"{spent / len(sentences) * 1000:.1f} ms a sentence")
-
-
 if __name__ == "__main__":
-    {"labelled": labelled, "planted": planted}[sys.argv[1]](*sys.argv[2:])
+    main(sys.argv[1])
