@@ -174,6 +174,32 @@ def test_tags_and_sources_are_compared_and_never_parsed(workspace: Workspace) ->
     assert found('sport" OR "world news', "tag:sport", "*") == []
 
 
+@pytest.mark.parametrize(
+    ("label", "asked"),
+    [
+        ('O\'Brien "Daily" OR *', 'o\'brien "daily" or *'),
+        ("Straße & Söhne", "STRASSE & SÖHNE"),
+        ("Éclair", "E\u0301CLAIR"),
+        ("The  Daily\tPlanet", " the daily planet "),
+        ("日本経済新聞", "日本経済新聞"),
+        ("$ne", "$NE"),
+    ],
+)
+def test_one_outlet_is_found_among_many_that_rank_higher(
+    workspace: Workspace, label: str, asked: str
+) -> None:
+    one = {"id": "one", "source": label, "tags": [label], "text": "A pier was closed after the storm."}
+    many = [
+        {"id": f"m{n}", "source": f"x{n}", "text": f"The harbour pier was closed by storm {n}."}
+        for n in range(60)
+    ]
+    take_in(workspace, [make(row) for row in (one, *many)])
+    for filters in (Filters(sources=(asked,)), Filters(tags=(asked,))):
+        assert ids(workspace.retriever.search("harbour pier closed by storm", k=3, filters=filters)) == [
+            "one"
+        ]
+
+
 class LengthReranker:
     """Prefers long texts."""
 
