@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 import traceback
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -18,7 +17,7 @@ from bot.errors import CitewireError
 from bot.evaluation.cli import app as evaluation
 
 if TYPE_CHECKING:
-    from bot.answers.chain import Question
+    from bot.answers.question import Question
     from bot.retrieval.window import Window
     from bot.workspace import Workspace
 
@@ -123,28 +122,33 @@ def ingest(
 def ask(
     ctx: typer.Context,
     question: Annotated[str, typer.Argument(help="The question, in quotes.")],
-    since: Annotated[str, typer.Option(help="Only articles of this day or later, as 2022-06-17.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Only articles of this day or later: 2022-06-17, 2022-06, 2022.")
+    ] = "",
     until: Annotated[str, typer.Option(help="Only articles of this day or earlier.")] = "",
     source: Annotated[list[str] | None, typer.Option(help="Only this outlet; may be repeated.")] = None,
     tag: Annotated[
         list[str] | None, typer.Option(help="Only articles with this tag; may be repeated.")
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages to read.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="Let this chat model answer (provider:model); none: quotes alone.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Answer one question with quotes from the articles, or say that they do not answer it."""
-    from bot import terminal
+    """Answer one question from the articles, each sentence with its citation, or say that they do not answer it."""
+    from bot import printed, terminal
 
     asked = _question(question, _window(since, until), source or [], tag or [], k)
-    workspace = _workspace(ctx)
-    with terminal.working("Reading the articles"):
-        _require_articles(workspace)
-        answer = workspace.chain.invoke(asked)
-        workspace.journal.remember(answer)
+    workspace = _workspace(ctx, chat_model="" if model == "none" else model)
+    _require_articles(workspace)
     if as_json:
-        print(answer.model_dump_json(indent=2))
+        with terminal.working("Reading the articles"):
+            trace = workspace.chain.trace(asked)
+        print(trace.answer.model_dump_json(indent=2))
     else:
-        terminal.print_answer(answer)
+        trace = printed.print_stream(workspace.chain.traced(asked))
+    workspace.journal.remember(trace)
 
 
 @app.command()
@@ -155,6 +159,44 @@ def chat(ctx: typer.Context) -> None:
     workspace = _workspace(ctx)
     _require_articles(workspace)
     run_chat(workspace)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT|FILE|-", help="A text, a file, or - for what is piped in.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line a sentence; from -, read JSON lines.")
+    ] = False,
+) -> None:
+    """Check each sentence of a text: do the articles support it, and where do they say so?
+
+    With --json, - reads rows {"id", "sentence", "source"}; with a source, against that text alone.
+    """
+    from bot.checking import run_check
+
+    run_check(_workspace(ctx), text, as_json=as_json)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    answer_id: Annotated[str, typer.Argument(metavar="ANSWER_ID", help="As in an answer's JSON.")],
+    as_json: _Json = False,
+) -> None:
+    """Show what an answer came from: passages with their scores, model, dropped sentences, timings."""
+    from bot.explanation import explanation_text
+
+    found = _workspace(ctx).journal.recall(answer_id)
+    if found is None:
+        raise CitewireError(f"no answer {answer_id!r} is stored; its id stands in `citewire ask --json`")
+    answer, record = found
+    if as_json:
+        _print_json({"answer": answer.model_dump(mode="json"), "trace": record})
+    else:
+        print(explanation_text(answer, record))
 
 
 @app.command()
@@ -232,11 +274,11 @@ def doctor(ctx: typer.Context, as_json: _Json = False) -> None:
     raise typer.Exit(0 if healthy else 1)
 
 
-def _workspace(ctx: typer.Context) -> Workspace:
+def _workspace(ctx: typer.Context, **options: Any) -> Workspace:
     from bot.settings import load_settings
     from bot.workspace import Workspace
 
-    return Workspace(load_settings(data_dir=ctx.obj))
+    return Workspace(load_settings(data_dir=ctx.obj, **options))
 
 
 def _rebuild(workspace: Workspace) -> int:
@@ -264,33 +306,20 @@ def _require_articles(workspace: Workspace) -> None:
 
 
 def _question(text: str, window: Window | None, sources: list[str], tags: list[str], k: int) -> Question:
-    from bot.answers.chain import Question
+    from bot.answers.question import Question
     from bot.retrieval.filters import Filters
 
     return Question(text, filters=Filters(window, tuple(sources), tuple(tags)), k=k)
 
 
 def _window(since: str, until: str) -> Window | None:
-    from bot.retrieval.window import Window
+    from bot.errors import QuestionError
+    from bot.retrieval.window import given_window
 
-    first, last = _day(since, "--since"), _day(until, "--until")
-    if first and last and first > last:
-        raise typer.BadParameter(f"--since {since} lies after --until {until}")
-    return Window(first, _day_after(last)) if first or last else None
-
-
-def _day(text: str, option: str) -> datetime | None:
-    if not text:
-        return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as exc:
-        raise typer.BadParameter(f"{text!r} is not a day such as 2022-06-17", param_hint=option) from exc
-
-
-def _day_after(day: datetime | None) -> datetime | None:
-    """Return the end of a day that is included; the calendar's last day has no day after it."""
-    return day + timedelta(days=1) if day and day.date() < date.max else None
+        return given_window(since, until)
+    except QuestionError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--since, --until") from exc
 
 
 def _print_json(fields: dict[str, Any]) -> None:

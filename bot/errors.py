@@ -7,6 +7,7 @@ CitewireError
 ├── LibraryError       the library (SQL) cannot be opened or has refused a statement
 ├── EmbeddingError     the embedding model cannot be loaded
 │   └── WeightsError   the packaged weights are not the ones that were tested
+├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
 ├── WordsError         the word index cannot be opened
 └── EvaluationError    a test set, run file or gate cannot be used (exit 2)
@@ -48,6 +49,10 @@ class EmbeddingError(CitewireError):
 
 class WeightsError(EmbeddingError):
     """The packaged weights are not the ones that were tested."""
+
+
+class ChatModelError(CitewireError):
+    """A chat model cannot be set up, or has not answered."""
 
 
 class VectorsError(CitewireError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -61,6 +62,34 @@ class Settings(BaseSettings):
         default=0.55, ge=0, le=1, description="Below it the answer is that the articles do not say."
     )
     device: str = Field(default="", description="cpu, cuda, mps …; empty: sentence-transformers picks.")
+    chat_model: str = Field(
+        default="", description="The chat model that composes answers, as provider:model; empty: quotes only."
+    )
+    chat_base_url: str = Field(
+        default="", description="Another server for it, such as an OpenAI-compatible one of your own."
+    )
+    chat_timeout: float = Field(
+        default=60, gt=0, le=3600, description="Seconds to wait for the chat model's next words."
+    )
+    chat_budget: int = Field(
+        default=8_000,
+        ge=1_000,
+        description="Tokens an answer may cost, the prompt with its passages included.",
+    )
+    chat_price_in: float = Field(
+        default=0, ge=0, description="Dollars for a million tokens read; 0: unknown."
+    )
+    chat_price_out: float = Field(
+        default=0, ge=0, description="Dollars for a million tokens written; 0: unknown."
+    )
+    support_model: str = Field(
+        default="",
+        description="A CrossEncoder with entailment labels that has a say in what is supported; empty: none.",
+    )
+    support_judge: str = Field(
+        default="",
+        description="A chat model that has a say in what is supported, as provider:model; empty: none.",
+    )
 
     @field_validator("data_dir", mode="before")
     @classmethod
@@ -74,6 +103,16 @@ class Settings(BaseSettings):
             return value.expanduser().absolute()
         except RuntimeError as exc:
             raise ValueError(f"{value}: {exc}") from exc
+
+    @field_validator("chat_base_url")
+    @classmethod
+    def _without_secrets(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("expected an address such as http://localhost:8080/v1")
+        if parts.username or parts.password or parts.query:  # the address is shown and logged
+            raise ValueError("holds a user, password or query; set the provider's key variable instead")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -21,11 +21,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from bot.articles.article import clean_line, is_web_url
+from bot.articles.article import clean_line
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
-    from bot.answers.answer import Answer, Citation, Nearest
     from bot.articles.records import Headline, Totals
     from bot.doctor import Check
     from bot.retrieval.ingest import Report
@@ -35,46 +34,6 @@ err = Console(stderr=True, highlight=False, emoji=False, markup=False)
 
 _PLAIN_SECONDS = 10.0  # between two progress lines where there is no terminal
 _SHOWN_SKIPS = 20
-
-
-def print_answer(answer: Answer) -> None:
-    """Show the numbered quotes, each with outlet, date and link; or that there is no answer, and what came near."""
-    if answer.notice:
-        _print(Text(answer.notice, style="italic"))
-    if not answer.citations:
-        _print(Text(answer.text, style="bold" if answer.status == "not_found" else ""))
-    for citation in answer.citations:
-        _print_citation(citation)
-    if answer.nearest:
-        _print(Text("The nearest articles:"))
-    for nearest in answer.nearest:
-        _print(Text(_named(nearest), style="dim"), mark="  ·")
-
-
-def _print_citation(citation: Citation) -> None:
-    mark = f"[{citation.n}]"
-    _print(Text(f"“{' '.join(citation.quote.split())}”"), mark=mark)
-    _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
-    if citation.copies:
-        also = ", ".join(dict.fromkeys(copy.source or copy.title for copy in citation.copies))
-        _print(Text(f"also in {also}", style="dim"), mark=" " * len(mark))
-    if citation.link and out.is_terminal:
-        # Shown short and on one unbroken line; only a web address is made clickable.
-        style = f"dim link {citation.link}" if is_web_url(citation.link) else "dim"
-        out.print(Text(f"{' ' * len(mark)} ") + Text(citation.url or "", style=style), soft_wrap=True)
-    elif citation.link:
-        _print(Text(citation.link), mark=" " * len(mark))
-
-
-def _print(body: Text, *, mark: str = "") -> None:
-    """Print text behind a mark; wrapped under itself in a terminal, in one line elsewhere."""
-    if not out.is_terminal:
-        out.print(Text(f"{mark} " if mark else "") + body, soft_wrap=True)
-        return
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    cells = [Text(mark, style="bold cyan"), body] if mark else [body]
-    grid.add_row(*cells)
-    out.print(grid)
 
 
 def print_headlines(headlines: Iterable[Headline]) -> None:
@@ -209,8 +168,3 @@ def question_progress(total: int, done: int) -> Iterator[Callable[[], None]]:
 def day(moment: datetime | None) -> str:
     """Write a date so that it reads the same in every country."""
     return f"{moment.day} {moment:%B %Y}" if moment else "undated"
-
-
-def _named(article: Citation | Nearest) -> str:
-    parts = (article.source, day(article.published), article.title or "(no title)")
-    return " · ".join(part for part in parts if part)

@@ -12,7 +12,9 @@ from bot.settings import Settings
 
 if TYPE_CHECKING:
     from bot.answers.chain import AnswerChain
+    from bot.answers.generative import Composer
     from bot.answers.journal import Journal
+    from bot.answers.support import Verifier
     from bot.retrieval.embeddings import Embedder
     from bot.retrieval.indexer import Indexer
     from bot.retrieval.retriever import Retriever
@@ -77,12 +79,44 @@ class Workspace:
 
     @cached_property
     def chain(self) -> AnswerChain:
-        """The way from a question to an answer."""
+        """The way from a question to an answer. Raises ChatModelError where its model cannot be set up."""
+        return self.chain_with(self.settings.chat_model)
+
+    def chain_with(self, chat_model: str) -> AnswerChain:
+        """Return a chain that answers with this chat model; "" quotes. Raises ChatModelError."""
         from bot.answers.chain import AnswerChain
+        from bot.answers.chatmodel import Pricing
 
         return AnswerChain(
-            self.library, self.retriever, self.words, min_confidence=self.settings.min_confidence
+            self.library,
+            self.retriever,
+            self.words,
+            min_confidence=self.settings.min_confidence,
+            composer=self._composer(chat_model) if chat_model else None,
+            pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
         )
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """What says whether a sentence is supported. Raises ChatModelError where its judge cannot be set up."""
+        from bot.answers.chatmodel import open_chat_model
+        from bot.answers.entailment import Entailment
+        from bot.answers.judge import ModelJudge
+        from bot.answers.support import Verifier
+
+        model, judge = self.settings.support_model, self.settings.support_judge
+        return Verifier(
+            entailment=Entailment(model, device=self.settings.device) if model else None,
+            judge=ModelJudge(open_chat_model(judge, self.settings)) if judge else None,
+        )
+
+    def _composer(self, name: str) -> Composer:
+        from bot.answers.chatmodel import open_chat_model, output_tokens
+        from bot.answers.generative import Composer
+
+        room = self.settings.chat_budget - output_tokens(self.settings)
+        model = open_chat_model(name, self.settings)
+        return Composer(model, self.verifier, self.library, name=name, room=room)
 
     @contextlib.contextmanager
     def writing(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[Indexer]:

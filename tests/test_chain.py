@@ -13,7 +13,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableLambda
 
 from bot.answers.answer import NOT_FOUND, Answer, Sentence
-from bot.answers.chain import MAX_QUESTION, Question
+from bot.answers.question import MAX_QUESTION, Question
 from bot.articles.article import Article
 from bot.errors import QuestionError
 from bot.retrieval.filters import Filters
@@ -40,7 +40,7 @@ def test_an_answer_has_all_that_it_stands_on(ready: Workspace, four: list[Articl
     assert answer.answerer == "extractive"
     assert answer.as_of == datetime(2022, 12, 18, tzinfo=UTC)
     assert 0.5 <= answer.confidence <= 1
-    assert answer.timings.keys() == {"retrieve", "answer", "total"}
+    assert answer.timings.keys() == {"understand", "retrieve", "answer", "total"}
     by_id = {article.id: article for article in four}
     for citation in answer.citations:
         article = by_id[citation.article_id]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import WordEmbedder, take_in
+from openai_server import ChatRequest, OpenAIServer, Reply
 
 from bot.answers.answer import NOT_FOUND
-from bot.answers.chain import MAX_QUESTION
+from bot.answers.question import MAX_QUESTION
 from bot.articles.article import Article
 from bot.chat import run_chat
 from bot.errors import EmbeddingError
@@ -113,7 +120,7 @@ def test_small_talk_and_commands_are_no_part_of_the_conversation(say: Say, embed
 def test_an_unanswered_question_is_part_of_the_conversation(say: Say, embedder: WordEmbedder) -> None:
     embedder.encoded.clear()
     say("What does a litre of paint cost in Norway?", "And in Sweden?")
-    assert asked(embedder)[-1] == "What does a litre of paint cost in Norway? And in Sweden?"
+    assert asked(embedder)[-1] == "What does a litre of paint cost in Sweden?"
 
 
 def test_a_follow_up_to_a_follow_up_still_knows_the_subject(say: Say, embedder: WordEmbedder) -> None:
@@ -194,3 +201,108 @@ def test_articles_that_come_in_meanwhile_are_found(
     take_in(other, four)
     other.close()
     assert QUOTE in say(QUESTION).out
+
+
+def test_sources_shows_the_quote_within_its_article(say: Say) -> None:
+    said = say(QUESTION, ":sources 1", ":sources [1]")
+    assert (
+        said.out.count(
+            "»Argentina won the final against France on penalties.« Messi scored twice in the match."
+        )
+        == 2
+    )
+    assert "https://daily.example/cup#:~:text=" in said.out
+
+
+@pytest.mark.parametrize("number", ["9", "", "x", "-1", "1; :quit"])
+def test_a_citation_that_is_not_there_is_said(say: Say, number: str) -> None:
+    said = say(QUESTION, f":sources {number}", QUESTION)
+    assert "there is no citation" in said.err
+    assert said.out.count(QUOTE) == 2
+    assert "the last answer has none" in say(":sources 1").err
+
+
+def test_since_and_until_narrow_what_follows_and_nothing_lifts_them(say: Say) -> None:
+    said = say(":since 2023", QUESTION, ":since", QUESTION, ":until 2022-06", QUESTION, ":until")
+    assert "Only articles of this time: since 1 January 2023." in said.out
+    assert said.out.count("Articles of any time.") == 2
+    assert said.out.count(QUOTE) == 1
+
+
+def test_what_is_no_day_is_refused_and_changes_nothing(say: Say) -> None:
+    said = say(":since 2022-12", ":since yesterday", ":until 2022-01", QUESTION)
+    assert "'yesterday' is not a day" in said.err
+    assert "since 2022-12 lies after until 2022-01" in said.err
+    assert QUOTE in said.out
+
+
+def test_the_conversation_is_saved_once(say: Say, tmp_path: Path) -> None:
+    said = say(QUESTION, "thanks", ":save talk.md", ":save talk.md", ":save")
+    assert "2 answers written to talk.md" in said.out
+    assert "talk.md is there already" in said.err
+    assert "name a file" in said.err
+    assert f"## {QUESTION}" in (tmp_path / "talk.md").read_text()
+
+
+def test_another_model_answers_from_then_on_and_one_that_cannot_be_set_up_changes_nothing(
+    tmp_path: Path, four: list[Article], say: Say
+) -> None:
+    with OpenAIServer("Argentina has won the final against France on penalties [1].") as server:
+        settings = load_settings(data_dir=tmp_path / "data", chat_base_url=server.url)
+        other = Workspace(settings, embedder=WordEmbedder())
+        take_in(other, four)
+        said = say(
+            ":model",
+            QUESTION,
+            ":model nonsense",
+            ":model openai:test",
+            QUESTION,
+            ":model none",
+            QUESTION,
+            workspace=other,
+        )
+        other.close()
+    assert "Answers come from the articles, as quotes." in said.out
+    assert "Answers come from openai:test." in said.out
+    assert "cannot be set up" in said.err
+    assert said.out.count("Argentina has won the final against France on penalties. [1]") == 1
+    assert len(server.requests) == 1
+
+
+class Interrupting:
+    """A model server that is waited for until somebody presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def __call__(self, request: ChatRequest) -> Reply:
+        self.asked.set()
+        return Reply("Argentina won the final against France on penalties [1]. And so on. " * 200, delay=0.02)
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, four: list[Article]) -> None:
+    script = Interrupting()
+    with OpenAIServer(script) as server:
+        settings = load_settings(data_dir=tmp_path / "data")
+        with contextlib.closing(Workspace(settings, embedder=WordEmbedder())) as workspace:
+            take_in(workspace, four)
+        program = (
+            "import sys; sys.path.insert(0, sys.argv[1]); from conftest import WordEmbedder; from bot.chat import run_chat; "
+            "from bot.settings import load_settings; from bot.workspace import Workspace; "
+            "run_chat(Workspace(load_settings(), embedder=WordEmbedder()))"
+        )
+        chatting = subprocess.Popen(
+            [sys.executable, "-c", program, str(Path(__file__).parent)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"CITEWIRE_CHAT_MODEL": "openai:test", "CITEWIRE_CHAT_BASE_URL": server.url},
+        )  # fmt: skip
+        assert chatting.stdin is not None
+        chatting.stdin.write(f"{QUESTION}\n")
+        chatting.stdin.flush()
+        assert script.asked.wait(120)
+        chatting.send_signal(signal.SIGINT)
+        out, err = chatting.communicate(":model\nhello\n", timeout=120)
+    assert chatting.returncode == 0, err
+    assert "Stopped." in err
+    assert "Answers come from openai:test." in out
+    assert "Hello." in out

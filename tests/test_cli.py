@@ -240,7 +240,7 @@ def test_version() -> None:
         (["ask", "q", "--until", "17.06.2022"], "--until"),
         (
             ["ask", "q", "--since", "2022-06-18", "--until", "2022-06-17"],
-            "--since 2022-06-18 lies after --until",
+            "since 2022-06-18 lies after until",
         ),
         (["ask", "q", "-k", "0"], "-k"),
         (["ask", "q", "-k", "ten"], "-k"),

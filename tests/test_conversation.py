@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answers.conversation import small_talk_reply, standalone_question
+from bot.answers.conversation import MEMORY, remembered, small_talk_reply, standalone_question
+from bot.answers.question import Exchange
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,57 @@ FINAL = "Who won the 2022 World Cup final?"
         ("And when?", [FINAL, "And who scored?"], f"{FINAL} And who scored? And when?"),
         ("And who scored?", [FINAL, "thanks"], f"{FINAL} And who scored?"),
         ("And when?", ["  "], "And when?"),
+        ("And did Croatia adopt the euro in 2023?", [FINAL], "And did Croatia adopt the euro in 2023?"),
+        ("So when did Powell raise it?", [FINAL], f"{FINAL} So when did Powell raise it?"),
     ],
 )
 def test_a_follow_up_is_joined_to_what_it_leans_on(
     question: str, history: list[str], standalone: str
 ) -> None:
-    assert standalone_question(question, history) == standalone
+    assert standalone_question(question, [Exchange(line) for line in history]) == standalone
+
+
+@pytest.mark.parametrize(
+    ("question", "earlier", "standalone"),
+    [
+        ("What about 2019?", "Who won the World Cup in 2018?", "Who won the World Cup in 2019?"),
+        ("And in France?", "What does bread cost in Norway?", "What does bread cost in France?"),
+        ("and in France?", "Who won the election?", "Who won the election in France?"),
+        ("And last year?", "Who won in 2022?", "Who won last year?"),
+        ("What about yesterday?", "What did the Fed say in July 2023?", "What did the Fed say yesterday?"),
+        ("and since Monday?", "What did the Fed say in July 2023?", "What did the Fed say since Monday?"),
+        ("What about June 2022?", "How many died in Texas?", "How many died in Texas in June 2022?"),
+        (
+            "And in May 2020?",
+            "How many died in June and in July?",
+            "How many died in June and in July? And in May 2020?",
+        ),
+        ("And for women?", "Who won the 2022 final?", "Who won the 2022 final? And for women?"),
+        (
+            "And what about in 2019 did he say?",
+            "Who won in 2018?",
+            "Who won in 2018? And what about in 2019 did he say?",
+        ),
+    ],
+)
+def test_a_follow_up_may_change_one_thing_of_the_earlier_question(
+    question: str, earlier: str, standalone: str
+) -> None:
+    assert standalone_question(question, [Exchange(earlier)]) == standalone
+
+
+def test_the_names_of_the_answer_stand_in_where_the_earlier_question_names_nobody() -> None:
+    history = [Exchange("which team won the cup?", "Argentina won the cup against France in Qatar.")]
+    assert standalone_question("Who is their coach?", history) == (
+        "which team won the cup? Argentina France Qatar Who is their coach?"
+    )
+    history = [Exchange("Did Croatia join the euro?", "Yes, says Ursula von der Leyen.")]
+    assert standalone_question("And when?", history) == "Did Croatia join the euro? And when?"
+
+
+def test_memory_keeps_the_newest_exchanges_that_it_has_room_for() -> None:
+    history = [Exchange(f"Question {n}?", "a" * (MEMORY // 3)) for n in range(9)]
+    assert remembered([*history, Exchange("thanks"), Exchange(" ")]) == tuple(history[-2:])
+    longer = Exchange("q" * 2 * MEMORY)
+    assert remembered([*history, longer]) == (longer,)  # the last one is always kept
+    assert remembered([]) == ()

@@ -105,6 +105,11 @@ class Reader:
         script = "const d = document.documentElement; return d.scrollWidth - d.clientWidth"
         return int(self.browser.execute_script(script))
 
+    def cut_off(self, selector: str) -> list[str]:
+        """Return the texts that are wider than their cells, and so lie over the next ones."""
+        script = "return [...document.querySelectorAll(arguments[0])].filter((one) => one.scrollWidth > one.clientWidth + 1)"
+        return [one.text for one in self.browser.execute_script(script, selector)]
+
     def resize(self, width: int) -> None:
         metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -164,6 +169,8 @@ def read_on_a_phone(reader: Reader) -> None:
             "document.querySelectorAll('details').forEach((one) => one.open = true)"
         )
         assert reader.overflow() == 0, width
+        assert reader.cut_off(".figures th, .figures td:not(.drawn)") == [], width
+        assert reader.find(".figures td.meaning").is_displayed()
 
 
 def test_a_reader_filters_searches_opens_and_scrolls(browser: Chrome, tmp_path: Path) -> None:

@@ -81,6 +81,10 @@ def test_a_run_never_goes_on_as_another(tmp_path: Path) -> None:
     fill(tmp_path / "r.jsonl", CASES[:1])
     with pytest.raises(EvaluationError, match=r"begun with settings\.model = 'm', now it is 'other'"):
         RunFile(tmp_path / "r.jsonl", HEADER | {"settings": {"model": "other"}})
+    with pytest.raises(
+        EvaluationError, match=r"with questions = 6, now it is 7; with settings\.model = 'm', now"
+    ):
+        RunFile(tmp_path / "r.jsonl", HEADER | {"settings": {}, "questions": 7})
 
 
 @pytest.mark.parametrize(
@@ -157,6 +161,24 @@ def test_a_question_that_hangs_is_left_behind() -> None:
     assert time.monotonic() - begun < 30
     assert {outcome.case.id: outcome.error for outcome in outcomes}["q0"] == "no answer within 0.2 s"
     assert len(outcomes) == 6
+
+
+def test_an_interrupted_run_does_not_wait_for_a_question_that_hangs() -> None:
+    forever = threading.Event()
+
+    def ask(case: Case) -> Outcome:
+        if case.id == "q0":
+            forever.wait(60)
+        return Outcome(case)
+
+    def interrupt(outcome: Outcome) -> None:
+        raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_cases(CASES, ask, workers=2, finished=interrupt)
+    forever.set()
+    assert time.monotonic() - begun < 30
 
 
 def test_workers_work_side_by_side() -> None:

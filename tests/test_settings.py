@@ -50,7 +50,15 @@ def test_each_source_wins_over_those_below_it(
 
 
 def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = {"language": ("german", "french"), "min_confidence": ("0.25", "0.75")}
+    own = {
+        "language": ("german", "french"),
+        "min_confidence": ("0.25", "0.75"),
+        "chat_base_url": ("http://toml.example/v1", "https://env.example"),
+        "chat_timeout": ("1.5", "2.5"),
+        "chat_budget": ("2000", "3000"),
+        "chat_price_in": ("0.5", "1.5"),
+        "chat_price_out": ("2.5", "3.5"),
+    }
     for name in Settings.model_fields:
         toml, variable = own.get(name, (str(tmp_path / "from-toml"), str(tmp_path / "from-env")))
         monkeypatch.delenv(f"CITEWIRE_{name.upper()}", raising=False)
@@ -154,3 +162,21 @@ def test_slack_s_own_variables_are_left_alone(monkeypatch: pytest.MonkeyPatch) -
 def test_settings_cannot_be_changed_behind_a_workspace_s_back() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().device = "cuda"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("localhost:8080", "expected an address such as"),
+        ("ftp://models.example", "expected an address such as"),
+        ("https://user:secret-word@models.example/v1", "holds a user, password or query"),
+        ("https://models.example/v1?key=secret-word", "holds a user, password or query"),
+    ],
+)
+def test_a_model_server_s_address_holds_no_secret(
+    monkeypatch: pytest.MonkeyPatch, address: str, words: str
+) -> None:
+    monkeypatch.setenv("CITEWIRE_CHAT_BASE_URL", address)
+    with pytest.raises(SettingsError, match=words) as refused:
+        load_settings()
+    assert "secret-word" not in str(refused.value)

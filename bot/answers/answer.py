@@ -20,10 +20,28 @@ class _Frozen(BaseModel):
 
 
 class Sentence(_Frozen):
-    """One sentence of an answer, with the numbers of the citations that support it."""
+    """One sentence of an answer, with the numbers of the citations that support it.
+
+    `support` is "verbatim" for a quote, "supported" for a model's words that were verified, and "weak" where the
+    citations carry them, but not plainly; a reader is told.
+    """
 
     text: str
     citations: tuple[int, ...]
+    support: Literal["verbatim", "supported", "weak"] = "verbatim"
+
+
+class Dropped(_Frozen):
+    """A sentence that a model wrote and that did not reach the reader, and why.
+
+    `cited` are the passages that the model named, by their numbers in its prompt; `score` is the verifier's,
+    higher for less supported, where one was computed.
+    """
+
+    text: str
+    reason: str
+    cited: tuple[int, ...] = ()
+    score: float | None = None
 
 
 class Nearest(_Frozen):
@@ -58,12 +76,25 @@ class Citation(_Frozen):
     copies: tuple[Nearest, ...] = ()
 
 
+class Usage(_Frozen):
+    """What an answer took of its chat model: tokens, and dollars where the prices are set.
+
+    `estimated` where the model's server did not say and the tokens were counted by length.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = None
+    estimated: bool = False
+
+
 class Answer(_Frozen):
     """An answer as it is shown, stored and evaluated.
 
-    `notice` is what a reader must know before the text: that the time asked about has no articles, or how old
-    the newest are. `citations` are numbered by first use. `as_of` is the newest cited date, `confidence` lies in 0..1,
-    `dropped` holds sentences that failed verification, `timings` are milliseconds by step.
+    `notice` is what a reader must know before the text: that the time asked about has no articles, how old
+    the newest are, or that the model's words could not be used. `citations` are numbered by first use. `as_of` is
+    the newest cited date, `confidence` lies in 0..1, `dropped` holds sentences that failed verification,
+    `timings` are milliseconds by step.
     """
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -78,7 +109,8 @@ class Answer(_Frozen):
     window: Window | None = None
     confidence: float = 0.0
     answerer: str
-    dropped: tuple[str, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    usage: Usage | None = None
     timings: dict[str, float] = Field(default_factory=dict)
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties (pydantic's docs)

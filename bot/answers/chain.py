@@ -2,105 +2,70 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
 
-from bot.answers.answer import Answer, Citation, Nearest, Sentence
+from bot.answers.answer import Answer, Citation, Sentence
+from bot.answers.chatmodel import Pricing
+from bot.answers.citing import Bibliography
 from bot.answers.conversation import small_talk_reply, standalone_question
-from bot.answers.extractive import ExtractiveAnswerer, Finding, Quote
-from bot.answers.links import quote_link
-from bot.articles.article import clean_line
+from bot.answers.extractive import ExtractiveAnswerer, Finding
+from bot.answers.generative import Composer, Composition
+from bot.answers.orders import reported
+from bot.answers.question import Question, as_question
+from bot.answers.rewriting import Rewriting, rewritten
+from bot.answers.turn import Notice, Trace, Turn, nearest
 from bot.articles.library import Library
-from bot.articles.records import Headline
-from bot.errors import QuestionError
+from bot.articles.passages import Span
 from bot.retrieval.filters import Filters
-from bot.retrieval.retriever import DEFAULT_K, Hit, Retriever
+from bot.retrieval.retriever import Hit, Retriever
 from bot.retrieval.window import Window, asks_for_now, read_window
 from bot.retrieval.words import WordIndex
 
-MAX_QUESTION = 2_000  # characters: what a model reads of a question, and more than anyone asks
-_NEAREST = 3
-_STILL_NOW = timedelta(days=7)  # older than that, an answer about the present says how old it is
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked: the words, the questions before it in the conversation, when, and where to look.
-
-    `asked` is in the asker's time zone; None means now and here.
-    """
-
-    text: str
-    history: tuple[str, ...] = ()
-    filters: Filters = field(default_factory=Filters)
-    k: int = DEFAULT_K
-    asked: datetime | None = None
-
-
-class Trace(NamedTuple):
-    """An answer with the passages it was found among, best first."""
-
-    answer: Answer
-    hits: tuple[Hit, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """A question on its way through the chain."""
-
-    question: Question
-    standalone: str
-    now: datetime
-    small_talk: str | None = None
-    filters: Filters = field(default_factory=Filters)
-    about_now: bool = False
-    caution: str = ""  # what to say of hits that are not from the time asked about
-    hits: tuple[Hit, ...] = ()
-    timings: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def time_read(self) -> Window | None:
-        """The window that was read from the question's words, if one was."""
-        return self.filters.window if self.filters != self.question.filters else None
-
-    @property
-    def time_is_over(self) -> bool:
-        """Whether the window that was read from the question lies in the past."""
-        return bool(self.time_read and self.time_read.until and self.time_read.until < self.now)
-
-    @property
-    def sought(self) -> str:
-        """What is searched for: without the words that already narrow the search by date."""
-        words = self.time_read.words if self.time_read else ""
-        rest = self.standalone.replace(words, " ") if words else ""
-        return rest if re.search(r"\w", rest) else self.standalone
+_PARTLY = "The articles say only part of what was asked."
 
 
 class AnswerChain(Runnable[Any, Answer]):
     """From a question (a string, a mapping with "question" and "history", or a Question) to an Answer.
 
-    `invoke`, `ainvoke`, `batch` and `abatch` return the Answer; `stream` and `astream` yield its sentences
-    and then the Answer. Each step is a Runnable of its own, so that callbacks and tracers see them all.
+    `invoke`, `ainvoke`, `batch` and `abatch` return the Answer; `stream` and `astream` yield its sentences, each
+    verified and as soon as it is, and then the Answer. Each step is a Runnable of its own, so that callbacks and
+    tracers see them all.
     """
 
     def __init__(
-        self, library: Library, retriever: Retriever, words: WordIndex, *, min_confidence: float = 0.55
+        self,
+        library: Library,
+        retriever: Retriever,
+        words: WordIndex,
+        *,
+        min_confidence: float = 0.55,
+        composer: Composer | None = None,
+        pricing: Pricing | None = None,
     ) -> None:
-        """Answer from `library`; below `min_confidence` the articles are taken not to say."""
+        """Answer from `library`; below `min_confidence` the articles are taken not to say.
+
+        With a `composer` its chat model answers, for the given prices; without, the articles' own sentences do.
+        """
         self._library = library
         self._retriever = retriever
         self._min_confidence = min_confidence
-        self.answerer = ExtractiveAnswerer(retriever, words)
-        self._steps: Runnable[Any, Trace] = (
+        self._composer = composer
+        self._pricing = pricing or Pricing()
+        self._extractive = ExtractiveAnswerer(retriever, words)
+        # Its own types know functions from iterators to iterators of the same type only.
+        answers: Any = self._answers
+        self._steps: Runnable[Any, Any] = (
             RunnableLambda(self._understand, name="understand")
             | RunnableLambda(self._retrieve, name="retrieve")
-            | RunnableLambda(self._answer, name="answer")
+            | RunnableGenerator(answers, name="answer")
         )
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Answer:  # noqa: A002
@@ -108,40 +73,67 @@ class AnswerChain(Runnable[Any, Answer]):
         return self.trace(input, config).answer
 
     def trace(self, asked: Any, config: RunnableConfig | None = None) -> Trace:
-        """Answer one question and return the passages found as well. Raises QuestionError."""
-        return self._steps.invoke(asked, config)
+        """Answer one question and return all that the answer came from. Raises QuestionError."""
+        *_, last = self.traced(asked, config)
+        assert isinstance(last, Trace)
+        return last
 
-    def stream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Iterator[Any]:  # noqa: A002
-        """Yield each sentence of the answer, then the Answer itself."""
-        answer = self.invoke(input, config)
-        yield from answer.sentences
-        yield answer
+    def traced(self, asked: Any, config: RunnableConfig | None = None) -> Iterator[Notice | Sentence | Trace]:
+        """Yield each sentence of the answer as it is ready, then the Trace. Raises QuestionError.
+
+        A notice that has to stand before the sentences comes before them.
+        """
+        yield from self._steps.stream(asked, {"run_name": "citewire", **(config or {})})
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Generator[Any]:  # noqa: A002
+        """Yield each sentence of the answer as it is ready, then the Answer itself."""
+        for part in self.traced(input, config):
+            if not isinstance(part, Notice):
+                yield part.answer if isinstance(part, Trace) else part
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> AsyncIterator[Any]:  # noqa: A002
-        """Yield each sentence of the answer, then the Answer itself."""
-        answer = await self.ainvoke(input, config)
-        for sentence in answer.sentences:
-            yield sentence
-        yield answer
+        """Yield each sentence of the answer as it is ready, then the Answer itself."""
+        parts = self.stream(input, config)
+        try:
+            while (part := await asyncio.to_thread(next, parts, None)) is not None:
+                yield part
+        finally:
+            with contextlib.suppress(ValueError):  # cancelled while a thread is at work: it ends by itself
+                parts.close()
 
     def find(self, asked: Any) -> Finding:
         """Return what was found to answer this and how much speaks for it. Raises QuestionError."""
         turn = self._retrieve(self._understand(asked))
-        return self.answerer.find(turn.sought, turn.hits)
+        return self._extractive.find(turn.sought, turn.hits)
 
     def search(self, asked: Any) -> tuple[Hit, ...]:
         """Return the passages that would be read to answer this, best first. Raises QuestionError."""
         return self._retrieve(self._understand(asked)).hits
 
-    def _understand(self, asked: Any) -> _Turn:
-        question = _as_question(asked)
-        reply = small_talk_reply(question.text)
-        standalone = question.text if reply else standalone_question(question.text, question.history)
+    def _understand(self, asked: Any) -> Turn:
+        begun = time.perf_counter()
+        question = as_question(asked)
         now = question.asked or datetime.now().astimezone()
+        if reply := small_talk_reply(question.text):
+            return Turn(question, question.text, now, reply, question.filters)
+        rewriting = self._standalone(question)
         filters = question.filters
         if filters.window is None:
-            filters = replace(filters, window=self._window(question.text, standalone, now))
-        return _Turn(question, standalone, now, reply, filters, about_now=asks_for_now(question.text))
+            filters = replace(filters, window=self._window(question.text, rewriting.question, now))
+        return Turn(
+            question,
+            reported(rewriting.question) or rewriting.question,  # an order behind a question is no part of it
+            now,
+            filters=filters,
+            about_now=asks_for_now(question.text),
+            spent=((rewriting.prompt_tokens, rewriting.message),) if rewriting.message else (),
+            timings={"understand": _since(begun)},
+        )
+
+    def _standalone(self, question: Question) -> Rewriting:
+        if self._composer is None:
+            return Rewriting(standalone_question(question.text, question.exchanges))
+        return rewritten(self._composer.model, question.text, question.exchanges)
 
     def _window(self, text: str, standalone: str, now: datetime) -> Window | None:
         """Read the time asked about; one before every article tells of an event, not of when it was reported."""
@@ -151,7 +143,7 @@ class AnswerChain(Runnable[Any, Answer]):
         oldest = self._library.oldest()
         return window if oldest and oldest < window.until else None
 
-    def _retrieve(self, turn: _Turn) -> _Turn:
+    def _retrieve(self, turn: Turn) -> Turn:
         if turn.small_talk:
             return turn
         begun = time.perf_counter()
@@ -159,134 +151,152 @@ class AnswerChain(Runnable[Any, Answer]):
         if not turn.hits and turn.time_read:
             caution = f"No article is from the time asked about ({turn.time_read.named}); this is from another time."
             turn = replace(turn, hits=self._search(turn, turn.question.filters), caution=caution)
-        return replace(turn, timings={"retrieve": _since(begun)})
+        return replace(turn, timings={**turn.timings, "retrieve": _since(begun)})
 
-    def _search(self, turn: _Turn, filters: Filters) -> tuple[Hit, ...]:
+    def _search(self, turn: Turn, filters: Filters) -> tuple[Hit, ...]:
         hits = self._retriever.search(
             turn.sought, k=turn.question.k, filters=filters, now=turn.now, latest=turn.about_now
         )
         return tuple(hits)
 
-    def _answer(self, turn: _Turn) -> Trace:
+    def _answers(self, turns: Iterator[Turn]) -> Iterator[Notice | Sentence | Trace]:
+        for turn in turns:
+            yield from self._answer(turn)
+
+    def _answer(self, turn: Turn) -> Iterator[Notice | Sentence | Trace]:
         if turn.small_talk:
             sentences = (Sentence(text=turn.small_talk, citations=()),)
-            return self._outcome(turn, status="small_talk", sentences=sentences, confidence=1.0)
+            yield from sentences
+            yield self._trace(turn, 0.0, status="small_talk", sentences=sentences, confidence=1.0)
+            return
         begun = time.perf_counter()
-        finding = self.answerer.find(turn.sought, turn.hits)
+        finding = self._extractive.find(turn.sought, turn.hits)
         if not self._is_sure(finding) and turn.time_is_over and not turn.caution:
             turn, finding = self._look_later(turn, finding)
-        parts = self._cited(turn, finding) if self._is_sure(finding) else self._not_found(turn)
-        took = _since(begun)
-        timings = {**turn.timings, "answer": took, "total": turn.timings["retrieve"] + took}
-        return self._outcome(replace(turn, timings=timings), confidence=finding.confidence, **parts)
+        if not self._is_sure(finding):
+            yield self._trace(turn, begun, confidence=finding.confidence, **self._not_found(turn))
+        elif self._composer:
+            yield from self._composed(turn, finding, begun)
+        else:
+            yield from self._quoted(turn, finding, begun)
 
     def _is_sure(self, finding: Finding) -> bool:
         return finding.confidence >= self._min_confidence and bool(finding.quotes)
 
-    def _look_later(self, turn: _Turn, finding: Finding) -> tuple[_Turn, Finding]:
+    def _look_later(self, turn: Turn, finding: Finding) -> tuple[Turn, Finding]:
         """Look at articles from after the time asked about: they may look back on it."""
         window = turn.time_read
         assert window
         filters = replace(turn.filters, window=replace(window, until=None))
         hits = self._search(turn, filters)
-        later = self.answerer.find(turn.sought, hits)
+        later = self._extractive.find(turn.sought, hits)
         if not self._is_sure(later):
             return turn, finding
         caution = f"The articles of the time asked about ({window.named}) do not say; a later one does."
         return replace(turn, hits=hits, caution=caution), later
 
-    def _not_found(self, turn: _Turn) -> dict[str, Any]:
+    def _not_found(self, turn: Turn) -> dict[str, Any]:
         """Say what came near: of another time, where the time asked about does not say."""
         hits = turn.hits
         if turn.time_read and not turn.caution:
             hits = self._search(turn, turn.question.filters)
-        return {"status": "not_found", "notice": _notice(turn, None), "nearest": _nearest(hits)}
+        return {"status": "not_found", "notice": turn.notice(None), "nearest": nearest(hits)}
 
-    def _cited(self, turn: _Turn, finding: Finding) -> dict[str, Any]:
-        citations = tuple(self._cite(n, quote) for n, quote in enumerate(finding.quotes, start=1))
-        as_of = max((cited.published for cited in citations if cited.published), default=None)
-        return {
-            "status": "answered",
-            "notice": _notice(turn, as_of),
-            "sentences": tuple(Sentence(text=cited.quote, citations=(cited.n,)) for cited in citations),
-            "citations": citations,
-            "as_of": as_of,
+    def _composed(self, turn: Turn, finding: Finding, begun: float) -> Iterator[Notice | Sentence | Trace]:
+        """Answer with what a chat model writes; where nothing of it can be used, with quotes."""
+        assert self._composer
+        for part in self._written(turn, self._composer):
+            if not isinstance(part, Composition):
+                yield part
+        composition = part
+        assert isinstance(composition, Composition)
+        turn = replace(turn, spent=(*turn.spent, (composition.prompt_tokens, composition.message)))
+        of_model: dict[str, Any] = {
+            "dropped": composition.dropped,
+            "usage": self._pricing.usage(turn.spent),
+            "prompt_hash": composition.prompt_hash,
         }
+        if composition.sentences:
+            answered = _answered(turn, composition.sentences, composition.citations, _said(composition))
+            of_model |= {"answerer": self._composer.name, "confidence": finding.confidence}
+            yield self._trace(turn, begun, **of_model, **answered)
+        elif composition.refused and not composition.failure:
+            # The model has read what the evidence was only weighed by: it is surer that nothing answers.
+            of_model |= {"answerer": self._composer.name, "confidence": 1 - finding.confidence}
+            yield self._trace(turn, begun, **of_model, **self._not_found(turn))
+        else:
+            yield from self._quoted(turn, finding, begun, because=_why_quotes(composition), **of_model)
 
-    def _cite(self, n: int, quote: Quote) -> Citation:
-        headline = quote.hit.headline
-        return Citation(
-            n=n,
-            passage_id=quote.hit.passage.id,
-            version=headline.version,
-            start=quote.start,
-            end=quote.end,
-            quote=quote.text,
-            link=self._link(quote),
-            copies=tuple(Nearest(**_named(copy)) for copy in quote.hit.copies),
-            **_named(headline),
+    def _written(self, turn: Turn, composer: Composer) -> Iterator[Notice | Sentence | Composition]:
+        parts = composer.compose(turn.standalone, turn.hits, asked=turn.now)
+        if turn.about_now:  # how old the answer is opens it, and is known last
+            *sentences, composition = parts
+            assert isinstance(composition, Composition)
+            if sentences and (notice := turn.notice(_as_of(composition.citations))):
+                yield Notice(notice)
+            parts = iter([*sentences, composition])
+        elif turn.caution:
+            yield Notice(turn.caution)
+        yield from parts
+
+    def _quoted(
+        self, turn: Turn, finding: Finding, begun: float, *, because: str = "", **more: Any
+    ) -> Iterator[Notice | Sentence | Trace]:
+        bibliography = Bibliography(self._library)
+        sentences = tuple(
+            Sentence(text=quote.text, citations=(bibliography.cite(quote.hit, Span(quote.start, quote.end)),))
+            for quote in finding.quotes
         )
+        yield from sentences
+        answered = _answered(turn, sentences, bibliography.citations, because)
+        yield self._trace(turn, begun, confidence=finding.confidence, **more, **answered)
 
-    def _link(self, quote: Quote) -> str | None:
-        headline = quote.hit.headline
-        # By version: in the text of a correction that came in since, the offsets mean other words.
-        article = self._library.article(headline.article_id, headline.version)
-        text = article.text if article else ""
-        return quote_link(headline.url, title=headline.title, text=text, start=quote.start, end=quote.end)
-
-    def _outcome(self, turn: _Turn, **parts: Any) -> Trace:
+    def _trace(self, turn: Turn, begun: float, *, prompt_hash: str = "", **parts: Any) -> Trace:
+        timings = {**turn.timings, **({"answer": _since(begun)} if begun else {})}
+        timings["total"] = sum(timings.values())
         answer = Answer(
-            question=turn.question.text,
-            standalone_question=turn.standalone,
-            window=turn.filters.window,
-            answerer=self.answerer.name,
-            timings={step: round(milliseconds, 1) for step, milliseconds in turn.timings.items()},
-            **parts,
+            **{
+                "question": turn.question.text,
+                "standalone_question": turn.standalone,
+                "window": turn.filters.window,
+                "answerer": self._extractive.name,
+                "timings": {step: round(milliseconds, 1) for step, milliseconds in timings.items()},
+                **parts,
+            }
         )
-        return Trace(answer, turn.hits)
+        return Trace(answer, turn.question, turn.now, turn.filters, turn.hits, prompt_hash)
 
 
-def _as_question(asked: Any) -> Question:
-    """Read any of the chain's inputs. Raises QuestionError for an empty or overlong question."""
-    if isinstance(asked, Question):
-        question = asked
-    elif isinstance(asked, Mapping):
-        question = Question(str(asked.get("question", "")), tuple(asked.get("history") or ()))
-    else:
-        question = Question(str(asked))
-    text = clean_line(question.text)
-    if not text:
-        raise QuestionError("the question is empty")
-    if len(text) > MAX_QUESTION:
-        raise QuestionError(
-            f"the question has {len(text):,} characters; at most {MAX_QUESTION:,} can be answered"
-        )
-    return replace(question, text=text, history=tuple(clean_line(line) for line in question.history))
-
-
-def _notice(turn: _Turn, as_of: datetime | None) -> str:
-    if turn.caution:
-        return turn.caution
-    if turn.about_now and as_of and turn.now - as_of > _STILL_NOW:
-        return f"As of {as_of.day} {as_of:%B %Y}:"
-    return ""
-
-
-def _nearest(hits: Sequence[Hit]) -> tuple[Nearest, ...]:
-    by_article: dict[str, Headline] = {}
-    for hit in hits:
-        by_article.setdefault(hit.headline.article_id, hit.headline)
-    return tuple(Nearest(**_named(headline)) for headline in list(by_article.values())[:_NEAREST])
-
-
-def _named(headline: Headline) -> dict[str, Any]:
+def _answered(
+    turn: Turn, sentences: Sequence[Sentence], citations: Sequence[Citation], more: str
+) -> dict[str, Any]:
+    as_of = _as_of(citations)
     return {
-        "article_id": headline.article_id,
-        "title": headline.title,
-        "source": headline.source,
-        "published": headline.published,
-        "url": headline.url,
+        "status": "answered",
+        "notice": " ".join(filter(None, (turn.notice(as_of), more))),
+        "sentences": tuple(sentences),
+        "citations": tuple(citations),
+        "as_of": as_of,
     }
+
+
+def _as_of(citations: Sequence[Citation]) -> datetime | None:
+    return max((cited.published for cited in citations if cited.published), default=None)
+
+
+def _said(composition: Composition) -> str:
+    """Say what a reader must know of an answer that is less than what was asked."""
+    if composition.failure:
+        return f"The chat model did not finish ({composition.failure}): this is what it had written."
+    return _PARTLY if composition.refused else ""
+
+
+def _why_quotes(composition: Composition) -> str:
+    if composition.failure:
+        return f"The chat model could not answer ({composition.failure}): these are quotes."
+    if not composition.dropped:
+        return "The chat model wrote nothing: these are quotes."
+    return "Nothing that the chat model wrote is supported by the articles: these are quotes."
 
 
 def _since(begun: float) -> float:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bot.answers.expected import names
+from bot.answers.orders import reported
+from bot.answers.question import Exchange
+from bot.retrieval.words import analyze
+
 _ABOUT = (
-    "I answer questions from the articles that were taken in. Every sentence I give is a quote with its source; "
+    "I answer questions from the articles that were taken in. Every sentence I give cites the passage it stands on; "
     "when the articles do not say, I say so."
 )
 _SMALL_TALK = {
@@ -23,8 +28,33 @@ _POINTS_BACK = re.compile(
     r"former|latter|such|else)\b",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(r"\W*(and|but|or|also|so|what about|how about)\b", re.IGNORECASE)
+_GOES_ON = re.compile(r"\W*(?:and|but|or|also|so)\b", re.IGNORECASE)
+_ASKS_ABOUT = re.compile(r"\W*(?:(?:and|but|or|also|so)\W+)?(?:what|how) about\b", re.IGNORECASE)
 _SHORT = 4  # words: "Which year?" cannot be understood alone
+
+# "What about 2019?", "And in France?": the earlier question, with one thing of it changed.
+_CHANGES = re.compile(
+    r"\W*(?:(?:and|so|but|ok|okay)\W+)*(?:what about|how about|and)?\s*"
+    r"(?P<new>(?:(?P<lead>in|at|for|on|from|of|during|since|before|after|by|to|with)\s+)?(?P<what>[^?]{2,60}?))\s*\??\s*",
+    re.IGNORECASE,
+)
+_DATE = (
+    r"(?:(?:January|February|March|April|May|June|July|August|September|October|November|December)\s+"
+    r"(?:\d{1,2}(?:st|nd|rd|th)?,?\s+)?)?(?:1[5-9]|20)\d\d|(?:January|February|March|April|June|July|August|September|"
+    r"October|November|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)|"
+    r"(?:last|this|next) (?:year|month|week)|yesterday|today"
+)
+_BEFORE_DATE = r"(?:\b(?:in|on|since|for|during|of|before|after|by)\s+)?"
+_RELATIVE = re.compile(r"(?:last|this|next)\s|yesterday|today", re.IGNORECASE)
+_IS_DATE = re.compile(rf"(?:the )?(?:{_DATE})", re.IGNORECASE)
+_SOME_DATE = re.compile(rf"(?P<lead>{_BEFORE_DATE})\b(?P<date>{_DATE})\b")
+_NAME = r"(?:the\s+)?[A-Z][\w.’'-]*(?:\s+(?:of|the|de|van|von|and|[A-Z][\w.’'-]*))*"
+_ASKS = re.compile(
+    r"\b(?:who|whom|whose|what|when|where|which|why|how|did|does|do|is|are|was|were|has|have|had|will|would|can|could)\b",
+    re.IGNORECASE,
+)
+_CARRIED = 3  # names of an earlier answer that a question may be about
+MEMORY = 2_000  # characters, about 500 tokens: what is remembered of a conversation
 
 
 def small_talk_reply(question: str) -> str | None:
@@ -33,21 +63,84 @@ def small_talk_reply(question: str) -> str | None:
     return next((reply for pattern, reply in _SMALL_TALK.items() if re.fullmatch(pattern, plain)), None)
 
 
-def standalone_question(question: str, history: Sequence[str]) -> str:
+def remembered(history: Sequence[Exchange]) -> tuple[Exchange, ...]:
+    """Return the newest exchanges that memory has room for, without small talk and orders, oldest first."""
+    kept: list[Exchange] = []
+    room = MEMORY
+    for question, answer in reversed(history):
+        exchange = Exchange(reported(question).strip(), reported(answer))
+        if not exchange.question or small_talk_reply(exchange.question):
+            continue
+        room -= len(exchange.question) + len(exchange.answer)
+        if kept and room < 0:
+            break
+        kept.append(exchange)
+    return tuple(reversed(kept))
+
+
+def standalone_question(question: str, history: Sequence[Exchange]) -> str:
     """Return `question` in a form that can be searched for without its conversation.
 
-    A follow-up is joined to the question it leans on. Nothing better is certain without a language model,
-    and for a search a word too many does less harm than a name too few.
+    "And in France?" changes a place or date of the earlier question; any other follow-up is joined to it,
+    and to the names of its answer where it names nobody itself: nothing better is certain without a
+    language model, and for a search a word too many does less harm than a name too few.
     """
-    earlier = [line for line in history if line.strip() and not small_talk_reply(line)]
-    if not earlier or not _leans(question):
+    earlier = remembered(history)
+    if not earlier or not leans(question):
         return question
-    return f"{standalone_question(earlier[-1], earlier[:-1])} {question}"
+    base = standalone_question(earlier[-1].question, earlier[:-1])
+    if changed := _changed(base, question):
+        return changed
+    carried = [] if names(base) else _named_first(earlier[-1].answer)
+    return " ".join([base, *carried, question])
 
 
-def _leans(question: str) -> bool:
-    """Say whether a question is a follow-up: it goes on, is very short, or points back and names nobody."""
+def leans(question: str) -> bool:
+    """Say whether a question is a follow-up: it goes on, is very short, or points back, and names nobody."""
+    if _ASKS_ABOUT.match(question):
+        return True
     words = question.split()
-    names_somebody = any(word[:1].isupper() for word in words[1:])
-    points_back = _POINTS_BACK.search(question) is not None
-    return bool(_GOES_ON.match(question)) or (not names_somebody and (points_back or len(words) <= _SHORT))
+    goes_on = _GOES_ON.match(question) is not None
+    names_somebody = any(word[:1].isupper() for word in words[2 if goes_on else 1 :])
+    is_short = len(words) <= _SHORT + goes_on
+    if names_somebody:
+        return goes_on and (is_short or _POINTS_BACK.search(question) is not None)
+    return goes_on or is_short or _POINTS_BACK.search(question) is not None
+
+
+def _named_first(answer: str) -> list[str]:
+    """Return the first names of an answer; its first word too, unless a sentence often begins with it."""
+    first = answer.split(" ", 1)[0].strip("“\"'")
+    begins = [first] if first[:1].isupper() and analyze(first) else []
+    return list(dict.fromkeys([*begins, *names(answer)]))[:_CARRIED]
+
+
+def _changed(base: str, question: str) -> str | None:
+    """Return the earlier question with its date, or its place behind the same preposition, changed."""
+    change = _CHANGES.fullmatch(question)
+    if not change or _ASKS.search(change["what"]):
+        return None
+    if _IS_DATE.fullmatch(change["what"]):
+        return _at_another_time(base, change)
+    if not change["lead"] or not re.match(r"(?:the )?[A-Z]", change["what"]):
+        return None
+    place = re.compile(rf"\b{change['lead']}\s+(?-i:{_NAME})(?=[\s?,.]|$)", re.IGNORECASE)
+    found = [match for match in place.finditer(base) if not _SOME_DATE.fullmatch(match[0])]
+    if len(found) == 1:
+        return base[: found[0].start()] + change["new"] + base[found[0].end() :]
+    return None if found else _with(base, change["new"])
+
+
+def _at_another_time(base: str, change: re.Match[str]) -> str | None:
+    stands_alone = change["lead"] or _RELATIVE.match(change["what"])
+    dates = list(_SOME_DATE.finditer(base))
+    if not dates:
+        return _with(base, change["new"] if stands_alone else f"in {change['what']}")
+    if len(dates) > 1:
+        return None
+    start = dates[0].start("lead" if stands_alone else "date")
+    return base[:start] + (change["new"] if stands_alone else change["what"]) + base[dates[0].end() :]
+
+
+def _with(base: str, addition: str) -> str:
+    return f"{base.rstrip(' ?.!')} {addition}?"

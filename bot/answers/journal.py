@@ -1,16 +1,24 @@
-"""The journal: every answer given, and what readers said of it."""
+"""The journal: every answer given, what it came from, and what readers said of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import select
 
+from bot import __version__
 from bot.answers.answer import Answer
 from bot.articles.library import Library
-from bot.articles.schema import answers, feedback
+from bot.articles.schema import answers, feedback, traces
+from bot.retrieval.window import Window
+
+if TYPE_CHECKING:
+    from bot.answers.turn import Trace
+    from bot.retrieval.retriever import Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +37,27 @@ class Journal:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def remember(self, answer: Answer) -> None:
-        """Keep an answer; small talk is not worth keeping."""
+    def remember(self, trace: Trace) -> None:
+        """Keep an answer and what it came from; small talk is not worth keeping."""
+        answer = trace.answer
         if answer.status == "small_talk":
             return
         row = {"id": answer.id, "given": _now(), "answer": answer.model_dump(mode="json")}
         with self._library.changing() as connection:
             connection.execute(answers.insert().values(row))
+            connection.execute(traces.insert().values(answer_id=answer.id, trace=record(trace)))
+
+    def recall(self, answer_id: str) -> tuple[Answer, dict[str, Any]] | None:
+        """Return an answer with the record of its trace, by its id; None where there is none.
+
+        The record is empty for an answer of a Citewire that kept no traces.
+        """
+        query = select(answers.c.answer, traces.c.trace).join(
+            traces, traces.c.answer_id == answers.c.id, isouter=True
+        )
+        with self._library.reading() as connection:
+            row = connection.execute(query.where(answers.c.id == answer_id)).first()
+        return (Answer.model_validate(row.answer), row.trace or {}) if row else None
 
     def judge(self, answer_id: str, verdict: str, note: str = "") -> None:
         """Keep what a reader said of an answer that was remembered."""
@@ -50,6 +72,36 @@ class Journal:
             for row in connection.execute(query.order_by(feedback.c.id)):
                 answer = Answer.model_validate(row.answer)
                 yield Judgement(answer, row.verdict, row.note, datetime.fromisoformat(row.said))
+
+
+def record(trace: Trace) -> dict[str, Any]:
+    """Return for JSON what an answer came from: all that is needed to ask the same again and to compare."""
+    filters = trace.filters
+    return {
+        "citewire": __version__,
+        "asked": trace.asked.isoformat(),
+        "k": trace.question.k,
+        "history": [exchange._asdict() for exchange in trace.question.exchanges],
+        "window": TypeAdapter(Window | None).dump_python(filters.window, mode="json"),
+        "sources": list(filters.sources),
+        "tags": list(filters.tags),
+        "hits": [_hit(hit) for hit in trace.hits],
+        "prompt_sha256": trace.prompt_hash,
+    }
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {
+        "passage_id": hit.passage.id,
+        "article_id": hit.passage.article_id,
+        "version": hit.headline.version,
+        "start": hit.passage.start,
+        "end": hit.passage.end,
+        "title": hit.headline.title,
+        "score": round(hit.score, 4),
+        "ranks": hit.ranks,
+        "scores": {index: round(float(score), 4) for index, score in hit.scores.items()},
+    }
 
 
 def _now() -> str:

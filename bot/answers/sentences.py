@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bot.answers.orders import reported
 from bot.articles.passages import Span, split_sentences
 from bot.retrieval.retriever import Hit
 
@@ -75,7 +76,7 @@ def candidates(hits: Sequence[Hit]) -> Iterator[Candidate]:
     """Yield every sentence of these hits that can be quoted, in the order of hits and text."""
     for hit in hits:
         before = None
-        for whole in split_sentences(hit.passage.text):
+        for whole in split_sentences(reported(hit.passage.text)):
             dateline = _DATELINE.match(hit.passage.text, whole.start, whole.end)
             span = Span(dateline.end(), whole.end) if dateline else whole
             text = hit.passage.text[span.start : span.end]

@@ -84,6 +84,14 @@ answers = Table(
     Column("answer", JSON, nullable=False),
 )
 
+# What an answer came from, so that it can be explained and asked again.
+traces = Table(
+    "traces",
+    metadata,
+    Column("answer_id", String, ForeignKey("answers.id"), primary_key=True),
+    Column("trace", JSON, nullable=False),
+)
+
 feedback = Table(
     "feedback",
     metadata,
@@ -109,9 +117,13 @@ def _add_answers(connection: Connection) -> None:
     metadata.create_all(connection, tables=(answers, feedback))
 
 
+def _add_traces(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(traces,))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_answers)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_answers, _add_traces)
 
 
 def schema_version(connection: Connection) -> int:

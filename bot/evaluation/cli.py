@@ -42,6 +42,7 @@ _Drop = Annotated[
         help="Fail when the metric is significantly worse than the baseline by more.", metavar="M=D"
     ),
 ]
+_WARM_UP = "Who won the final?"  # asked first and not counted: no question's time holds the loading
 _Strict = Annotated[bool, typer.Option("--strict", help="Count a drop whether it is significant or not.")]
 
 
@@ -76,9 +77,10 @@ def run(
     """
     from bot.evaluation import run as runs
 
-    gates = _gates(fail_under, fail_over, baseline, max_drop, strict)
+    gates = _gates(report, fail_under, fail_over, baseline, max_drop, strict)
     workspace, loaded = _workspace(ctx), _sound_testset(testset)
     cases = _chosen(loaded, limit, tag or [])
+    _warn_of_unknown(workspace, cases)
     options = {"retrieval_only": retrieval_only, "limit": limit, "tags": tag or []}
     header = runs.make_header(workspace, loaded, cases, options)
     file = runs.RunFile(output or _default_output(workspace, header, testset), header)
@@ -105,7 +107,7 @@ def score(
     """Compute the metrics again from a run's stored answers."""
     from bot.evaluation.run import read_run
 
-    gates = _gates(fail_under, fail_over, baseline, max_drop, strict)
+    gates = _gates(report, fail_under, fail_over, baseline, max_drop, strict)
     _conclude(read_run(run_file), gates, report, junit, as_json=as_json)
 
 
@@ -125,7 +127,10 @@ def compare(a: _File, b: _File, as_json: _Json = False) -> None:
 
 @app.command()
 def check(ctx: typer.Context, testset: _File, as_json: _Json = False) -> None:
-    """Report every error in a test set with its line, and gold articles that are not in the library."""
+    """Report every error in a test set with its line, and gold articles that are not in the library.
+
+    Exit 0 when there is none, else 2.
+    """
     from bot.evaluation.testset import load_testset, unknown_articles
 
     loaded = load_testset(testset)
@@ -135,14 +140,18 @@ def check(ctx: typer.Context, testset: _File, as_json: _Json = False) -> None:
             {
                 "questions": len(loaded.cases),
                 "errors": [asdict(problem) for problem in loaded.problems],
-                "unknown_articles": [{"id": case.id, "article": article} for case, article in unknown],
+                "unknown_articles": [
+                    {"line": loaded.lines[case.id], "id": case.id, "article": article}
+                    for case, article in unknown
+                ],
             }
         )
     else:
         for problem in loaded.problems:
             print(f"{testset}: {problem}")
         for case, article in unknown:
-            print(f"{testset}: question {case.id}: article {article!r} is not in the library")
+            line = loaded.lines[case.id]
+            print(f"{testset}: line {line}: article {article!r} of question {case.id} is not in the library")
         print(
             f"{len(loaded.cases)} questions, {len(loaded.problems)} errors, {len(unknown)} articles not in the library"
         )
@@ -152,14 +161,16 @@ def check(ctx: typer.Context, testset: _File, as_json: _Json = False) -> None:
 @app.command()
 def harvest(
     ctx: typer.Context,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The test set to write.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The test set to add to.", dir_okay=False)],
 ) -> None:
-    """Write test questions from readers' feedback, each `"curated": false` until somebody sets it right."""
-    from bot.evaluation.harvest import candidates
+    """Write test questions from readers' feedback, each `"curated": false` until somebody sets it right.
 
-    rows = candidates(_workspace(ctx).journal)
-    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    print(f'{len(rows)} candidates in {output}; set "curated" to true where they are right')
+    A question that the file holds already is passed over, and nothing in it is changed.
+    """
+    from bot.evaluation.harvest import add_candidates
+
+    added = add_candidates(_workspace(ctx).journal, output)
+    print(f'{added} candidates added to {output}; set "curated" to true where they are right')
 
 
 def _workspace(ctx: typer.Context) -> Workspace:
@@ -171,19 +182,31 @@ def _workspace(ctx: typer.Context) -> Workspace:
 
 def _sound_testset(path: Path) -> TestSet:
     from bot.errors import EvaluationError
-    from bot.evaluation.testset import load_testset
+    from bot.evaluation.testset import NO_QUESTIONS, load_testset
 
     loaded = load_testset(path)
-    if loaded.problems:
+    if loaded.problems and loaded.problems != (NO_QUESTIONS,):  # nothing to run is an exit code of its own
         more = f" and {len(loaded.problems) - 1} more" if len(loaded.problems) > 1 else ""
         raise EvaluationError(f"{path}: {loaded.problems[0]}{more}; `citewire eval check` lists them all")
     return loaded
 
 
 def _chosen(loaded: TestSet, limit: int | None, tags: list[str]) -> list[Case]:
-    # A candidate harvested from feedback counts only once somebody has set it right.
-    cases = [case for case in loaded.cases if case.extra.get("curated", True)]
+    cases = [case for case in loaded.cases if case.curated]
+    if left_out := len(loaded.cases) - len(cases):
+        print(f'{left_out} left out: "curated" is false until somebody has set them right', file=sys.stderr)
     return [case for case in cases if not tags or set(tags) & set(case.tags)][:limit]
+
+
+def _warn_of_unknown(workspace: Workspace, cases: list[Case]) -> None:
+    """Say that gold articles are missing: it may be another library than was meant."""
+    from bot.evaluation.testset import unknown_articles
+
+    if unknown := unknown_articles(cases, workspace.library.find):
+        print(
+            f"{len(unknown)} gold articles are not in the library; `citewire eval check` lists them",
+            file=sys.stderr,
+        )
 
 
 def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path) -> Path:
@@ -202,6 +225,7 @@ def _ask_all(workspace: Workspace, file: Any, cases: list[Case], *, retrieval_on
     from functools import partial
 
     from bot import terminal
+    from bot.evaluation.records import Case
     from bot.evaluation.run import ask_chain, run_cases
 
     left = [case for case in cases if case.id not in file.done]
@@ -209,33 +233,41 @@ def _ask_all(workspace: Workspace, file: Any, cases: list[Case], *, retrieval_on
         print(f"{len(cases) - len(left)} of {len(cases)} questions were answered before", file=sys.stderr)
     if not left:
         return
-    workspace.embedder.load()  # no question's time holds the loading
+    ask = partial(ask_chain, workspace, retrieval_only=retrieval_only)
+    workspace.embedder.load()
+    run_cases([Case("", _WARM_UP)], ask, workers=1, finished=lambda _: None)
     with terminal.question_progress(len(cases), len(cases) - len(left)) as advance:
 
         def finished(outcome: Any) -> None:
             file.add(outcome)
             advance()
 
-        ask = partial(ask_chain, workspace, retrieval_only=retrieval_only)
         run_cases(left, ask, workers=jobs, finished=finished)
 
 
 def _gates(
+    report: Path | None,
     fail_under: list[str] | None,
     fail_over: list[str] | None,
     baseline: Path | None,
     max_drop: list[str] | None,
     strict: bool,
 ) -> dict[str, Any]:
-    """Read the gates before anything is asked: a misspelt metric must not cost a run."""
-    from bot.evaluation.gates import parse_bounds
+    """Read gates and report before anything is asked: what is misspelt must not cost a run."""
+    from bot.errors import EvaluationError
+    from bot.evaluation.gates import parse_bounds, parse_drops
+    from bot.evaluation.report import check_report_path
     from bot.evaluation.run import read_run
 
+    if report:
+        check_report_path(report)
+    if (max_drop or strict) and not baseline:
+        raise EvaluationError("--max-drop and --strict hold a run against another: name that with --baseline")
     return {
         "fail_under": parse_bounds(fail_under or []),
         "fail_over": parse_bounds(fail_over or []),
         "baseline": read_run(baseline) if baseline else None,
-        "max_drop": parse_bounds(max_drop or []),
+        "max_drop": parse_drops(max_drop or []),
         "strict": strict,
     }
 

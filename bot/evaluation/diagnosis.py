@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from bot.evaluation.normalise import contains
 from bot.evaluation.records import Outcome
+from bot.text.normalise import contains
 
 Diagnosis = Literal[
     "failed",

@@ -25,6 +25,7 @@ Bounds = Mapping[str, float]
 TIMES = frozenset(PERCENTILES)
 """Gated only by name: a busy machine must not fail a comparison of answers."""
 _UNBOUNDED = TIMES | {"words"}
+_NO_DIRECTION = "is neither better high nor low; use --fail-under or --fail-over"
 _SLACK = 1e-9
 """A drop from 0.8 to 0.75 is 0.05 and a bit in floats; it keeps a bound of 0.05."""
 
@@ -60,6 +61,15 @@ def parse_bounds(texts: Sequence[str]) -> dict[str, float]:
         if name in bounds:
             raise EvaluationError(f"gate {text!r}: {name} is given twice; keep one")
         bounds[name] = _number(text, number, highest=math.inf if name in _UNBOUNDED else 1)
+    return bounds
+
+
+def parse_drops(texts: Sequence[str]) -> dict[str, float]:
+    """Read drops such as "answer=0.02". Raises EvaluationError as `parse_bounds`, or for what cannot get worse."""
+    bounds = parse_bounds(texts)
+    for name in bounds:
+        if METRICS[name].better is None:
+            raise EvaluationError(f"gate: {name} {_NO_DIRECTION}")
     return bounds
 
 
@@ -148,8 +158,7 @@ def _drop(
 ) -> GateResult:
     name = f"max-drop {metric}={bound:g}"
     if METRICS[metric].better is None:
-        reason = "is neither better high nor low; use --fail-under or --fail-over"
-        return _unjudged(name, bound, f"{metric} {reason}")
+        return _unjudged(name, bound, f"{metric} {_NO_DIRECTION}")
     if row is None:
         return _unjudged(name, bound, f"{_not_applicable(metric)}, in both runs")
     larger = row.drop > bound + _SLACK

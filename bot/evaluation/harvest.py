@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from bot.answers.journal import Journal, Judgement
+from bot.articles.article import clean_line
+from bot.errors import EvaluationError
+from bot.evaluation.testset import NO_QUESTIONS, load_testset
+
+
+def add_candidates(journal: Journal, path: Path) -> int:
+    """Append the candidates whose questions a test set does not hold yet, and return how many.
+
+    What stands in the file stays as it is: somebody may have set it right. Raises EvaluationError.
+    """
+    if path.suffix.lower() == ".csv":
+        raise EvaluationError(f"{path}: candidates are JSON lines; name a file such as {path.stem}.jsonl")
+    held = _questions(path) if path.exists() else frozenset()
+    rows = [row for row in candidates(journal) if clean_line(row["question"]) not in held]
+    try:
+        with path.open("a+b") as file:
+            file.seek(0)
+            begun = file.read()
+            gap = "" if begun.endswith(b"\n") or not begun else "\n"
+            file.write((gap + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)).encode())
+    except OSError as exc:
+        raise EvaluationError(f"{path}: cannot be written ({exc.strerror})") from exc
+    return len(rows)
+
+
+def _questions(path: Path) -> frozenset[str]:
+    loaded = load_testset(path)
+    if loaded.problems and loaded.problems != (NO_QUESTIONS,):
+        raise EvaluationError(f"{path}: {loaded.problems[0]}; set it right, or name another file")
+    return frozenset(case.question for case in loaded.cases)
 
 
 def candidates(journal: Journal) -> list[dict[str, Any]]:

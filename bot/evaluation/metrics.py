@@ -11,9 +11,9 @@ import numpy as np
 
 from bot.answers.answer import Answer
 from bot.evaluation import statistics
-from bot.evaluation.normalise import contains
 from bot.evaluation.records import Outcome, Summary
 from bot.evaluation.rouge import rouge_l
+from bot.text.normalise import contains
 
 DEPTH = 10
 """How far down a ranking mrr and ndcg look."""
@@ -36,8 +36,8 @@ _GOLD = "answerable questions with gold articles"
 _SHORT = "answerable questions with gold answers"
 _ROWS = (
     *(
-        Metric(f"hit@{k}", f"a gold article is among the first {k} ranked passages", _GOLD, share=True)
-        for k in (1, 5, 10)
+        Metric(f"hit@{k}", f"a gold article's passage is {where}", _GOLD, share=True)
+        for k, where in ((1, "ranked first"), (5, "among the first 5"), (10, "among the first 10"))
     ),
     Metric("mrr@10", "1 / rank of the first passage of a gold article", _GOLD),
     Metric("ndcg@10", "ranking of the articles, each once, against the ideal one", _GOLD),

@@ -14,7 +14,8 @@ class Case:
     """One question of a test set with what is known to be right. Empty fields make their metrics n/a.
 
     `answerable` is None where the test set does not say. `articles` are ids or URLs as they were written;
-    `extra` keeps the keys that mean nothing to Citewire.
+    `curated` is false for a candidate that nobody has set right yet; `extra` keeps the keys that mean nothing
+    to Citewire.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Case:
     asked: date | None = None
     history: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    curated: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -46,7 +46,7 @@ def page(run: Run, summary: Summary, verdict: Verdict | None) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{text(title)}</title>\n<style>{style}</style></head>\n<body>\n"
         f"<header><h1>{text(title)}</h1>{_subtitle(run)}</header>\n"
-        f"{_menu(run)}<main>{''.join(_sections(run, summary, verdict))}</main>\n"
+        f"{_menu(run, verdict)}<main>{''.join(_sections(run, summary, verdict))}</main>\n"
         f"<script>{script}</script>\n</body></html>\n"
     )
 
@@ -63,11 +63,15 @@ def _sections(run: Run, summary: Summary, verdict: Verdict | None) -> Iterable[s
     yield section("Settings and versions", "settings", _settings(run))
 
 
-def _menu(run: Run) -> str:
+def _menu(run: Run, verdict: Verdict | None) -> str:
     """Return links down the page: without them, keyboard and thumb have a long way to the questions."""
-    links = [("results", "Where it went wrong"), ("figures", "Figures"), ("tags", "Tags"),
+    links = [("gates", "Gates"), ("results", "Where it went wrong"), ("figures", "Figures"), ("tags", "Tags"),
              ("all-questions", "Questions"), ("settings", "Settings")]  # fmt: skip
-    shown = [link for link in links if link[0] != "tags" or tags_of(run.outcomes)]
+    absent = {
+        "gates" if verdict is None or not verdict.results else "",
+        "" if tags_of(run.outcomes) else "tags",
+    }
+    shown = [link for link in links if link[0] not in absent]
     items = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in shown)
     return f'<nav aria-label="Sections"><ul>{items}</ul></nav>\n'
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bot.answers.answer import Answer, Citation
-from bot.evaluation.normalise import find
 from bot.evaluation.records import Outcome, Ranked
 from bot.evaluation.report_figures import RESULTS, mood_of, result_of
 from bot.evaluation.report_parts import text
 from bot.terminal import day
+from bot.text.normalise import find
 
 _PASSAGES = 10
 _EXCERPT = 280  # characters of a passage: a thousand questions must stay usable

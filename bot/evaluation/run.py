@@ -28,12 +28,14 @@ from bot.evaluation.records import Case, Outcome, Ranked, Run, Summary
 from bot.evaluation.testset import TestSet
 
 if TYPE_CHECKING:
-    from bot.answers.answer import Answer
+    from bot.answers.answer import Answer, Sentence
+    from bot.answers.support import Verifier
     from bot.retrieval.retriever import Hit
     from bot.workspace import Workspace
 
 FORMAT = 1
 TIMEOUT_SECONDS = 120.0  # a question
+_GRACE_SECONDS = 2.0  # after Ctrl-C, for the questions in hand: those that hang are left behind
 K = 10  # passages: what the metrics look at
 NOON = time_of_day(12)  # a test set names the day, not the hour
 _LIBRARIES = ("chromadb", "langchain-core", "numpy", "sentence-transformers", "sentencex", "tantivy", "torch")
@@ -60,12 +62,17 @@ def make_header(
             "content": workspace.library.content_hash(),
         },
         "settings": {
+            "chat_base_url": workspace.settings.chat_base_url,
+            "chat_budget": workspace.settings.chat_budget,
+            "chat_model": workspace.settings.chat_model,
             "embedding_model": embedder.model,
             "embedding_fingerprint": embedder.fingerprint,
             "k": K,
             "language": workspace.settings.language,
             "min_confidence": workspace.settings.min_confidence,
             "rerank_model": workspace.settings.rerank_model,
+            "support_judge": workspace.settings.support_judge,
+            "support_model": workspace.settings.support_model,
         },
         "versions": {
             "citewire": __version__,
@@ -166,19 +173,21 @@ def run_cases(
 
     A question that fails or takes longer than `timeout` seconds gives an outcome that says so.
     """
+    stopped = threading.Event()
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = [pool.submit(_bounded, ask, case, timeout) for case in cases]
+        futures = [pool.submit(_bounded, ask, case, timeout, stopped) for case in cases]
         try:
             for future in as_completed(futures):
                 finished(future.result())
         except BaseException:  # Ctrl-C too: what has not begun is not begun any more
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outcome:
     """Ask one question and note all that the metrics will want to know."""
-    from bot.answers.chain import Question
+    from bot.answers.question import Question
 
     gold = tuple(found for article in case.articles if (found := workspace.library.find(article)))
     asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
@@ -187,15 +196,17 @@ def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outc
     if retrieval_only:
         answer, hits = None, workspace.chain.search(question)
     else:
-        answer, hits = workspace.chain.trace(question)
+        trace = workspace.chain.trace(question)
+        answer, hits = trace.answer, trace.hits
+    took = _since(begun)
     return Outcome(
         case=case,
         gold=gold,
         passages=tuple(_ranked(hit) for hit in hits),
         answer=answer,
         quotes_valid=_quotes_valid(workspace, answer),
-        supported=_supported(answer),
-        milliseconds=round((time.perf_counter() - begun) * 1000, 1),
+        supported=_supported(workspace.verifier, answer, hits),
+        milliseconds=took,
     )
 
 
@@ -217,14 +228,14 @@ def drop_torn_line(path: Path) -> None:
 
 
 def refuse_other(path: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
-    """Stop where a run would go on with something else than it began with, and name it."""
+    """Stop where a run would go on with something else than it began with, and name all of it."""
     before, after = flat(begun), flat(now)
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            raise EvaluationError(
-                f"{path} was begun with {key} = {before.get(key)!r}, now it is {after.get(key)!r}: "
-                "name another file with -o, or remove this one"
-            )
+    differing = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    if differing:
+        told = (f"{key} = {before.get(key)!r}, now it is {after.get(key)!r}" for key in differing)
+        raise EvaluationError(
+            f"{path} was begun with {'; with '.join(told)}: name another file with -o, or remove this one"
+        )
 
 
 def flat(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -236,7 +247,7 @@ def flat(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float) -> Outcome:
+def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float, stopped: threading.Event) -> Outcome:
     """Ask in a thread that can be left behind: nothing can stop a question that hangs."""
     results: list[Outcome] = []
     begun = time.perf_counter()
@@ -251,7 +262,10 @@ def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float) -> Outc
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(timeout)
+    last = begun + timeout
+    while thread.is_alive() and (now := time.perf_counter()) < last:
+        last = min(last, now + _GRACE_SECONDS) if stopped.is_set() else last
+        thread.join(min(last - now, 0.1))
     late = Outcome(case, error=f"no answer within {timeout:g} s", milliseconds=_since(begun))
     return results[0] if results else late
 
@@ -292,12 +306,20 @@ def _quotes_valid(workspace: Workspace, answer: Answer | None) -> tuple[bool, ..
     return tuple(valid(c.article_id, c.version, c.start, c.end, c.quote) for c in citations)
 
 
-def _supported(answer: Answer | None) -> tuple[bool, ...]:
-    """A sentence is supported when it stands verbatim in a quote it cites."""
+def _supported(verifier: Verifier, answer: Answer | None, hits: Sequence[Hit]) -> tuple[bool, ...]:
+    """Say of each sentence whether the verifier finds it supported by the passages of its own citations."""
     if answer is None or answer.status != "answered":
         return ()
-    quotes = {citation.n: citation.quote for citation in answer.citations}
-    return tuple(any(s.text in quotes.get(n, "") for n in s.citations) for s in answer.sentences)
+    found = {hit.passage.id: hit for hit in hits}
+    cited = {citation.n: found[citation.passage_id] for citation in answer.citations}
+
+    def supported(sentence: Sentence) -> bool:
+        stands_on = [cited[n] for n in sentence.citations]
+        context = "\n".join(hit.named for hit in stands_on)
+        texts = [hit.passage.text for hit in stands_on]
+        return verifier.check(sentence.text, texts, context=context).verdict == "supported"
+
+    return tuple(supported(sentence) for sentence in answer.sentences)
 
 
 def _since(begun: float) -> float:

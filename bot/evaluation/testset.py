@@ -7,30 +7,25 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bot.articles.article import clean_line
 from bot.errors import EvaluationError
 from bot.evaluation.records import Case
+from bot.evaluation.testset_fields import (
+    FIELDS,
+    LISTS,
+    answers,
+    day,
+    name,
+    question,
+    sorted_out,
+    texts,
+    truth,
+)
 
-# What the fields are called elsewhere (Ragas, TruLens, SQuAD, LangSmith, DeepEval, promptfoo).
-SYNONYMS = {
-    "id": ("qid", "question_id", "query_id", "uid"),
-    "question": ("query", "user_input", "input", "prompt"),
-    "answers": ("answer", "reference", "ground_truth", "ground_truths", "expected", "expected_output", "gold"),
-    "long_answer": ("long_answers", "reference_answer", "ideal_answer"),
-    "articles": ("article", "urls", "url", "documents", "doc_ids", "reference_context_ids"),
-    "answerable": ("is_answerable",),
-    "asked": ("date", "asked_at", "as_of"),
-    "history": ("chat_history",),
-    "tags": ("tag", "category", "categories"),
-}  # fmt: skip
-_FIELD = {name: field for field, names in SYNONYMS.items() for name in (field, *names)}
-_LISTS = ("answers", "long_answer", "articles", "history", "tags")
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +49,12 @@ class TestSet:
     sha256: str
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where each question stands, by its id."""
+
+
+NO_QUESTIONS = Problem(1, "no questions")
+_Rows = Iterator[Problem | tuple[int, dict[str, Any]]]
 
 
 def load_testset(path: Path) -> TestSet:
@@ -67,16 +68,21 @@ def load_testset(path: Path) -> TestSet:
         raise EvaluationError(f"{path}: not UTF-8 (byte {exc.start}); save it as UTF-8") from exc
     rows = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
     cases: list[Case] = []
+    lines: dict[str, int] = {}
     problems: list[Problem] = []
-    for line, row in rows(text):
-        try:
-            cases.append(_case(row if isinstance(row, dict) else _refuse(row), line))
-        except EvaluationError as exc:
-            problems.append(Problem(line, str(exc)))
-    problems += _repeated(cases)
+    for row in rows(text):
+        if isinstance(row, Problem):
+            problems.append(row)
+            continue
+        line, (case, faults) = row[0], _case(*row)
+        if case.id in lines:
+            faults.append(f"id {case.id!r} stands on line {lines[case.id]} too")
+        lines.setdefault(case.id, line)
+        problems += [Problem(line, fault) for fault in faults]
+        cases += [] if faults else [case]
     if not cases and not problems:
-        problems.append(Problem(1, "no questions"))
-    return TestSet(path, hashlib.sha256(data).hexdigest(), tuple(cases), tuple(problems))
+        problems.append(NO_QUESTIONS)
+    return TestSet(path, hashlib.sha256(data).hexdigest(), tuple(cases), tuple(problems), lines)
 
 
 def unknown_articles(cases: Sequence[Case], find: Callable[[str], str | None]) -> list[tuple[Case, str]]:
@@ -84,105 +90,112 @@ def unknown_articles(cases: Sequence[Case], find: Callable[[str], str | None]) -
     return [(case, article) for case in cases for article in case.articles if find(article) is None]
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, object]]:
+def _json_rows(text: str) -> _Rows:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                found = json.loads(line, object_pairs_hook=_each_once, parse_constant=_refuse_constant)
+                row = _object(number, found)
             except (ValueError, RecursionError) as exc:
-                yield number, EvaluationError(f"not valid JSON: {exc}")
+                yield Problem(number, f"not valid JSON: {exc}")
+            else:
+                yield row
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, object]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+def _object(line: int, row: object) -> Problem | tuple[int, dict[str, Any]]:
+    if not isinstance(row, dict):
+        return Problem(line, "expected an object")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as exc:
+        return Problem(
+            line, f"half a character ({exc.object[exc.start : exc.end]!a}), which no file can hold"
+        )
+    return line, row
+
+
+def _each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key stands twice among {', '.join(key for key, _ in pairs)}")
+    return found
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _csv_rows(text: str) -> _Rows:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
     while True:
+        line = reader.line_num + 1  # where the row begins: a cell may hold line breaks
         try:
-            row = next(reader)
-        except StopIteration:
-            return
+            cells = next(reader, None)
         except csv.Error as exc:
-            yield reader.line_num, EvaluationError(f"not valid CSV: {exc}")
+            yield Problem(line, f"not valid CSV: {exc}")
             return
-        if None in row:
-            yield reader.line_num, EvaluationError("more cells than the header has columns")
-        else:
-            yield reader.line_num, {key: _cell(key, value) for key, value in row.items() if value}
+        if cells is None:
+            return
+        if header is None:
+            if fault := _fault_of_header(header := cells):
+                yield Problem(line, fault)
+                return
+        elif len(cells) > len(header):
+            yield Problem(line, "more cells than the header has columns")
+        elif any(cells):
+            named = zip(header, cells, strict=False)  # the cells at the end of a row may be left out
+            yield line, {key: _cell(key, value) for key, value in named if value}
+
+
+def _fault_of_header(columns: Sequence[str]) -> str | None:
+    fields = [FIELDS.get(column.strip().lower()) for column in columns]
+    if "question" not in fields:
+        return "no column is called question; write the columns' names in the first line, with commas between"
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    return f"a column stands twice: {', '.join(twice)}" if twice else None
 
 
 def _cell(column: str, value: str) -> object:
-    return value.split("|") if _FIELD.get(column.strip().lower()) in _LISTS else value
+    return value.split("|") if FIELDS.get(column.strip().lower()) in LISTS else value
 
 
-def _refuse(row: object) -> dict[str, Any]:
-    raise row if isinstance(row, EvaluationError) else EvaluationError("expected an object")
+def _case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
+    """Return a row's case and all that is wrong with it."""
+    fields, extra = sorted_out(row)
+    faults: list[str] = []
 
+    def read(field: str, reader: Callable[[object], _T], default: _T) -> _T:
+        try:
+            return reader(fields[field]) if field in fields else default
+        except ValueError as exc:
+            faults.append(f"{field}: {exc}")
+            return default
 
-def _case(row: Mapping[str, Any], line: int) -> Case:
-    fields, extra = _sorted_out(row)
-    question = clean_line(fields["question"]) if isinstance(fields.get("question"), str) else ""
-    if not question:
-        raise EvaluationError("no question")
-    answers, long_answers = _texts(fields, "answers"), _texts(fields, "long_answer")
-    articles = _texts(fields, "articles")
-    answerable = _truth(fields.get("answerable"))
-    if answerable is None and (answers or long_answers or articles):
-        answerable = True  # who gives a right answer means that there is one
-    if answerable is False and answers:
-        raise EvaluationError("answerable is false, but there are answers")
-    return Case(
-        id=str(fields.get("id") or f"line-{line}"),
-        question=question,
-        answers=answers,
-        long_answers=long_answers,
-        articles=articles,
-        answerable=answerable,
-        asked=_day(fields.get("asked")),
-        history=_texts(fields, "history"),
-        tags=_texts(fields, "tags"),
+    case = Case(
+        id=read("id", name, "") or f"line-{line}",
+        question=read("question", question, ""),
+        answers=read("answers", answers, ()),
+        long_answers=read("long_answer", texts, ()),
+        articles=read("articles", texts, ()),
+        answerable=read("answerable", truth, None),
+        asked=read("asked", day, None),
+        history=read("history", texts, ()),
+        tags=read("tags", texts, ()),
+        curated=read("curated", truth, True),
         extra=extra,
     )
+    return _settled(case), [*faults, *_faults(case)]
 
 
-def _sorted_out(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part a row into the fields we know, by whatever name, and the rest. The design's own name wins."""
-    fields: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for key, value in row.items():
-        field = _FIELD.get(key.strip().lower())
-        if field is None:
-            extra[key] = value
-        elif value is not None and (key == field or field not in fields):
-            fields[field] = value
-    return fields, extra
+def _settled(case: Case) -> Case:
+    """Who gives a right answer means that there is one."""
+    known = case.answers or case.long_answers or case.articles
+    return replace(case, answerable=True) if case.answerable is None and known else case
 
 
-def _texts(fields: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    value = fields.get(field)
-    values = [] if value is None else value if isinstance(value, list) else [value]
-    if not all(isinstance(item, str | int | float) for item in values):
-        raise EvaluationError(f"{field}: expected a text or a list of texts")
-    return tuple(text for item in values if (text := str(item).strip()))
-
-
-def _truth(value: object) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    if (known := _TRUTH.get(str(value).strip().lower())) is None:
-        raise EvaluationError(f"answerable: {value!r} is neither true nor false")
-    return known
-
-
-def _day(value: object) -> date | None:
-    if value is None:
-        return None
-    try:
-        return date.fromisoformat(str(value).strip()[:10])
-    except ValueError as exc:
-        raise EvaluationError(f"asked: {value!r} is not a day such as 2026-07-10") from exc
-
-
-def _repeated(cases: Sequence[Case]) -> list[Problem]:
-    seen: dict[str, int] = {}
-    for case in cases:
-        seen[case.id] = seen.get(case.id, 0) + 1
-    return [Problem(1, f"id {name!r} stands {count} times") for name, count in seen.items() if count > 1]
+def _faults(case: Case) -> Iterator[str]:
+    if not case.question:
+        yield "no question"
+    if case.answerable is False and (case.answers or case.long_answers):
+        yield "answerable is false, but there are answers"

@@ -48,6 +48,13 @@ class Hit:
     scores: dict[str, float] = field(default_factory=dict)
     copies: tuple[Headline, ...] = ()
 
+    @property
+    def named(self) -> str:
+        """What the article says of itself: title, outlet and date, a line each."""
+        published = self.headline.published
+        day = f"{published.day} {published:%B %Y}" if published else ""
+        return "\n".join(part for part in (self.headline.title, self.headline.source, day) if part)
+
 
 class Reranker(Protocol):
     """A slower judge of fewer passages."""

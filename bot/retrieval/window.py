@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
+from bot.errors import QuestionError
 from bot.retrieval.dates import DATE, WEEKDAY, Clock, Kind, Span, read_date
 
 # calendar.month_name would follow the server's language.
@@ -34,6 +35,40 @@ class Window:
             whole = self.until.time() == time.min or self.until.date() == date.max
             return f"before {_day(self.until.date() + timedelta(days=not whole))}"
         return ""
+
+
+def given_window(since: str, until: str) -> Window | None:
+    """Return the window between two days as people give them: 2022-06-17, or a month or year as 2022-06, 2022.
+
+    Both are included. Raises QuestionError for what is no day, and where the end lies before the beginning.
+    """
+    first, last = _given(since), _given(until)
+    if first and last and last[1] and first[0] >= last[1]:
+        raise QuestionError(f"since {since} lies after until {until}")
+    window = Window(first[0] if first else None, last[1] if last else None)
+    return window if first or last else None
+
+
+def _given(text: str) -> tuple[datetime, datetime | None] | None:
+    """Return when a day, month or year begins and ends; the calendar's last has no end."""
+    if not text:
+        return None
+    for form, step in (
+        ("%Y-%m-%d", timedelta(days=1)),
+        ("%Y-%m", timedelta(days=31)),
+        ("%Y", timedelta(days=366)),
+    ):
+        try:
+            first = datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        if first.year == date.max.year:
+            return first, None
+        after = first + step
+        return first, after.replace(
+            day=after.day if form == "%Y-%m-%d" else 1, month=1 if form == "%Y" else after.month
+        )
+    raise QuestionError(f"{text!r} is not a day such as 2022-06-17")
 
 
 def read_window(question: str, now: datetime) -> Window | None:

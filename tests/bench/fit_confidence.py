@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.answers.chain import Question
+from bot.answers.question import Question
 from bot.evaluation.run import NOON
 from bot.evaluation.testset import load_testset
 from bot.settings import load_settings

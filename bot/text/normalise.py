@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from bot.evaluation import numerals
+from bot.text import numerals
 
 
 class Token(NamedTuple):

@@ -1,0 +1,63 @@
+"""Citations: the place in an article that a sentence stands on, numbered by first use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.answers.answer import Citation, Nearest
+from bot.answers.links import quote_link
+from bot.articles.library import Library
+from bot.articles.passages import Span
+from bot.articles.records import Headline
+from bot.retrieval.retriever import Hit
+
+
+class Bibliography:
+    """The citations of one answer. The same place cited twice keeps its number."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._cited: dict[tuple[str, Span], Citation] = {}
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """All citations so far, by their numbers."""
+        return tuple(self._cited.values())
+
+    def cite(self, hit: Hit, span: Span) -> int:
+        """Return the number of this place; `span` counts in the article's text."""
+        key = (hit.passage.id, span)
+        if key not in self._cited:
+            self._cited[key] = self._citation(len(self._cited) + 1, hit, span)
+        return self._cited[key].n
+
+    def _citation(self, n: int, hit: Hit, span: Span) -> Citation:
+        at = hit.passage.start
+        return Citation(
+            n=n,
+            passage_id=hit.passage.id,
+            version=hit.headline.version,
+            start=span.start,
+            end=span.end,
+            quote=hit.passage.text[span.start - at : span.end - at],
+            link=self._link(hit.headline, span),
+            copies=tuple(Nearest(**named(copy)) for copy in hit.copies),
+            **named(hit.headline),
+        )
+
+    def _link(self, headline: Headline, span: Span) -> str | None:
+        # By version: in the text of a correction that came in since, the offsets mean other words.
+        article = self._library.article(headline.article_id, headline.version)
+        text = article.text if article else ""
+        return quote_link(headline.url, title=headline.title, text=text, start=span.start, end=span.end)
+
+
+def named(headline: Headline) -> dict[str, Any]:
+    """Return the fields by which answers name an article."""
+    return {
+        "article_id": headline.article_id,
+        "title": headline.title,
+        "source": headline.source,
+        "published": headline.published,
+        "url": headline.url,
+    }

@@ -1,0 +1,231 @@
+"""Answers composed by a chat model: each sentence is checked against the passages it cites before anyone sees it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
+
+from bot.answers.answer import Citation, Dropped, Sentence
+from bot.answers.chatmodel import explain
+from bot.answers.citing import Bibliography
+from bot.answers.markup import holds_address
+from bot.answers.orders import reported
+from bot.answers.parsing import Claim, ClaimParser
+from bot.answers.prompt import Source, affordable, answer_prompt, count_tokens, prompt_hash, sources
+from bot.answers.support import Support, Verifier
+from bot.articles.library import Library
+from bot.articles.passages import Span
+from bot.retrieval.retriever import Hit
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+_READ = r"(?:articles?|passages?|texts?|sources?|context|documents?|excerpts?)"
+_TOLD = (
+    r"(?:sa(?:y|id)|stated?|mention(?:ed)?|contain(?:ed)?|provided?|specif(?:y|ied)|included?|answer|address|tell|given?|"
+    r"report|available|indicated?|reveal|found)"
+)
+_REFUSES = re.compile(
+    r"^(?:sorry|unfortunately|i(?:'m| am) (?:sorry|unable|not able)|"
+    r"i (?:can(?:no|')t|could not|do(?:n't| not) (?:know|have|see|find)))\b"
+    rf"|\b{_READ}\b[^.]{{0,40}}\b(?:do|does|did|is|are)(?:n't| not)\b[^.]{{0,20}}\b{_TOLD}\b"
+    rf"|\b(?:not|nothing|no (?:information|mention|details?))\b[^.]{{0,40}}\b(?:{_TOLD}|in)\b[^.]{{0,20}}\b{_READ}\b",
+    re.IGNORECASE,
+)
+_CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")  # how providers call it
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What a model's answer came to. `failure` says why there is less of it than there should be.
+
+    `refused`: the model says that the passages do not answer; `prompt_tokens` were counted here, `message` holds
+    the model's own count where it gives one.
+    """
+
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    dropped: tuple[Dropped, ...]
+    refused: bool
+    failure: str
+    prompt_hash: str
+    prompt_tokens: int
+    message: BaseMessage | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer in the making."""
+
+    found: tuple[Source, ...]
+    prompt: list[BaseMessage]
+    bibliography: Bibliography
+    kept: list[Sentence] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    refused: bool = False
+    failure: str = ""
+    message: AIMessageChunk | None = None
+
+    def finished(self) -> Composition:
+        return Composition(
+            sentences=tuple(self.kept),
+            citations=self.bibliography.citations,
+            dropped=tuple(self.dropped),
+            refused=self.refused,
+            failure=self.failure,
+            prompt_hash=prompt_hash(self.prompt),
+            prompt_tokens=count_tokens(self.prompt),
+            message=self.message,
+        )
+
+
+class Composer:
+    """Asks a chat model for an answer and lets through what its passages support."""
+
+    def __init__(
+        self, model: BaseChatModel, verifier: Verifier, library: Library, *, name: str, room: int
+    ) -> None:
+        """`name` is the model's, as set; `room`: tokens that a prompt may have."""
+        self.model = model
+        self.name = name
+        self._verifier = verifier
+        self._library = library
+        self._room = room
+
+    def compose(
+        self, question: str, hits: Sequence[Hit], *, asked: datetime
+    ) -> Iterator[Sentence | Composition]:
+        """Yield each sentence that is supported as soon as it is written, and at last the Composition.
+
+        Never raises what the model or its server raises: the Composition tells.
+        """
+        found = affordable(question, asked, sources(hits), self._room)
+        draft = _Draft(found, answer_prompt(question, asked, found), Bibliography(self._library))
+        try:
+            if found:
+                yield from self._steps(draft).stream(question)
+        except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; all mean that it has not answered
+            draft.failure = explain(exc)
+        yield draft.finished()
+
+    def _steps(self, draft: _Draft) -> Runnable[Any, Sentence]:
+        """Return prompt, model, sentences and verification as Runnables, so that tracers see them all."""
+
+        def written(chunks: Iterator[AIMessageChunk]) -> Iterator[Claim]:
+            yield from _claims(chunks, draft)
+
+        def verified(claims: Iterator[Claim]) -> Iterator[Sentence]:
+            for claim in claims:
+                if sentence := self._verified(claim, draft):
+                    draft.kept.append(sentence)
+                    yield sentence
+
+        def prompted(_: str) -> list[BaseMessage]:
+            return draft.prompt
+
+        # RunnableGenerator's own types know iterators of one type only.
+        sentences: Runnable[Any, Any] = RunnableGenerator(written, name="sentences")
+        verify: Runnable[Any, Sentence] = RunnableGenerator(verified, name="verify")
+        return RunnableLambda(prompted, name="prompt") | self.model | sentences | verify
+
+    def _verified(self, claim: Claim, draft: _Draft) -> Sentence | None:
+        cited = [source for source in draft.found if source.n in claim.cited]
+        support, stands_on = self._attributed(claim, cited, draft.found)
+        if reason := _reason(claim, cited, support, draft) if not stands_on else _unfit(claim, draft):
+            score = round(support.score, 3) if support else None
+            draft.dropped.append(Dropped(text=claim.text, reason=reason, cited=claim.cited, score=score))
+            return None
+        numbers = [draft.bibliography.cite(source.hit, _place(source, span)) for source, span in stands_on]
+        return Sentence(
+            text=claim.text,
+            citations=tuple(dict.fromkeys(numbers)),
+            support="weak" if support and support.verdict == "weak" else "supported",
+        )
+
+    def _attributed(
+        self, claim: Claim, cited: Sequence[Source], found: Sequence[Source]
+    ) -> tuple[Support | None, list[tuple[Source, Span]]]:
+        """Return what the verifier says of the cited passages, or of one that carries the sentence in their place.
+
+        With it come the passages that the sentence stands on, each with its sentence to show.
+        """
+        support = self._check(claim, cited) if cited else None
+        if support is None or support.verdict != "supported":
+            others = ((source, self._check(claim, [source])) for source in found if source not in cited)
+            if better := next(((s, c) for s, c in others if c.verdict == "supported"), None):
+                source, carried = better
+                return carried, [(source, carried.span or Span(0, len(source.text)))]
+        if support is None or support.verdict == "unsupported":
+            return support, []
+        return support, self._contributing(claim, cited, support)
+
+    def _contributing(
+        self, claim: Claim, cited: Sequence[Source], together: Support
+    ) -> list[tuple[Source, Span]]:
+        """Leave out cited passages that add nothing: the others carry the sentence as well without them."""
+        if len(cited) == 1:
+            return [(cited[0], together.span or Span(0, len(cited[0].text)))]
+        alone = [(source, self._check(claim, [source])) for source in cited]
+        carrying = [(source, support) for source, support in alone if support.verdict == together.verdict]
+        kept = carrying or sorted(alone, key=lambda pair: pair[1].score)[:2]
+        return [(source, support.span or Span(0, len(source.text))) for source, support in kept]
+
+    def _check(self, claim: Claim, cited: Sequence[Source]) -> Support:
+        context = "\n".join(reported(source.hit.named) for source in cited)
+        return self._verifier.check(claim.text, [source.text for source in cited], context=context)
+
+
+def _claims(chunks: Iterator[AIMessageChunk], draft: _Draft) -> Iterator[Claim]:
+    """Read a model's stream; what it wrote before it broke off is read too."""
+    parser = ClaimParser(len(draft.found))
+    try:
+        for chunk in chunks:
+            draft.message = chunk if draft.message is None else draft.message + chunk
+            yield from parser.feed(chunk.text)
+    except Exception:
+        yield from parser.close(cut=True)
+        raise
+    cut = draft.message is not None and _finish(draft.message) in _CUT
+    if cut:
+        draft.failure = "it reached its budget of tokens"
+    yield from parser.close(cut=cut)
+
+
+def _finish(message: BaseMessage) -> str:
+    said = message.response_metadata
+    return str(said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason") or "")
+
+
+def _unfit(claim: Claim, draft: _Draft) -> str:
+    """Say what keeps a sentence from the reader although it is supported; nothing where nothing does."""
+    if not claim.complete:
+        return "it was cut off"
+    if holds_address(claim.text):
+        return "it holds an address"
+    if any(sentence.text == claim.text for sentence in draft.kept):
+        return "it was said already"
+    return ""
+
+
+def _reason(claim: Claim, cited: Sequence[Source], support: Support | None, draft: _Draft) -> str:
+    if unfit := _unfit(claim, draft):
+        return unfit
+    if _REFUSES.search(claim.text):
+        draft.refused = True
+        return "it says that the passages do not answer"
+    if support:
+        return support.reason
+    if claim.cited and not cited:
+        return "there is no passage of that number, and none carries it"
+    return "it cites no passage, and none carries it"
+
+
+def _place(source: Source, span: Span) -> Span:
+    at = source.hit.passage.start
+    return Span(at + span.start, at + span.end)

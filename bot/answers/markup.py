@@ -1,0 +1,70 @@
+"""Takes a model's markup off: what a reader sees of a sentence is its words, never a link, an image or a tag."""
+
+from __future__ import annotations
+
+import re
+
+from bot.articles.article import clean_line
+
+_NUMBER = r"\^?(?:(?:passages?|sources?|articles?|refs?)\.?\s*)?(?:n\s*=\s*)?#?\s*\d{1,3}"
+_NUMBERS = rf"{_NUMBER}(?:\s*(?:[,;&–-]|and)\s*{_NUMBER})*"
+# [1] [1, 2] [1-3] [^1] [[1]] [Passage 1] [1](address) 【1†source】; and (1), but only where a sentence ends.
+_MARK = re.compile(
+    rf"\s*(?:\[\[?\s*(?P<square>{_NUMBERS})\s*\]\]?(?:\([^()\s]*\))?"
+    rf"|【\s*(?P<lens>\d{{1,3}}(?:\s*,\s*\d{{1,3}})*)[^】\n]{{0,30}}】"
+    r"|\((?P<round>\d{1,2}(?:\s*,\s*\d{1,2})*)\)(?=\W*$))",
+    re.IGNORECASE,
+)
+_IMAGE = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?")
+_LINK = re.compile(r"\[([^\]\[]*)\](?:\([^)]*\)|\[[^\]]*\])")
+_TAG = re.compile(r"</?[a-zA-Z!@#/][^<>]*>")
+_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3}|~~)(?=\S)(.+?)(?<=\S)\1(?![\w*])")
+_CODE = re.compile(r"`+([^`]*)`+")
+_ADDRESS = re.compile(
+    r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:mailto|tel|javascript|data|file|slack):\S)|\b[\w.+-]+@[\w-]+\.\w",
+    re.IGNORECASE,
+)
+
+
+def claim_marks(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
+    """Return a sentence without its citation marks, and the numbers they hold in their order.
+
+    A number in round brackets is a mark only if there is a passage of that number.
+    """
+    cited: list[int] = []
+
+    def take(match: re.Match[str]) -> str:
+        numbers = _expanded(match["square"] or match["lens"] or match["round"])
+        if match["round"] and not all(1 <= n <= passages for n in numbers):
+            return match[0]
+        cited.extend(numbers)
+        return ""
+
+    bare = _MARK.sub(take, text)
+    return bare.strip(), tuple(dict.fromkeys(cited))
+
+
+def plain(text: str) -> str:
+    """Return text on one line without Markdown, HTML, images and the addresses of links."""
+    text = _IMAGE.sub("", text)
+    text = _LINK.sub(r"\1", text)
+    text = _TAG.sub("", text)
+    for _ in range(3):  # emphasis within emphasis
+        text = _EMPHASIS.sub(r"\2", text)
+    text = _CODE.sub(r"\1", text)
+    # What was taken out may have left a space before a full stop.
+    return re.sub(r" +(?=[.,;:!?…](?: |$))", "", clean_line(text.replace("**", "")))
+
+
+def holds_address(text: str) -> bool:
+    """Say whether something in the text would be a link wherever text is searched for addresses."""
+    return _ADDRESS.search(text) is not None
+
+
+def _expanded(marks: str) -> list[int]:
+    numbers: list[int] = []
+    for part in re.split(r"\s*(?:[,;&]|and)\s*", marks):
+        first, *rest = [int(found) for found in re.findall(r"\d+", part)]
+        last = rest[0] if rest else first
+        numbers += range(first, last + 1) if first <= last <= first + 20 else [first, last]
+    return numbers

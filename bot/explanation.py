@@ -1,0 +1,73 @@
+"""`citewire explain`: what an answer came from, for a person to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bot.articles.article import clean_text
+from bot.terminal import day
+
+if TYPE_CHECKING:
+    from bot.answers.answer import Answer
+
+
+def explanation_text(answer: Answer, record: dict[str, Any]) -> str:
+    """Return question, search, passages with scores, model, dropped sentences and timings, a line each."""
+    return "\n".join(clean_text(line.replace("\n", " ")) for line in _lines(answer, record))
+
+
+def _lines(answer: Answer, record: dict[str, Any]) -> Iterator[str]:
+    yield f"question      {answer.question}"
+    if answer.standalone_question != answer.question:
+        yield f"stands alone  {answer.standalone_question}"
+    for earlier in record.get("history", ()):
+        yield f"asked before  {earlier['question']}"
+    yield f"asked         {record.get('asked', 'not recorded')}"
+    yield f"window        {answer.window.named if answer.window else 'any time'}"
+    yield from _filters(record)
+    yield f"status        {answer.status}, confidence {answer.confidence:.3f}"
+    if answer.notice:
+        yield f"notice        {answer.notice}"
+    yield from _model(answer, record)
+    yield f"timings       {', '.join(f'{step} {ms:g} ms' for step, ms in answer.timings.items())}"
+    yield from _sentences(answer)
+    yield from _hits(record)
+
+
+def _filters(record: dict[str, Any]) -> Iterator[str]:
+    for name in ("sources", "tags"):
+        if record.get(name):
+            yield f"{name:<13} {', '.join(record[name])}"
+
+
+def _model(answer: Answer, record: dict[str, Any]) -> Iterator[str]:
+    yield f"answerer      {answer.answerer}"
+    if record.get("prompt_sha256"):
+        yield f"prompt        sha256 {record['prompt_sha256']}"
+    if usage := answer.usage:
+        about = "about " if usage.estimated else ""
+        cost = f", ${usage.cost:.6f}" if usage.cost is not None else ""
+        yield f"tokens        {about}{usage.input_tokens:,} read, {usage.output_tokens:,} written{cost}"
+
+
+def _sentences(answer: Answer) -> Iterator[str]:
+    for sentence in answer.sentences:
+        marks = "".join(f"[{n}]" for n in sentence.citations)
+        yield f"{sentence.support:<13} {sentence.text} {marks}"
+    for citation in answer.citations:
+        where = f"{citation.title} · {day(citation.published)} · {citation.article_id}"
+        yield f"  [{citation.n}] {where} version {citation.version}, {citation.start}–{citation.end}"
+    for dropped in answer.dropped:
+        score = f" (score {dropped.score:.2f})" if dropped.score is not None else ""
+        cited = "".join(f"[{n}]" for n in dropped.cited)
+        yield f"dropped       {dropped.text} {cited}: {dropped.reason}{score}"
+
+
+def _hits(record: dict[str, Any]) -> Iterator[str]:
+    for place, hit in enumerate(record.get("hits", ()), start=1):
+        found = ", ".join(
+            f"{index} {score:g}" + (f" (rank {hit['ranks'][index]})" if index in hit["ranks"] else "")
+            for index, score in hit["scores"].items()
+        )
+        yield f"passage {place:>2}    {hit['score']:.3f}  {hit['title']} · {hit['passage_id']} · {found}"

@@ -1,0 +1,130 @@
+"""What a reader sees of an answer in a terminal. Every text from an article or a model is printed as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from bot.articles.article import is_web_url
+from bot.terminal import day, out, working
+
+if TYPE_CHECKING:
+    from bot.answers.answer import Answer, Citation, Nearest, Sentence
+    from bot.answers.turn import Notice, Trace
+    from bot.articles.article import Article
+
+_WEAK = " (weakly supported)"
+_AROUND = 600  # characters of the article beside a quote
+
+
+def print_answer(answer: Answer) -> None:
+    """Show the answer with its numbered citations; or that there is none, and what came near."""
+    if answer.notice.strip():
+        _print(Text(answer.notice.strip(), style="italic"))
+    composed = [sentence for sentence in answer.sentences if sentence.support != "verbatim"]
+    if composed:
+        _print(Text(" ").join(map(_sentence, composed)))
+    elif not answer.citations:
+        _print(Text(answer.text, style="bold" if answer.status == "not_found" else ""))
+    print_notes(answer)
+
+
+def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
+    """Show each sentence that a model has written as soon as it is verified, and its citations at the end.
+
+    Returns the Trace, which the parts end with. Quotes are shown as one, when all are there.
+    """
+    from bot.answers.turn import Notice, Trace
+
+    shown = False
+    notice = ""
+    for part in _while_working(parts):
+        if isinstance(part, Trace):
+            break
+        if isinstance(part, Notice):
+            notice = str(part)
+            _print(Text(notice, style="italic"))
+        elif part.support != "verbatim":
+            shown = True
+            out.print(_sentence(part), end=" ", soft_wrap=True)
+    assert isinstance(part, Trace)
+    answer = part.answer
+    if not shown:
+        print_answer(answer.model_copy(update={"notice": answer.notice.removeprefix(notice)}))
+        return part
+    out.print()
+    if rest := answer.notice.removeprefix(notice).strip():
+        _print(Text(rest, style="italic"))
+    print_notes(answer)
+    return part
+
+
+def _while_working(parts: Iterable[Notice | Sentence | Trace]) -> Iterator[Notice | Sentence | Trace]:
+    """Show that something is being done until the first part is there."""
+    waiting = iter(parts)
+    with working("Reading the articles"):
+        first = next(waiting)
+    yield first
+    yield from waiting
+
+
+def print_notes(answer: Answer) -> None:
+    """Show each citation with its quote, outlet, date and link; where there are none, what came near."""
+    for citation in answer.citations:
+        print_citation(citation)
+    if answer.nearest:
+        _print(Text("The nearest articles:"))
+    for nearest in answer.nearest:
+        _print(Text(_named(nearest), style="dim"), mark="  ·")
+
+
+def print_passage(citation: Citation, article: Article) -> None:
+    """Show a quote within what stands around it in its article, marked »so«."""
+    _print(Text(_named(citation), style="bold"))
+    start, end = max(0, citation.start - _AROUND), citation.end + _AROUND
+    before = ("… " if start else "") + article.text[start : citation.start]
+    after = article.text[citation.end : end] + (" …" if end < len(article.text) else "")
+    _print(Text(before) + Text(f"»{citation.quote}«", style="bold cyan") + Text(after))
+    if citation.link:
+        _print(Text(citation.link, style="dim"))
+
+
+def _sentence(sentence: Sentence) -> Text:
+    marks = "".join(f"[{n}]" for n in sentence.citations)
+    weak = Text(_WEAK, style="yellow") if sentence.support == "weak" else Text("")
+    return Text(sentence.text) + Text(f" {marks}" if marks else "", style="bold cyan") + weak
+
+
+def print_citation(citation: Citation) -> None:
+    """Show a citation: its number and quote, and below them outlet, date, title, copies and link."""
+    mark = f"[{citation.n}]"
+    _print(Text(f"“{' '.join(citation.quote.split())}”"), mark=mark)
+    _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
+    if citation.copies:
+        also = ", ".join(dict.fromkeys(copy.source or copy.title for copy in citation.copies))
+        _print(Text(f"also in {also}", style="dim"), mark=" " * len(mark))
+    if citation.link and out.is_terminal:
+        # Shown short and on one unbroken line; only a web address is made clickable.
+        style = f"dim link {citation.link}" if is_web_url(citation.link) else "dim"
+        out.print(Text(f"{' ' * len(mark)} ") + Text(citation.url or "", style=style), soft_wrap=True)
+    elif citation.link:
+        _print(Text(citation.link), mark=" " * len(mark))
+
+
+def _print(body: Text, *, mark: str = "") -> None:
+    """Print text behind a mark; wrapped under itself in a terminal, in one line elsewhere."""
+    if not out.is_terminal:
+        out.print(Text(f"{mark} " if mark else "") + body, soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    cells = [Text(mark, style="bold cyan"), body] if mark else [body]
+    grid.add_row(*cells)
+    out.print(grid)
+
+
+def _named(article: Citation | Nearest) -> str:
+    parts = (article.source, day(article.published), article.title or "(no title)")
+    return " · ".join(part for part in parts if part)

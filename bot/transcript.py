@@ -1,0 +1,55 @@
+"""A conversation as a Markdown file, in which nothing that was said is markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.articles.article import is_web_url
+from bot.errors import QuestionError
+from bot.terminal import day
+
+if TYPE_CHECKING:
+    from bot.answers.answer import Answer, Citation
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])|(?<=\d)\.")
+
+
+def write_transcript(answers: Sequence[Answer], path: Path) -> None:
+    """Write these answers with their questions and citations to a new file. Raises QuestionError."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for answer in answers for line in _lines(answer))
+    except FileExistsError as exc:
+        raise QuestionError(f"{path} is there already; name a new file") from exc
+    except OSError as exc:
+        raise QuestionError(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    yield from (f"## {_text(answer.question)}", "")
+    if answer.notice:
+        yield from (f"*{_text(answer.notice)}*", "")
+    if answer.sentences:
+        yield " ".join(
+            _text(sentence.text) + "".join(f" \\[{n}\\]" for n in sentence.citations)
+            for sentence in answer.sentences
+        )
+    else:
+        yield f"**{_text(answer.text)}**"
+    yield ""
+    for citation in answer.citations:
+        yield from (_note(citation), "")
+
+
+def _note(citation: Citation) -> str:
+    named = " · ".join(filter(None, (citation.source, day(citation.published), citation.title)))
+    link = f" <{citation.link}>" if citation.link and is_web_url(citation.link) else ""
+    return f"\\[{citation.n}\\] “{_text(citation.quote)}” {_text(named)}{link}"
+
+
+def _text(text: str) -> str:
+    """Return text on one line, as Markdown that shows it as it is."""
+    return _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split()))

@@ -1,0 +1,91 @@
+"""`citewire explain`: an answer's way can be followed, and asked again from what is stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from conftest import WordEmbedder, take_in
+from openai_server import OpenAIServer
+
+from bot.answers.question import Question
+from bot.articles.article import Article
+from bot.explanation import explanation_text
+from bot.retrieval.filters import Filters
+from bot.retrieval.window import given_window
+from bot.settings import load_settings
+from bot.workspace import Workspace
+
+QUESTION = "Has Argentina won the final against France on penalties?"
+
+
+@pytest.fixture
+def ready(workspace: Workspace, four: list[Article]) -> Workspace:
+    take_in(workspace, four)
+    return workspace
+
+
+def explained(workspace: Workspace, question: Question | str) -> str:
+    trace = workspace.chain.trace(question)
+    workspace.journal.remember(trace)
+    found = workspace.journal.recall(trace.answer.id)
+    assert found is not None
+    assert found[0] == trace.answer
+    return explanation_text(*found)
+
+
+def test_an_answer_is_explained_from_question_to_passages(ready: Workspace) -> None:
+    filters = Filters(given_window("2022", "2022"), sources=("Daily",), tags=())
+    text = explained(
+        ready, Question("And who scored twice in the match?", history=(QUESTION,), filters=filters)
+    )
+    for words in ("question      And who", f"stands alone  {QUESTION} And who", f"asked before  {QUESTION}", "window        2022",
+                  "sources       Daily", "status        answered, confidence 0.", "answerer      extractive", "timings       understand",
+                  "verbatim      Argentina won", "  [1] Final won on penalties · 18 December 2022 · cup version 1, 0–52", "vectors 0.", "(rank 1)"):  # fmt: skip
+        assert words in text
+    assert "\x1b" not in text
+
+
+def test_a_model_s_part_is_explained(tmp_path: Path, four: list[Article]) -> None:
+    with OpenAIServer("Argentina won the final against France on penalties [1]. It cost $9 [1].") as server:
+        settings = load_settings(
+            data_dir=tmp_path / "data", chat_model="openai:test", chat_base_url=server.url, chat_price_in=1.0
+        )
+        workspace = Workspace(settings, embedder=WordEmbedder())
+        take_in(workspace, four)
+        text = explained(workspace, QUESTION)
+        workspace.close()
+    for words in (
+        "answerer      openai:test",
+        "prompt        sha256 ",
+        "tokens        ",
+        ", $0.",
+        "dropped       It cost $9. [1]: the number",
+    ):
+        assert words in text
+
+
+def test_the_record_is_enough_to_ask_the_same_again(ready: Workspace) -> None:
+    question = Question(QUESTION, history=("Who failed?",), filters=Filters(sources=("Daily",)), k=3)
+    trace = ready.chain.trace(question)
+    ready.journal.remember(trace)
+    found = ready.journal.recall(trace.answer.id)
+    assert found is not None
+    answer, record = found
+    again = Question(
+        answer.question,
+        history=tuple(exchange["question"] for exchange in record["history"]),
+        filters=Filters(sources=tuple(record["sources"])),
+        k=record["k"],
+        asked=datetime.fromisoformat(record["asked"]),
+    )
+    repeated = ready.chain.trace(again)
+    assert repeated.answer.model_dump(exclude={"id", "timings"}) == answer.model_dump(
+        exclude={"id", "timings"}
+    )
+    assert [hit["passage_id"] for hit in record["hits"]] == [hit.passage.id for hit in repeated.hits]
+
+
+def test_an_unknown_answer_is_none(ready: Workspace) -> None:
+    assert ready.journal.recall("nonsense' OR 1=1 --") is None

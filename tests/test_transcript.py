@@ -1,0 +1,53 @@
+"""Transcripts: a conversation is written once, as Markdown that shows what was said and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.answers.answer import Answer, Citation, Sentence
+from bot.errors import QuestionError
+from bot.transcript import write_transcript
+
+QUOTE = "A *bank* failed <b>[here](http://evil.example)</b>."
+
+
+def answer(**fields: object) -> Answer:
+    citation = Citation(
+        n=1, passage_id="p", article_id="a", version=1, start=0, end=len(QUOTE), quote=QUOTE, title="# Bank", source="Ledger",
+        published=datetime(2023, 3, 10, tzinfo=UTC), url="https://ledger.example", link="https://ledger.example#:~:text=A",
+    )  # fmt: skip
+    given = {
+        "question": "Which\nbank?", "standalone_question": "Which bank?", "status": "answered", "answerer": "extractive",
+        "sentences": (Sentence(text=QUOTE, citations=(1,)),), "citations": (citation,),
+    }  # fmt: skip
+    return Answer(**{**given, **fields})  # type: ignore[arg-type]
+
+
+def test_question_answer_and_citations_are_text(tmp_path: Path) -> None:
+    write_transcript([answer(notice="As of *then*:")], tmp_path / "t.md")
+    quote = "A \\*bank\\* failed \\<b\\>\\[here\\]\\(http://evil.example\\)\\</b\\>."
+    assert (tmp_path / "t.md").read_text().splitlines() == [
+        "## Which bank?", "", "*As of \\*then\\*:*", "", f"{quote} \\[1\\]", "",
+        f"\\[1\\] “{quote}” Ledger · 10 March 2023 · \\# Bank <https://ledger.example#:~:text=A>", "",
+    ]  # fmt: skip
+
+
+def test_no_answer_is_written_too_and_a_bad_address_is_not(tmp_path: Path) -> None:
+    bad = answer().citations[0].model_copy(update={"link": "javascript:alert(1)"})
+    none = answer(status="not_found", sentences=(), citations=())
+    write_transcript([none, answer(citations=(bad,))], tmp_path / "t.md")
+    text = (tmp_path / "t.md").read_text()
+    assert "**The articles do not say.**" in text
+    assert "javascript" not in text
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.md").write_text("mine")
+    with pytest.raises(QuestionError, match="name a new file"):
+        write_transcript([answer()], tmp_path / "t.md")
+    assert (tmp_path / "t.md").read_text() == "mine"
+    with pytest.raises(QuestionError, match="cannot be written"):
+        write_transcript([answer()], tmp_path / "nowhere" / "t.md")
