@@ -7,7 +7,7 @@ from conftest import make, take_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.evidence import Evidence, weigh
+from bot.answers.evidence import Evidence, Read, weigh
 from bot.workspace import Workspace
 
 BANK = {
@@ -16,13 +16,15 @@ BANK = {
     "text": "Silicon Valley Bank failed after customers withdrew their deposits within a day.",
     "published": "2023-03-10",
 }
-GOOD = Evidence(sentence=0.7, passage=0.7, missing=0.2, absent=0.0, share=0.1, terms=1.8)
+GOOD = Evidence(sentence=0.7, passage=0.7, asked=0.8, offers=1.0, absent=0.0, share=0.1, terms=1.8)
 
 
 def of(workspace: Workspace, question: str) -> Evidence:
     words = workspace.words
     rarities = {term: words.rarity(term) for term in words.terms(question)}
-    return weigh(question, workspace.retriever.search(question), words, rarities, sentence=0.5)
+    hits = workspace.retriever.search(question)
+    read = Read(0.5, offers=True, stems=[frozenset(words.analyze(hit.passage.text)) for hit in hits])
+    return weigh(question, hits, words, rarities, read)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +45,42 @@ def test_names_dates_and_short_forms(workspace: Workspace, question: str, absent
 
 
 @pytest.mark.parametrize(
+    ("question", "absent"),
+    [
+        ("Which ship blocked the Suez Canal?", False),
+        ("Which ship was registered in Panama?", False),
+        ("Which ship blocked the Panama Canal?", True),
+        ("Which ship did Panama and the Canal Authority free?", False),
+    ],
+)
+def test_a_name_of_two_words_has_to_stand_together(workspace: Workspace, question: str, absent: bool) -> None:
+    text = "A ship blocked the Suez Canal. It is registered in Panama. The Canal Authority freed it."
+    take_in(workspace, [make({"id": "ship", "text": text})])
+    assert (of(workspace, question).absent > 0) is absent
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("The lender: customers withdrew deposits?", 1.0),
+        ("Which lender sold its London branch?", 0.0),
+        ("Regulators close a lender", 1.0),
+    ],
+)
+def test_what_is_asked_beyond_the_headline_is_looked_for(
+    workspace: Workspace, question: str, asked: float
+) -> None:
+    take_in(workspace, [make(dict(BANK))])
+    assert of(workspace, question).asked == pytest.approx(asked)
+
+
+@pytest.mark.parametrize(
     "worse",
     [
         GOOD._replace(sentence=0.4),
         GOOD._replace(passage=0.4),
-        GOOD._replace(missing=0.9),
+        GOOD._replace(asked=0.1),
+        GOOD._replace(offers=0.0),
         GOOD._replace(absent=0.9),
         GOOD._replace(share=0.6),
     ],
@@ -57,6 +90,6 @@ def test_confidence_follows_the_evidence(worse: Evidence) -> None:
     assert 0 < worse.confidence < GOOD.confidence < 1
 
 
-@given(st.tuples(*[st.floats(0, 1)] * 5, st.floats(0, 6)))
+@given(st.tuples(*[st.floats(0, 1)] * 6, st.floats(0, 6)))
 def test_confidence_is_a_probability(values: tuple[float, ...]) -> None:
     assert 0 < Evidence(*values).confidence < 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.expected import names, names_and_numbers, offers
+from bot.answers.expected import full_names, names, names_and_numbers, offers
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,9 @@ from bot.answers.expected import names, names_and_numbers, offers
         ("Did Argentina win, and who scored?", "The cup went to Argentina.", False),
         ("Which team won?", "They won the cup.", False),
         ("Why did it fail?", "It failed for lack of money.", False),
+        ("What league did he join?", "He joined the NBA.", True),
+        ("What did he join?", "He joined the NBA.", False),
+        ("What is the league?", "He joined the NBA.", False),
     ],
 )
 def test_offers(question: str, sentence: str, expected: bool) -> None:
@@ -53,6 +56,20 @@ def test_names(text: str, expected: list[str]) -> None:
 )
 def test_names_and_numbers(question: str, expected: list[str]) -> None:
     assert names_and_numbers(question) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Who blocked the Suez Canal?", [("Suez", "Canal")]),
+        ("Did Ana Maria Ruiz win?", [("Ana", "Maria"), ("Maria", "Ruiz")]),
+        ("Did Ana, Maria or the Ruiz family win in March 2024?", []),
+        ("Is Notre-Dame open?", []),
+        ("", []),
+    ],
+)
+def test_names_of_several_words(text: str, expected: list[tuple[str, str]]) -> None:
+    assert full_names(text) == expected
 
 
 @given(st.text(), st.text())

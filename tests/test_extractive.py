@@ -92,3 +92,11 @@ def test_quotes_stand_in_the_order_of_their_article(workspace: Workspace) -> Non
     quotes = find(workspace, "How many houses did rain and river in the valley damage?").quotes
     assert [quote.start for quote in quotes] == sorted(quote.start for quote in quotes)
     assert sentences[2] in [quote.text for quote in quotes]
+
+
+def test_a_quiz_that_asks_the_same_is_no_answer(workspace: Workspace) -> None:
+    quiz = "QUIZ TIME\n\nWhich lander touched down on the Moon at noon?\n\nA. Ibis\n\nB. Heron"
+    report = "The Heron lander touched down on the Moon, the agency said."
+    take_in(workspace, [make({"id": "quiz", "text": quiz}), make({"id": "report", "text": report})])
+    quotes = find(workspace, "Which lander touched down on the Moon at noon?").quotes
+    assert [quote.text for quote in quotes] == [report]

@@ -59,7 +59,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 # Nothing but a common word gives these away; they are answered with the nearest thing.
 NOT_SEEN_THROUGH = {
-    "What did the rover of Luna 25 find on the Moon?",
     "How much does the R21 vaccine against tuberculosis cost?",
 }
 

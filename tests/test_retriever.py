@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from conftest import make, take_in
@@ -142,9 +142,22 @@ def test_a_time_that_is_over_makes_nothing_recent(workspace: Workspace) -> None:
 
 def test_the_latest_counts_from_the_newest_article(workspace: Workspace) -> None:
     take_in(workspace, [dated("2015-06-02", "aaa"), dated("2016-06-10", "bbb")])
-    assert ids(workspace.retriever.search("latest on the council stadium", now=NOW, latest=True))[0] == "bbb"
-    by_age = workspace.retriever.search("latest on the council stadium", now=NOW + timedelta(days=900))
-    assert by_age[0].score == pytest.approx(by_age[1].score, abs=0.05)
+
+    def lead(*, latest: bool) -> float:
+        found = workspace.retriever.search("latest on the council stadium", now=NOW, latest=latest)
+        assert ids(found) == ["bbb", "aaa"]
+        return found[0].score - found[1].score
+
+    assert lead(latest=True) > lead(latest=False) + 0.1
+
+
+def test_in_an_old_collection_its_last_year_comes_first(workspace: Workspace) -> None:
+    take_in(workspace, [dated("2012-06-10", "aaa"), dated("2016-05-02", "bbb"), dated("2016-06-10", "ccc")])
+    found = workspace.retriever.search("council stadium", now=NOW)
+    assert ids(found)[2] == "aaa"
+    scores = [hit.score for hit in found]
+    assert scores[0] == pytest.approx(scores[1], abs=0.1)
+    assert scores[1] > scores[2] + 0.1
 
 
 def test_tags_and_sources_are_compared_and_never_parsed(workspace: Workspace) -> None:
@@ -159,6 +172,32 @@ def test_tags_and_sources_are_compared_and_never_parsed(workspace: Workspace) ->
     assert found("SPORT", "World News") == ["a", "b"]
     assert found("$or") == ["b"]
     assert found('sport" OR "world news', "tag:sport", "*") == []
+
+
+@pytest.mark.parametrize(
+    ("label", "asked"),
+    [
+        ('O\'Brien "Daily" OR *', 'o\'brien "daily" or *'),
+        ("Straße & Söhne", "STRASSE & SÖHNE"),
+        ("Éclair", "E\u0301CLAIR"),
+        ("The  Daily\tPlanet", " the daily planet "),
+        ("日本経済新聞", "日本経済新聞"),
+        ("$ne", "$NE"),
+    ],
+)
+def test_one_outlet_is_found_among_many_that_rank_higher(
+    workspace: Workspace, label: str, asked: str
+) -> None:
+    one = {"id": "one", "source": label, "tags": [label], "text": "A pier was closed after the storm."}
+    many = [
+        {"id": f"m{n}", "source": f"x{n}", "text": f"The harbour pier was closed by storm {n}."}
+        for n in range(60)
+    ]
+    take_in(workspace, [make(row) for row in (one, *many)])
+    for filters in (Filters(sources=(asked,)), Filters(tags=(asked,))):
+        assert ids(workspace.retriever.search("harbour pier closed by storm", k=3, filters=filters)) == [
+            "one"
+        ]
 
 
 class LengthReranker:

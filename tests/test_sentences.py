@@ -18,6 +18,8 @@ from bot.workspace import Workspace
         "Sign language interpreters were hired for the trial.",
         "Photographs of the crash were shown to the jury.",
         "He told readers to follow the money.",
+        "“Why did the lander fall?” she asked.",
+        "Ten of the 24/7 shops by the AP office were closed.",
     ],
 )
 def test_quotable(text: str) -> None:
@@ -36,6 +38,10 @@ def test_quotable(text: str) -> None:
         "Photo by Lee Chang for the Daily.",
         "This story has been updated with new figures.",
         "Contributing: The Associated Press and wire reports.",
+        "Ana Ruiz/AFP/Getty Images The lander rests on the Moon after its landing.",
+        "The lander rests on the Moon (AP Photo/Ana Ruiz).",
+        "Which lander touched down on the Moon at noon?",
+        "“Which lander touched down on the Moon at noon?”",
         "The lander on the Moon",
         "Not this.",
         "",
@@ -53,6 +59,9 @@ def test_not_quotable(text: str) -> None:
         "Paris (CNN Business) ",
         "ENGLEWOOD, Colo. (AP) - ",
         "LONDON/KYIV (Reuters) – ",
+        "BOGOTA, Colombia — ",
+        "ST. JOHN’S – ",
+        "NEW YORK -- ",
     ],
 )
 def test_where_a_report_was_filed_is_no_part_of_its_first_sentence(
@@ -73,6 +82,8 @@ def test_where_a_report_was_filed_is_no_part_of_its_first_sentence(
         "The WHO (UN) agency met.",
         "He (Lee) left at noon.",
         "Ann Lee (Democrat) Tuesday left the race.",
+        "NASA’s race — The first of its kind — began at noon.",
+        "UK - The race was won at noon.",
     ],
 )
 def test_other_brackets_stay(workspace: Workspace, text: str) -> None:
@@ -91,3 +102,20 @@ def test_a_pronoun_brings_the_sentence_before_it_but_no_furniture(workspace: Wor
         "Her notes are still read today.",
     ]
     assert [c.points_back for c in found] == [False, True, True]
+    assert [c.dangles for c in found] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "dangles"),
+    [
+        ("She published it in 1843.", True),
+        ("She was a countess by marriage. She published it in 1843.", True),
+        ("Ada was a countess by marriage. She published it in 1843.", False),
+        ("This week she published it at last.", False),
+        ("This made her known to everyone.", True),
+    ],
+)
+def test_what_a_reader_could_not_understand_is_known(workspace: Workspace, text: str, dangles: bool) -> None:
+    take_in(workspace, [make({"id": "x", "text": text})])
+    *_, last = candidates(workspace.retriever.search("published known countess"))
+    assert last.dangles is dangles

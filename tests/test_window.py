@@ -60,6 +60,8 @@ def bounds(question: str, now: datetime = NOW) -> tuple[datetime | None, datetim
         ("Which banks failed last year?", "2021-01-01", "2022-01-01"),
         ("Which banks failed late last year?", "2021-01-01", "2022-01-01"),
         ("Where did it burn last summer?", "2021-06-01", "2021-09-01"),
+        ("Where did it burn in summer 2020?", "2020-06-01", "2020-09-01"),
+        ("Where did it burn in the early spring of 2021?", "2021-03-01", "2021-06-01"),
         ("Where did it burn last winter?", "2021-12-01", "2022-03-01"),
         ("Where did it burn last spring?", "2022-03-01", "2022-06-01"),
         ("Where did it burn last fall?", "2021-09-01", "2021-12-01"),
@@ -119,6 +121,9 @@ def bounds(question: str, now: datetime = NOW) -> tuple[datetime | None, datetim
         ("Who met on June 10–12, 2021?", "2021-06-10", "2021-06-13"),
         # open ends and ranges
         ("What has happened since last summer?", "2021-06-01", ""),
+        ("What has happened since summer 2020?", "2020-06-01", ""),
+        ("What has happened since the beginning of the year?", "2022-01-01", ""),
+        ("What has happened since the start of this month?", "2022-06-01", ""),
         ("Who has resigned since June 2021?", "2021-06-01", ""),
         ("Who has resigned since 2019?", "2019-01-01", ""),
         ("Who has resigned since 6 January 2021?", "2021-01-06", ""),

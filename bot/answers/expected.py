@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(
@@ -20,7 +21,11 @@ _ASKS_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _ASKS_DATE = re.compile(r"\bwhen\b|\b(?:what|which) (?:day|date|month|year)\b", re.IGNORECASE)
-_ASKS_NAME = re.compile(r"\b(?:who|whom|whose|where|which|what \w+)\b", re.IGNORECASE)
+_ASKS_NAME = re.compile(
+    r"\b(?:who|whom|whose|where|which|what (?!(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|"
+    r"should|the|happen\w*)\b)\w+)\b",
+    re.IGNORECASE,
+)
 _BEFORE_A_CAPITAL = re.compile(r"(?:^|[.?!:]\s|[“\"‘(]\s*)\W*$")  # where any word begins with one
 
 
@@ -42,6 +47,17 @@ def names(text: str) -> list[str]:
         match[0]
         for match in _WORD.finditer(text)
         if match[0][0].isupper() and not _BEFORE_A_CAPITAL.search(text[: match.start()])
+    ]
+
+
+def full_names(text: str) -> list[tuple[str, str]]:
+    """Return the neighbours in names of several words: ("Suez", "Canal") of "the Suez Canal"."""
+    capitals = [match for match in _WORD.finditer(text) if match[0][0].isupper()]
+    inside = set(names(text))
+    return [
+        (one[0], two[0])
+        for one, two in pairwise(capitals)
+        if text[one.end() : two.start()] == " " and {one[0], two[0]} <= inside
     ]
 
 

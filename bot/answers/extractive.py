@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bot.answers.evidence import Evidence, weigh
+from bot.answers.evidence import Evidence, Read, weigh
 from bot.answers.expected import offers
 from bot.answers.sentences import Candidate, candidates
 from bot.retrieval.retriever import Hit, Retriever
@@ -22,11 +22,12 @@ MAX_WORDS = 90  # in all quotes together: what a reader takes in at a glance
 _ENOUGH = 0.8  # a further quote must score this share of the best one
 _SAME = 0.7  # share of stems from which two sentences say the same
 
-# What a sentence is worth: the question's rare words in it, its passage's score, whether it has the kind of
-# thing that is asked for; less where it points back at what a reader does not see.
-_OVERLAP, _PASSAGE, _OFFERS, _POINTS_BACK = 0.5, 1.0, 0.2, 0.1
-# And its meaning, for the few that are best so far: encoding all sentences takes fifteen times as long and
-# finds one answer in a hundred more.
+# What a sentence is worth: the question's rare words in it, its passage's score, whether its article is the one
+# found first, whether it has the kind of thing that is asked for; less where it points back at what was said before
+# it, and still less where a reader would not see that.
+_OVERLAP, _PASSAGE, _FIRST, _OFFERS, _POINTS_BACK, _DANGLES = 0.5, 1.0, 0.1, 0.2, 0.05, 0.2
+# And its meaning, for the few that are best so far: encoding all sentences takes fifteen times as long and finds
+# nothing more.
 _COSINE, _ENCODED = 0.5, 4
 
 
@@ -71,21 +72,18 @@ class ExtractiveAnswerer:
         rarities = {term: self._words.rarity(term) for term in self._words.terms(question)}
         stems = [frozenset(self._words.analyze(candidate.text)) for candidate in found]
         scores = _worded(question, found, stems, rarities)
-        cosines = self._weigh_meaning(question, found, scores)
-        quotes = _choose(found, stems, scores)
-        evidence = weigh(question, hits, self._words, rarities, sentence=float(cosines.max()))
-        return Finding(quotes, evidence)
-
-    def _weigh_meaning(
-        self, question: str, found: Sequence[Candidate], scores: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Add the cosines of the best candidates to their scores, drop the others; return the cosines."""
         best = np.argsort(-scores, kind="stable")[:_ENCODED]
-        vectors = self._retriever.embedder.encode_query([found[i].text for i in best])
+        cosines = self._cosines(question, [found[i].text for i in best])
+        scores[best] += _COSINE * cosines
+        best = best[np.argsort(-scores[best], kind="stable")]
+        read = Read(float(cosines.max()), offers(question, found[best[0]].text), [stems[i] for i in best])
+        return Finding(
+            _choose(found, stems, scores, best), weigh(question, hits, self._words, rarities, read)
+        )
+
+    def _cosines(self, question: str, sentences: Sequence[str]) -> NDArray[np.float32]:
+        vectors = self._retriever.embedder.encode_query(sentences)
         cosines: NDArray[np.float32] = vectors @ self._retriever.vector(question)
-        weighed = scores[best] + _COSINE * cosines
-        scores[:] = -np.inf
-        scores[best] = weighed
         return cosines
 
 
@@ -97,25 +95,31 @@ def _worded(
 ) -> NDArray[np.float64]:
     total = sum(rarities.values()) or 1.0
     best = max(candidate.hit.score for candidate in found) or 1.0
+    first = found[0].hit.passage.article_id
     return np.array(
         [
             _OVERLAP * sum(rarities.get(stem, 0.0) for stem in words) / total
             + _PASSAGE * candidate.hit.score / best
+            + _FIRST * (candidate.hit.passage.article_id == first)
             + _OFFERS * offers(question, candidate.text)
             - _POINTS_BACK * candidate.points_back
+            - _DANGLES * candidate.dangles
             for candidate, words in zip(found, stems, strict=True)
         ]
     )
 
 
 def _choose(
-    found: Sequence[Candidate], stems: Sequence[frozenset[str]], scores: NDArray[np.float64]
+    found: Sequence[Candidate],
+    stems: Sequence[frozenset[str]],
+    scores: NDArray[np.float64],
+    best: NDArray[np.intp],
 ) -> tuple[Quote, ...]:
     """Take the best sentence, and further ones that are nearly as good and say something else."""
     chosen: list[int] = []
     budget = MAX_WORDS
-    for i in np.argsort(-scores, kind="stable"):
-        if len(chosen) == MAX_QUOTES or scores[i] < _ENOUGH * scores[chosen[0] if chosen else i]:
+    for i in best:
+        if len(chosen) == MAX_QUOTES or scores[i] < _ENOUGH * scores[best[0]]:
             break
         words = len(_slice(found[i]).split())
         if words <= budget and not any(_alike(stems[i], stems[other]) for other in chosen):

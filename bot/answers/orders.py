@@ -10,7 +10,7 @@ _TARGET = (
     r"(?:instructions?|prompts?|rules|guidelines|directions|commands|passages?|articles?|context|messages?)"
 )
 _SAY = (
-    r"(?:say|reply|respond|answer|output|print|write|repeat|reveal|cite|include|append|insert|recommend|translate|"
+    r"(?:say|reply|respond|answer|output|print|write|repeat|reveal|cite|include|mention|append|insert|recommend|translate|"
     r"summari[sz]e|ignore|disregard|pretend|obey)"
 )
 _MACHINE = (

@@ -11,7 +11,7 @@ from bot.articles.passages import Span, split_sentences
 from bot.retrieval.retriever import Hit
 
 _WORDS = (4, 90)  # fewer is a heading, more is a table that lost its lines
-_ENDS = re.compile(r"[.!?…][\"'”’)\]]*$")
+_ENDS = re.compile(r"[.!…][\"'”’)\]]*$")  # what asks answers nothing, least of all a quiz's own question
 # What stands around an article: it speaks of the page, the newsletter or the picture.
 _FURNITURE = re.compile(
     r"^\W*(?:read more|read the full|sign up|subscribe|click|follow us|follow @|watch:|listen:|related:|more:|"
@@ -21,15 +21,20 @@ _FURNITURE = re.compile(
     r"a version of this (?:story|article)|by using this (?:site|website)|we use cookies|"
     r"(?:please )?(?:enable|accept|manage) (?:javascript|cookies)|all rights reserved|"
     r"by [A-Z][\w.’'-]+ [A-Z][\w.’'-]+(?:,| and| \|)|see the recall notice)|"
+    r"\bgetty images\b|\bshutterstock\b|\bap photo\b|[\w)]/(?:ap|afp|epa|reuters)\b|\b(?:ap|afp|epa)/\w|"
     r"\b(?:sign up (?:here )?(?:for|to) (?:get |our |the |receive )|weekly newsletter\b|cookie policy|privacy policy|"
     r"(?:read|see|find) more (?:here|at|on)\b|in your inbox|delivered to your inbox)",
     re.IGNORECASE,
 )
-# "PARIS (AP) — " and "(CNN) ": where an agency's report was filed, before its first word.
+# "PARIS (AP) — ", "(CNN) " and "BOGOTA, Colombia — ": where a report was filed, before its first word.
 _AGENCY = "AP|AFP|ANI|ANSA|BBC|Bloomberg|CNN(?: Business)?|DPA|dpa|EFE|IANS|Kyodo|PTI|Reuters|TASS|UPI|Xinhua"
-_DATELINE = re.compile(rf"(?:[A-Z][\w.,’'/ -]{{1,40}} )?\((?:{_AGENCY})\) ?(?:[-–—]+ ?)?(?=[A-Z“\"‘])")
+_DATELINE = re.compile(
+    rf"(?:(?:[A-Z][\w.,’'/ -]{{1,40}} )?\((?:{_AGENCY})\) ?(?:[-–—]+ ?)?|"
+    r"[A-Z][A-Z.’'/ -]+[A-Z](?:, [A-Z][\w. ]{1,20}?)? [-–—]+ )(?=[A-Z“\"‘])"
+)
 _POINTS_BACK = re.compile(
-    r"^\W*(?:he|she|it|they|his|her|hers|its|their|theirs|him|them|this|that|these|those|such|both|neither|"
+    r"^\W*(?:he|she|it|they|his|her|hers|its|their|theirs|him|them|this(?! (?:week|month|year|summer|season)\b)|"
+    r"that|these|those|such|both|neither|"
     r"but|and|so|however|meanwhile|instead|also|then|therefore|moreover|the former|the latter)\b",
     re.IGNORECASE,
 )
@@ -51,7 +56,13 @@ class Candidate:
     @property
     def points_back(self) -> bool:
         """Whether it begins with a word that only what came before explains."""
-        return _POINTS_BACK.match(self.text) is not None
+        return _points_back(self.text)
+
+    @property
+    def dangles(self) -> bool:
+        """Whether it points back, and not even the sentence before it, shown as well, would explain it."""
+        text, before = self.hit.passage.text, self.before
+        return self.points_back and (before is None or _points_back(text[before.start : before.end]))
 
     @property
     def clear(self) -> Span:
@@ -79,3 +90,7 @@ def is_quotable(text: str) -> bool:
     """Say whether this is a whole sentence of an article, no heading, caption, byline or notice of the page."""
     few, many = _WORDS
     return few <= len(text.split()) <= many and bool(_ENDS.search(text)) and not _FURNITURE.search(text)
+
+
+def _points_back(text: str) -> bool:
+    return _POINTS_BACK.match(text) is not None

@@ -141,6 +141,11 @@ def _read_months(clock: Clock, m: re.Match[str]) -> Span | None:
     return clock.span(_latest_month(_month_number(m["month"]), end), _add_months(end, 1))
 
 
+def _read_season(clock: Clock, m: re.Match[str]) -> Span:
+    first = date(int(m["year"]), _SEASONS[m["season"].lower()], 1)
+    return clock.span(first, _add_months(first, 3))
+
+
 def _read_years(clock: Clock, m: re.Match[str]) -> Span | None:
     first, last = sorted((int(m["year"]), int(m["upto"] or m["year"])))
     return _whole_years(clock, first, last)
@@ -257,6 +262,11 @@ _FORMS: tuple[tuple[Kind, str, _Reader], ...] = (
         _read_months,
     ),
     (
+        "month",
+        rf"{_PART}(?:the\s+)?(?P<season>(?ai:{'|'.join(_SEASONS)}))\s+(?:of\s+)?(?P<year>{_YEAR})",
+        _read_season,
+    ),
+    (
         "year",
         rf"{_PART}(?P<year>{_YEAR})(?:(?:,\s+|,?\s+(?:and|or)\s+)(?P<upto>{_YEAR}))*",
         _read_years,
@@ -275,7 +285,8 @@ _FORMS: tuple[tuple[Kind, str, _Reader], ...] = (
     ("relative", r"(?:(?:over|at|on|during)\s+the|this(?:\s+past)?|last)\s+week-?end\b", _read_weekend),
     (
         "relative",
-        r"(?:(?P<part>early|earlier|late|later)\s+)?this\s+(?P<unit>week|month|year)\b",
+        r"(?:(?:(?P<part>early|earlier|late|later)\s+)?this|the\s+(?:start|beginning)\s+of\s+(?:the|this))"
+        r"\s+(?P<unit>week|month|year)\b",
         _read_this,
     ),
     ("relative", rf"(?:the\s+)?(?:last|past|previous)\s+{_COUNT}\s+{_UNIT}s?\b", _read_back),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from bot.retrieval.window import Window
@@ -20,5 +21,5 @@ class Filters:
 
 
 def label_key(label: str) -> str:
-    """Return the form of an outlet's name or a tag in which case and blanks around it do not matter."""
-    return label.strip().casefold()
+    """Return the form of an outlet's name or a tag in which case, blanks and the writing of accents do not matter."""
+    return unicodedata.normalize("NFC", " ".join(label.split()).casefold())

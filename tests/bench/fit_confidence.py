@@ -37,7 +37,7 @@ def measure(data_dir: str, testset: str) -> Set:
     return np.array(rows), np.array(labels)
 
 
-def fit(sets: list[Set], ridge: float = 1e-3) -> tuple[np.ndarray, float]:
+def fit(sets: list[Set], ridge: float = 1e-2) -> tuple[np.ndarray, float]:
     """Logistic regression by Newton's method, on standardised evidence."""
     evidence, labels = np.concatenate([s[0] for s in sets]), np.concatenate([s[1] for s in sets])
     weight = np.concatenate([np.full(len(s[1]), 1 / len(s[1])) for s in sets])
