@@ -42,6 +42,16 @@ _INVENTIONS = (
     "A spokesman for {} confirmed that the talks resume next spring.",
     "The announcement by {} surprised analysts, who had expected a delay.",
     "{} had ignored several warnings from experts beforehand.",
+    "{} signed a secret agreement with a rival over the summer.",
+    "A court ordered {} to return the money with interest.",
+    "Thousands of fans gathered outside to cheer {} with flowers and candles.",
+    "The family of {} moved abroad because of death threats.",
+    "{} blamed the failure on a software error.",
+    "Critics accuse {} of having copied the idea from a student.",
+    "A documentary on {} won a prize at a film festival in spring.",
+    "{} refused an offer to settle the dispute out of court.",
+    "Insurers have agreed to compensate {} for the damage.",
+    "{} promised to plant a tree for every ticket sold.",
 )
 
 
