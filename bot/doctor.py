@@ -51,6 +51,7 @@ def _try(name: str, check: Callable[[], Check]) -> Check:
 
 def _weights(workspace: Workspace) -> Check:
     embedder = workspace.embedder
+    embedder.verify()
     return Check("weights", ok=True, detail=f"{embedder.model} ({embedder.fingerprint})")
 
 

@@ -96,6 +96,9 @@ class WordEmbedder:
     def fingerprint(self) -> str:
         return f"{self.model}{self.dimension}"
 
+    def verify(self) -> None:
+        """Nothing to verify."""
+
     def load(self) -> None:
         """Nothing to load."""
 

@@ -112,6 +112,15 @@ def test_when_the_time_asked_about_does_not_say_the_nearest_of_another_are_named
     assert answer.nearest[0].article_id == "cup"
 
 
+def test_a_time_without_articles_is_said_where_no_other_time_answers_either(ready: Workspace) -> None:
+    asked = Question("What did paint cost in Norway in January 2023?", asked=NOON.replace(year=2023))
+    answer = ready.chain.invoke(asked)
+    assert (answer.status, answer.notice) == (
+        "not_found",
+        "No article is from the time asked about (January 2023).",
+    )
+
+
 def test_a_later_article_may_look_back_and_is_said_to(workspace: Workspace, four: list[Article]) -> None:
     take_in(
         workspace, [*four, make({"id": "old", "text": "Rain fell on the coast.", "published": "2022-12-01"})]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -177,6 +178,16 @@ def test_a_model_that_answers_in_part_says_so(compose: Compose) -> None:
     assert answer.notice == "The articles say only part of what was asked."
 
 
+def test_a_question_is_no_answer_and_a_model_that_repeats_itself_is_stopped(compose: Compose) -> None:
+    workspace, server = compose(Reply(f"Who won the final on penalties? {CUP} [1]. " * 300, delay=0.01))
+    answer = workspace.chain.invoke(QUESTION)
+    assert answer.text == f"{CUP}."
+    assert len(answer.dropped) < 10
+    assert reasons(answer)["Who won the final on penalties?"] == "it was said already"
+    assert answer.dropped[0].reason == "it is a question"
+    assert sum(len(sent.text) for sent in server.requests[0].sent) < 5_000
+
+
 def test_weak_evidence_is_refused_before_any_model_is_asked(compose: Compose) -> None:
     workspace, server = compose("Paint costs 4 kroner [1].")
     assert workspace.chain.invoke("What does a litre of paint cost in Norway?").status == "not_found"
@@ -270,17 +281,17 @@ def test_all_ways_to_call_give_the_same(compose: Compose) -> None:
 
 
 def test_a_stream_that_is_left_early_ends_the_request(compose: Compose) -> None:
-    workspace, _ = compose(Reply(f"{CUP} [1]. {MESSI} [1]. " * 50, chunks="words", delay=0.01))
+    workspace, server = compose(Reply(f"{CUP} [1]. {MESSI} [1]. " * 100, chunks="words", delay=0.01))
     parts = workspace.chain.stream(QUESTION)
     assert isinstance(next(parts), Sentence)
     parts.close()
 
     async def leave() -> None:
-        parts = workspace.chain.astream(QUESTION)
-        await anext(parts)
-        await parts.aclose()  # type: ignore[attr-defined]
+        async with contextlib.aclosing(workspace.chain.astream(QUESTION)) as parts:  # type: ignore[type-var]
+            await anext(parts)
 
     asyncio.run(leave())
+    assert all(len(request.sent) < 300 for request in server.requests)  # of 1,500 words
 
 
 def test_callbacks_see_prompt_model_sentences_and_verification(compose: Compose) -> None:

@@ -56,6 +56,11 @@ WRITTEN: dict[str, tuple[str, Expected]] = {
         "The U.S. Fed met Dr. Smith at 5 p.m. on Friday [1]. It rained [2].",
         [("The U.S. Fed met Dr. Smith at 5 p.m. on Friday.", (1,)), ("It rained.", (2,))],
     ),
+    "a mark behind an abbreviation": (
+        "He met her in Washington, DC [2]. “I am glad,” she said [1].",
+        [("He met her in Washington, DC.", (2,)), ("“I am glad,” she said.", (1,))],
+    ),
+    "an hour with its zone": ("It shook at 4:54 p.m. ET on Tuesday [1].", [("It shook at 4:54 p.m. ET on Tuesday.", (1,))]),
     "a wrapped line": ("It rained on\nMonday [1].", [("It rained on", ()), ("Monday.", (1,))]),
     "a wrapped line that goes on": ("It rained\non Monday [1].", [("It rained on Monday.", (1,))]),
     "an introduction": ("Answer: It rained [1].", [("It rained.", (1,))]),

@@ -8,19 +8,17 @@ import time
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
 
 from bot.answers.answer import Answer, Citation, Sentence
 from bot.answers.chatmodel import Pricing
 from bot.answers.citing import Bibliography
-from bot.answers.conversation import small_talk_reply, standalone_question
+from bot.answers.conversation import Rewriting, small_talk_reply, standalone_question
 from bot.answers.extractive import ExtractiveAnswerer, Finding
-from bot.answers.generative import Composer, Composition
 from bot.answers.orders import reported
 from bot.answers.question import Question, as_question
-from bot.answers.rewriting import Rewriting, rewritten
 from bot.answers.turn import Notice, Trace, Turn, nearest
 from bot.articles.library import Library
 from bot.articles.passages import Span
@@ -28,6 +26,9 @@ from bot.retrieval.filters import Filters
 from bot.retrieval.retriever import Hit, Retriever
 from bot.retrieval.window import Window, asks_for_now, read_window
 from bot.retrieval.words import WordIndex
+
+if TYPE_CHECKING:
+    from bot.answers.generative import Composer, Composition
 
 _PARTLY = "The articles say only part of what was asked."
 
@@ -133,7 +134,7 @@ class AnswerChain(Runnable[Any, Answer]):
     def _standalone(self, question: Question) -> Rewriting:
         if self._composer is None:
             return Rewriting(standalone_question(question.text, question.exchanges))
-        return rewritten(self._composer.model, question.text, question.exchanges)
+        return self._composer.rewritten(question.text, question.exchanges)
 
     def _window(self, text: str, standalone: str, now: datetime) -> Window | None:
         """Read the time asked about; one before every article tells of an event, not of when it was reported."""
@@ -200,16 +201,17 @@ class AnswerChain(Runnable[Any, Answer]):
         hits = turn.hits
         if turn.time_read and not turn.caution:
             hits = self._search(turn, turn.question.filters)
-        return {"status": "not_found", "notice": turn.notice(None), "nearest": nearest(hits)}
+        notice = f"{turn.caution.partition(';')[0]}." if turn.caution else ""  # nothing is from another time
+        return {"status": "not_found", "notice": notice, "nearest": nearest(hits)}
 
     def _composed(self, turn: Turn, finding: Finding, begun: float) -> Iterator[Notice | Sentence | Trace]:
         """Answer with what a chat model writes; where nothing of it can be used, with quotes."""
         assert self._composer
         for part in self._written(turn, self._composer):
-            if not isinstance(part, Composition):
+            if isinstance(part, Notice | Sentence):
                 yield part
-        composition = part
-        assert isinstance(composition, Composition)
+            else:
+                composition = part
         turn = replace(turn, spent=(*turn.spent, (composition.prompt_tokens, composition.message)))
         of_model: dict[str, Any] = {
             "dropped": composition.dropped,
@@ -231,12 +233,12 @@ class AnswerChain(Runnable[Any, Answer]):
         parts = composer.compose(turn.standalone, turn.hits, asked=turn.now)
         if turn.about_now:  # how old the answer is opens it, and is known last
             *sentences, composition = parts
-            assert isinstance(composition, Composition)
+            assert not isinstance(composition, Sentence)
             if sentences and (notice := turn.notice(_as_of(composition.citations))):
                 yield Notice(notice)
             parts = iter([*sentences, composition])
         elif turn.caution:
-            yield Notice(turn.caution)
+            yield Notice(turn.notice(None))
         yield from parts
 
     def _quoted(

@@ -53,6 +53,8 @@ def open_chat_model(name: str, settings: Settings) -> BaseChatModel:
         }
     if settings.chat_base_url:
         options["base_url"] = settings.chat_base_url
+        if provider == "openai":
+            options["stream_usage"] = True  # which its package asks of OpenAI's own server alone
         if provider == "openai" and not os.environ.get("OPENAI_API_KEY"):
             options["api_key"] = "none"  # a server of one's own mostly wants no key, but the package does
     model = _initialised(name, options)

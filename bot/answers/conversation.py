@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.answers.expected import names
 from bot.answers.orders import reported
 from bot.answers.question import Exchange
 from bot.retrieval.words import analyze
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
 
 _ABOUT = (
     "I answer questions from the articles that were taken in. Every sentence I give cites the passage it stands on; "
@@ -55,6 +59,14 @@ _ASKS = re.compile(
 )
 _CARRIED = 3  # names of an earlier answer that a question may be about
 MEMORY = 2_000  # characters, about 500 tokens: what is remembered of a conversation
+
+
+class Rewriting(NamedTuple):
+    """A question that stands alone, and what a model was asked and said for it, if it was asked."""
+
+    question: str
+    prompt_tokens: int = 0
+    message: BaseMessage | None = None
 
 
 def small_talk_reply(question: str) -> str | None:

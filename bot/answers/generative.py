@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
@@ -14,10 +14,13 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 from bot.answers.answer import Citation, Dropped, Sentence
 from bot.answers.chatmodel import explain
 from bot.answers.citing import Bibliography
+from bot.answers.conversation import Rewriting
 from bot.answers.markup import holds_address
 from bot.answers.orders import reported
 from bot.answers.parsing import Claim, ClaimParser
 from bot.answers.prompt import Source, affordable, answer_prompt, count_tokens, prompt_hash, sources
+from bot.answers.question import Exchange
+from bot.answers.rewriting import rewritten
 from bot.answers.support import Support, Verifier
 from bot.articles.library import Library
 from bot.articles.passages import Span
@@ -39,6 +42,9 @@ _REFUSES = re.compile(
     re.IGNORECASE,
 )
 _CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")  # how providers call it
+
+
+_REPEATED, _LOOPING = "it was said already", 3  # a model that repeats itself so often does nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,9 @@ class _Draft:
     kept: list[Sentence] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     refused: bool = False
+    over: bool = (
+        False  # the rest is of no use; steps that merely stop reading still have it read, for tracers
+    )
     failure: str = ""
     message: AIMessageChunk | None = None
 
@@ -98,6 +107,10 @@ class Composer:
         self._library = library
         self._room = room
 
+    def rewritten(self, question: str, history: Sequence[Exchange]) -> Rewriting:
+        """Return a follow-up as it stands alone, in the model's words where those can be used."""
+        return rewritten(self.model, question, history)
+
     def compose(
         self, question: str, hits: Sequence[Hit], *, asked: datetime
     ) -> Iterator[Sentence | Composition]:
@@ -107,32 +120,57 @@ class Composer:
         """
         found = affordable(question, asked, sources(hits), self._room)
         draft = _Draft(found, answer_prompt(question, asked, found), Bibliography(self._library))
+        steps = self._steps(draft).stream(question) if found else iter(())
         try:
-            if found:
-                yield from self._steps(draft).stream(question)
+            for sentence in steps:  # noqa: UP028 - `yield from` would close the steps before they know it is over
+                yield sentence
+        except GeneratorExit:
+            draft.over = True
+            raise
         except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; all mean that it has not answered
             draft.failure = explain(exc)
         yield draft.finished()
 
     def _steps(self, draft: _Draft) -> Runnable[Any, Sentence]:
-        """Return prompt, model, sentences and verification as Runnables, so that tracers see them all."""
+        """Return prompt, sentences (which ask the model) and verification as Runnables: tracers see them all."""
 
-        def written(chunks: Iterator[AIMessageChunk]) -> Iterator[Claim]:
-            yield from _claims(chunks, draft)
+        def prompted(_: str) -> list[BaseMessage]:
+            return draft.prompt
+
+        def written(prompts: Iterator[list[BaseMessage]]) -> Iterator[Claim]:
+            for prompt in prompts:
+                yield from self._claims(prompt, draft)
 
         def verified(claims: Iterator[Claim]) -> Iterator[Sentence]:
             for claim in claims:
                 if sentence := self._verified(claim, draft):
                     draft.kept.append(sentence)
                     yield sentence
-
-        def prompted(_: str) -> list[BaseMessage]:
-            return draft.prompt
+                if sum(dropped.reason == _REPEATED for dropped in draft.dropped) >= _LOOPING:
+                    draft.over = True  # it would go on so until its budget is used up
+                    return
 
         # RunnableGenerator's own types know iterators of one type only.
-        sentences: Runnable[Any, Any] = RunnableGenerator(written, name="sentences")
-        verify: Runnable[Any, Sentence] = RunnableGenerator(verified, name="verify")
-        return RunnableLambda(prompted, name="prompt") | self.model | sentences | verify
+        sentences: Runnable[Any, Any] = RunnableGenerator(cast("Any", written), name="sentences")
+        verify: Runnable[Any, Sentence] = RunnableGenerator(cast("Any", verified), name="verify")
+        return RunnableLambda(prompted, name="prompt") | sentences | verify
+
+    def _claims(self, prompt: list[BaseMessage], draft: _Draft) -> Iterator[Claim]:
+        """Read the model's stream; what it wrote before it broke off is read too."""
+        parser = ClaimParser(len(draft.found))
+        try:
+            for chunk in self.model.stream(prompt):
+                if draft.over:
+                    return
+                draft.message = chunk if draft.message is None else draft.message + chunk
+                yield from parser.feed(chunk.text)
+        except Exception:
+            yield from parser.close(cut=True)
+            raise
+        cut = draft.message is not None and _finish(draft.message) in _CUT
+        if cut:
+            draft.failure = "it reached its budget of tokens"
+        yield from parser.close(cut=cut)
 
     def _verified(self, claim: Claim, draft: _Draft) -> Sentence | None:
         cited = [source for source in draft.found if source.n in claim.cited]
@@ -181,22 +219,6 @@ class Composer:
         return self._verifier.check(claim.text, [source.text for source in cited], context=context)
 
 
-def _claims(chunks: Iterator[AIMessageChunk], draft: _Draft) -> Iterator[Claim]:
-    """Read a model's stream; what it wrote before it broke off is read too."""
-    parser = ClaimParser(len(draft.found))
-    try:
-        for chunk in chunks:
-            draft.message = chunk if draft.message is None else draft.message + chunk
-            yield from parser.feed(chunk.text)
-    except Exception:
-        yield from parser.close(cut=True)
-        raise
-    cut = draft.message is not None and _finish(draft.message) in _CUT
-    if cut:
-        draft.failure = "it reached its budget of tokens"
-    yield from parser.close(cut=cut)
-
-
 def _finish(message: BaseMessage) -> str:
     said = message.response_metadata
     return str(said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason") or "")
@@ -204,12 +226,14 @@ def _finish(message: BaseMessage) -> str:
 
 def _unfit(claim: Claim, draft: _Draft) -> str:
     """Say what keeps a sentence from the reader although it is supported; nothing where nothing does."""
+    if claim.text in {*(kept.text for kept in draft.kept), *(dropped.text for dropped in draft.dropped)}:
+        return _REPEATED
     if not claim.complete:
         return "it was cut off"
+    if claim.text.endswith("?"):
+        return "it is a question"
     if holds_address(claim.text):
         return "it holds an address"
-    if any(sentence.text == claim.text for sentence in draft.kept):
-        return "it was said already"
     return ""
 
 

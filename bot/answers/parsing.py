@@ -31,6 +31,10 @@ _BEGINS_WITH_MARKS = re.compile(rf"{_MARKS}+")
 _UNFINISHED_MARK = re.compile(r"\s*[\[【(][^\]】)\n]{0,40}")
 _CUT_MARK = re.compile(r"\s*[\[【][^\]】\n]{0,40}$")
 _ENDS = re.compile(rf"[.!?…][\"'”’»)*_]*{_MARKS}*\s*$|{_MARKS}\s*[.!?…][\"'”’»)*_]*\s*$")
+_MARKED_END = re.compile(
+    rf"{_MARKS}\s*[.!?…]?[\"'”’»)*_]*\s*$"
+)  # whatever abbreviation stands before the mark
+_HOUR = re.compile(r"\b[ap]\.m\.\s*$")  # "4 p.m. ET": more often than not the sentence goes on
 _THOUGHT = ("<think>", "</think>")  # how some models show their reasoning, which is no answer
 _LONGEST = 4_000  # characters: what has no end by then is no sentence, and the rest of its line is not read
 _OPENING = re.compile(r"\s*(?:final )?answer\s*:\s*", re.IGNORECASE)
@@ -206,7 +210,9 @@ def _begins_sentence(line: str, at: int) -> bool:
         return False
     if token[0].islower() or _UNFINISHED_MARK.fullmatch(token) or _BEGINS_WITH_MARKS.fullmatch(token):
         return False
-    return _splits(re.sub(rf"{_MARKS}(?=\W*$)", "", before[begin:]).rstrip(), token)
+    if _MARKED_END.search(before):
+        return True
+    return not _HOUR.search(before) and _splits(before[begin:].rstrip(), token)
 
 
 def _splits(before: str, token: str) -> bool:

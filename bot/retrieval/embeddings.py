@@ -15,7 +15,13 @@ import numpy as np
 
 from bot.errors import EmbeddingError
 from bot.retrieval.encoder import EncoderState, OnnxEncoder, is_whole, query_prompt
-from bot.retrieval.weights import PACKAGED_MODEL, folder_digest, packaged_digest, packaged_folder
+from bot.retrieval.weights import (
+    PACKAGED_MODEL,
+    PACKAGED_SHA256,
+    folder_digest,
+    packaged_digest,
+    packaged_folder,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +50,9 @@ class Embedder(Protocol):
     def encode_query(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the same for what is read while a question waits: itself, and sentences compared with it."""
 
+    def verify(self) -> None:
+        """Check that the model's weights are those they should be. Raises EmbeddingError."""
+
     def load(self) -> None:
         """Load the model now, so that the first question does not wait for it. Raises EmbeddingError."""
 
@@ -71,9 +80,13 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all files for a model in a folder; of the name for one from a hub, weights unknown."""
+        """Of all files for a model in a folder; of the name for one from a hub, weights unknown.
+
+        Of the packaged model, that of the tested weights: they are verified where they are read, and questions
+        are answered without reading them.
+        """
         if self._packaged:
-            weights = packaged_digest(self._folder)
+            weights = PACKAGED_SHA256
         elif self._folder.is_dir():
             weights = folder_digest(self._folder)
         elif self._folder.is_absolute() or self.model.startswith((".", "~")):  # no hub has such names
@@ -106,6 +119,10 @@ class SentenceTransformerEmbedder:
             list(texts), prompt=prompt, batch_size=32, normalize_embeddings=True, show_progress_bar=False
         )
         return np.asarray(vectors, dtype=np.float32)
+
+    def verify(self) -> None:
+        """Check that the model is there, and the packaged one's weights by their hash. Raises EmbeddingError."""
+        _ = packaged_digest(self._folder) if self._packaged else self.fingerprint
 
     def load(self) -> None:
         """Load what questions need now, so that the first does not wait for it. Raises EmbeddingError."""
@@ -172,7 +189,7 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def _model(self) -> Any:
-        _ = self.fingerprint  # verifies the packaged weights before anything reads them
+        self.verify()  # before anything reads them
         local = self._folder.is_dir()
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
