@@ -18,8 +18,8 @@ endif
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
 
 # What the sample's test set must keep; raised whenever the answers get better.
-GATES := --fail-under hit@1=1 --fail-under answer=0.58 --fail-under quote_valid=1 --fail-under supported=1 \
-         --fail-over over_refusal=0.23 --fail-over false_answers=0.45
+GATES := --fail-under hit@1=1 --fail-under answer=0.63 --fail-under quote_valid=1 --fail-under supported=1 \
+         --fail-over over_refusal=0.18 --fail-over false_answers=0.4
 
 .PHONY: chat ask test check eval bench clean
 

@@ -32,6 +32,7 @@ _POINTS_BACK = re.compile(
     r"former|latter|such|else)\b",
     re.IGNORECASE,
 )
+_POINTS_BACK_AT_ONE = re.compile(r"\b(?:he|him|his|she|her|hers|its|they|them|their|theirs)\b", re.IGNORECASE)
 _GOES_ON = re.compile(r"\W*(?:and|but|or|also|so)\b", re.IGNORECASE)
 _ASKS_ABOUT = re.compile(r"\W*(?:(?:and|but|or|also|so)\W+)?(?:what|how) about\b", re.IGNORECASE)
 _SHORT = 4  # words: "Which year?" cannot be understood alone
@@ -116,7 +117,10 @@ def leans(question: str) -> bool:
     names_somebody = any(word[:1].isupper() for word in words[2 if goes_on else 1 :])
     is_short = len(words) <= _SHORT + goes_on
     if names_somebody:
-        return goes_on and (is_short or _POINTS_BACK.search(question) is not None)
+        # "How long is its border with Russia?": what points back stands before any name that it could mean.
+        before = _POINTS_BACK_AT_ONE.split(question, maxsplit=1)[0]
+        points_back = len(before) < len(question) and not names(before)
+        return points_back or (goes_on and (is_short or _POINTS_BACK.search(question) is not None))
     return goes_on or is_short or _POINTS_BACK.search(question) is not None
 
 
