@@ -247,3 +247,11 @@ def test_a_text_cannot_close_the_fence_that_the_judging_model_reads_it_in() -> N
     fence = str(system.content).split("the word ")[1].split(".")[0]
     assert str(human.content).count(f"</text {fence}>") == 1
     assert fence not in str(again.content)
+
+
+def test_two_sentences_in_a_row_are_verbatim_too() -> None:
+    source = "It rained.\n\nThe bridge in Lisbon closed. He left."
+    for text in ("It rained. The bridge in Lisbon closed.", source):
+        support = Verifier().check(text, ["Nothing.", source])
+        assert (support.verdict, support.source) == ("supported", 1)
+    assert Verifier().check("It rained. He left.", [source]).reason != "it stands there word for word"

@@ -16,7 +16,10 @@ _CLAUSE = r"^|[,;:(\"'-] ?"  # where a part may begin: what stands before it mig
 
 
 def verbatim(sentence: str, sources: Sequence[str]) -> tuple[int, Span] | None:
-    """Return the source that has `sentence`, whole or as a clause, and the span of its sentence there."""
+    """Return the source that has `sentence`, whole or as a clause, and the span of its sentence there.
+
+    What is in truth two or three sentences, as a quote may be, is found as those in a row.
+    """
     wanted = _folded(sentence).rstrip(_END)
     if not wanted:
         return None
@@ -27,6 +30,17 @@ def verbatim(sentence: str, sources: Sequence[str]) -> tuple[int, Span] | None:
             found = words.search(text)
             if found and (len(wanted.split()) >= _FEWEST_WORDS or found.span() == (0, len(text))):
                 return at, span
+        if in_a_row := _several(wanted, source):
+            return at, in_a_row
+    return None
+
+
+def _several(wanted: str, source: str) -> Span | None:
+    spans = [span for span, _ in _sentences(source)]
+    for first, last in ((at, at + more) for more in (1, 2) for at in range(len(spans) - more)):
+        whole = Span(spans[first].start, spans[last].end)
+        if _folded(source[whole.start : whole.end]).rstrip(_END) == wanted:
+            return whole
     return None
 
 
