@@ -30,8 +30,6 @@ from bot.retrieval.words import WordIndex
 if TYPE_CHECKING:
     from bot.answers.generative import Composer, Composition
 
-_PARTLY = "The articles say only part of what was asked."
-
 
 class AnswerChain(Runnable[Any, Answer]):
     """From a question (a string, a mapping with "question" and "history", or a Question) to an Answer.
@@ -219,7 +217,7 @@ class AnswerChain(Runnable[Any, Answer]):
             "prompt_hash": composition.prompt_hash,
         }
         if composition.sentences:
-            answered = _answered(turn, composition.sentences, composition.citations, _said(composition))
+            answered = _answered(turn, composition.sentences, composition.citations, composition.caveat)
             of_model |= {"answerer": self._composer.name, "confidence": finding.confidence}
             yield self._trace(turn, begun, **of_model, **answered)
         elif composition.refused and not composition.failure:
@@ -227,7 +225,7 @@ class AnswerChain(Runnable[Any, Answer]):
             of_model |= {"answerer": self._composer.name, "confidence": 1 - finding.confidence}
             yield self._trace(turn, begun, **of_model, **self._not_found(turn))
         else:
-            yield from self._quoted(turn, finding, begun, because=_why_quotes(composition), **of_model)
+            yield from self._quoted(turn, finding, begun, because=composition.why_quotes, **of_model)
 
     def _written(self, turn: Turn, composer: Composer) -> Iterator[Notice | Sentence | Composition]:
         parts = composer.compose(turn.standalone, turn.hits, asked=turn.now)
@@ -284,21 +282,6 @@ def _answered(
 
 def _as_of(citations: Sequence[Citation]) -> datetime | None:
     return max((cited.published for cited in citations if cited.published), default=None)
-
-
-def _said(composition: Composition) -> str:
-    """Say what a reader must know of an answer that is less than what was asked."""
-    if composition.failure:
-        return f"The chat model did not finish ({composition.failure}): this is what it had written."
-    return _PARTLY if composition.refused else ""
-
-
-def _why_quotes(composition: Composition) -> str:
-    if composition.failure:
-        return f"The chat model could not answer ({composition.failure}): these are quotes."
-    if not composition.dropped:
-        return "The chat model wrote nothing: these are quotes."
-    return "Nothing that the chat model wrote is supported by the articles: these are quotes."
 
 
 def _since(begun: float) -> float:

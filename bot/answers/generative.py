@@ -64,6 +64,22 @@ class Composition:
     prompt_tokens: int
     message: BaseMessage | None
 
+    @property
+    def caveat(self) -> str:
+        """What a reader must know of an answer that is less than what was asked."""
+        if self.failure:
+            return f"The chat model did not finish ({self.failure}): this is what it had written."
+        return "The articles say only part of what was asked." if self.refused else ""
+
+    @property
+    def why_quotes(self) -> str:
+        """Why quotes stand in for what the model wrote."""
+        if self.failure:
+            return f"The chat model could not answer ({self.failure}): these are quotes."
+        if not self.dropped:
+            return "The chat model wrote nothing: these are quotes."
+        return "Nothing that the chat model wrote is supported by the articles: these are quotes."
+
 
 @dataclass(slots=True)
 class _Draft:
