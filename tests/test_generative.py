@@ -184,8 +184,23 @@ def test_a_question_is_no_answer_and_a_model_that_repeats_itself_is_stopped(comp
     assert answer.text == f"{CUP}."
     assert len(answer.dropped) < 10
     assert reasons(answer)["Who won the final on penalties?"] == "it was said already"
-    assert answer.dropped[0].reason == "it is a question"
+    assert answer.dropped[0].reason == "it asks or introduces, and says nothing"
     assert sum(len(sent.text) for sent in server.requests[0].sent) < 5_000
+
+
+def test_what_says_next_to_nothing_is_attributed_to_no_passage(compose: Compose) -> None:
+    workspace, _ = compose(f"The match: Friday. {CUP} [1]. The result of the final:")
+    answer = workspace.chain.invoke(QUESTION)
+    assert answer.text == f"{CUP}."
+    assert set(reasons(answer)) == {"The match: Friday.", "The result of the final:"}
+
+
+def test_a_model_that_copies_whole_articles_is_stopped(compose: Compose, four: list[Article]) -> None:
+    text = " ".join(f"{CUP} {n} times [1]." for n in range(2))
+    everything = " ".join(article.text for article in four)
+    workspace, _ = compose(f"{text} {everything} {everything}")
+    answer = workspace.chain.invoke(QUESTION)
+    assert 1 <= len(answer.sentences) <= 8
 
 
 def test_weak_evidence_is_refused_before_any_model_is_asked(compose: Compose) -> None:

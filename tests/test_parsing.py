@@ -63,7 +63,7 @@ WRITTEN: dict[str, tuple[str, Expected]] = {
     "an hour with its zone": ("It shook at 4:54 p.m. ET on Tuesday [1].", [("It shook at 4:54 p.m. ET on Tuesday.", (1,))]),
     "a wrapped line": ("It rained on\nMonday [1].", [("It rained on", ()), ("Monday.", (1,))]),
     "a wrapped line that goes on": ("It rained\non Monday [1].", [("It rained on Monday.", (1,))]),
-    "an introduction": ("Answer: It rained [1].", [("It rained.", (1,))]),
+    "an introduction": ("Answer: It rained [1].\nThe answer is: It snowed [2].", [("It rained.", (1,)), ("It snowed.", (2,))]),
     "a thought": ("<think>Did it [1]? Yes.</think>\nIt rained [1].", [("It rained.", (1,))]),
     "a thought alone": ("<think>Did it rain", []),
     "a word": ("Idaho [1]", [("Idaho", (1,))]),

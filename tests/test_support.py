@@ -255,3 +255,17 @@ def test_two_sentences_in_a_row_are_verbatim_too() -> None:
         support = Verifier().check(text, ["Nothing.", source])
         assert (support.verdict, support.source) == ("supported", 1)
     assert Verifier().check("It rained. He left.", [source]).reason != "it stands there word for word"
+
+
+def test_a_number_or_date_of_something_else_in_the_text_is_weak() -> None:
+    source = (
+        "The channel into the port of Baltimore is open on its full width again. Crews worked for 11 weeks. "
+        "A container ship had brought down the Francis Scott Key Bridge. Six men died. Divers found the last of them in May. "
+        "Insurers expect to pay 4 billion dollars. The first ships left on Monday."
+    )
+    weak = Verifier().check("The ship brought down the Francis Scott Key Bridge on Monday.", [source])
+    assert (weak.verdict, weak.reason) == ("weak", "the date Monday stands elsewhere in the cited text")
+    beside = Verifier().check(
+        "A container ship had brought down the Francis Scott Key Bridge, and six men died.", [source]
+    )
+    assert beside.verdict == "supported"

@@ -121,6 +121,13 @@ def _sentences(source: str) -> tuple[tuple[Span, str, tuple[str, ...], frozenset
     )
 
 
+def around(source: str, span: Span) -> str:
+    """Return a sentence of `source` with the one before it and the one after it."""
+    spans = [piece[0] for piece in _sentences(source)]
+    at = spans.index(span)
+    return source[spans[max(0, at - 1)].start : spans[min(at + 1, len(spans) - 1)].end]
+
+
 def stems_of(source: str) -> frozenset[str]:
     """Return all stems of a source."""
     return _union(words for _, _, _, words, _ in _sentences(source))

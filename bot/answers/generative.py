@@ -25,6 +25,7 @@ from bot.answers.support import Support, Verifier
 from bot.articles.library import Library
 from bot.articles.passages import Span
 from bot.retrieval.retriever import Hit
+from bot.retrieval.words import analyze
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -44,6 +45,8 @@ _REFUSES = re.compile(
 _CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")  # how providers call it
 
 
+_MOST = 8  # sentences: a model that copies whole articles is stopped
+_DISTINCT = 3  # stems by which the passage that carries a sentence can be told from others
 _REPEATED, _LOOPING = "it was said already", 3  # a model that repeats itself so often does nothing else
 
 
@@ -162,7 +165,8 @@ class Composer:
                 if sentence := self._verified(claim, draft):
                     draft.kept.append(sentence)
                     yield sentence
-                if sum(dropped.reason == _REPEATED for dropped in draft.dropped) >= _LOOPING:
+                repeated = sum(dropped.reason == _REPEATED for dropped in draft.dropped)
+                if repeated >= _LOOPING or len(draft.kept) >= _MOST:
                     draft.over = True  # it would go on so until its budget is used up
                     return
 
@@ -210,7 +214,7 @@ class Composer:
         With it come the passages that the sentence stands on, each with its sentence to show.
         """
         support = self._check(claim, cited) if cited else None
-        if support is None or support.verdict != "supported":
+        if (support is None or support.verdict != "supported") and len(set(analyze(claim.text))) >= _DISTINCT:
             others = ((source, self._check(claim, [source])) for source in found if source not in cited)
             if better := next(((s, c) for s, c in others if c.verdict == "supported"), None):
                 source, carried = better
@@ -246,8 +250,8 @@ def _unfit(claim: Claim, draft: _Draft) -> str:
         return _REPEATED
     if not claim.complete:
         return "it was cut off"
-    if claim.text.endswith("?"):
-        return "it is a question"
+    if claim.text.endswith(("?", ":")):
+        return "it asks or introduces, and says nothing"
     if holds_address(claim.text):
         return "it holds an address"
     return ""

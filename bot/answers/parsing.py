@@ -37,7 +37,7 @@ _MARKED_END = re.compile(
 _HOUR = re.compile(r"\b[ap]\.m\.\s*$")  # "4 p.m. ET": more often than not the sentence goes on
 _THOUGHT = ("<think>", "</think>")  # how some models show their reasoning, which is no answer
 _LONGEST = 4_000  # characters: what has no end by then is no sentence, and the rest of its line is not read
-_OPENING = re.compile(r"\s*(?:final )?answer\s*:\s*", re.IGNORECASE)
+_OPENING = re.compile(r"\s*(?:the |final )*answer(?: is)?\s*:\s*", re.IGNORECASE)
 _TEXT_KEYS = ("answer", "text", "sentence", "claim", "response", "content", "output")
 
 

@@ -15,6 +15,7 @@ from bot.answers.markup import claim_marks, holds_address, plain
 from bot.answers.orders import reported
 from bot.answers.prompt import count_tokens
 from bot.answers.question import Exchange
+from bot.articles.passages import split_sentences
 from bot.retrieval.words import analyze
 
 if TYPE_CHECKING:
@@ -64,8 +65,11 @@ def _conversation(question: str, earlier: Sequence[Exchange]) -> str:
 
 def _is_usable(text: str, question: str, earlier: Sequence[Exchange]) -> bool:
     """Say whether this asks what was asked, in words of the conversation, and is no order or address."""
-    if not text or len(text) > _LONGEST or holds_address(text) or reported(text) != text:
+    one_question = text.endswith("?") and len(split_sentences(text)) == 1
+    if not one_question or len(text) > _LONGEST or holds_address(text) or reported(text) != text:
         return False
     said = " ".join([question, *(f"{exchange.question} {exchange.answer}" for exchange in earlier)])
     stems, known, asked = set(analyze(text)), set(analyze(said)), set(analyze(question))
+    if any(stem[0].isdigit() for stem in stems - known):  # a year or number that nobody has named
+        return False
     return len(stems - known) <= len(stems) / 3 and len(asked - stems) <= len(asked) / 2

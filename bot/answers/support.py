@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from bot.answers.alignment import Alignment, SourceSentence, align, stems_of
+from bot.answers.alignment import Alignment, SourceSentence, align, around, stems_of
 from bot.answers.claims.lacking import lacking
 from bot.answers.claims.names import Name, missing_names, names, replaces_another
 from bot.answers.claims.polarity import denied, firmer
@@ -106,6 +106,8 @@ class Verifier:
         support = _weighed(sentence, findings)
         if broken := _broken_rule(sentence, "\n".join(sources), findings):
             return _moved(support, "unsupported", broken)
+        if support.verdict == "supported" and (far := _far(sentence, sources, findings, context)):
+            support = _moved(support, "weak", f"{far} stands elsewhere in the cited text")
         if self._entailment:
             support = _entailed(support, self._entailment(sentence, sources))
         # What would be dropped anyway need not be judged: the judge lifts what is weak, and no more.
@@ -178,6 +180,15 @@ def _broken_rule(sentence: str, text: str, findings: _Findings) -> str:
     if any(denied(sentence, other.text) for other in findings.alignment.parallel):
         return "it denies what the cited text says, or says what that denies"
     return ""
+
+
+def _far(sentence: str, sources: Sequence[str], findings: _Findings, context: str) -> str:
+    """Return a number or date that is not in the closest sentence or beside it: it may be of something else."""
+    best = findings.alignment.best
+    if best is None:
+        return ""
+    near = around(sources[best.source], best.span)
+    return next(iter(lacking(sentence, [near], context=context)), "")
 
 
 def _swapped_name(sentence: str, parallel: Sequence[SourceSentence]) -> str:
