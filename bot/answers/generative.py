@@ -45,7 +45,7 @@ _REFUSES = re.compile(
 _CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")  # how providers call it
 
 
-_MOST = 8  # sentences: a model that copies whole articles is stopped
+_MOST = 12  # sentences: a model that copies whole articles is stopped
 _DISTINCT = 3  # stems by which the passage that carries a sentence can be told from others
 _REPEATED, _LOOPING = "it was said already", 3  # a model that repeats itself so often does nothing else
 
