@@ -49,13 +49,12 @@ def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
             _print(Text(notice, style="italic"))
         elif part.support != "verbatim":
             shown = True
-            out.print(_sentence(part), end=" ", soft_wrap=True)
+            _print(_sentence(part))
     assert isinstance(part, Trace)
     answer = part.answer
     if not shown:
         print_answer(answer.model_copy(update={"notice": answer.notice.removeprefix(notice)}))
         return part
-    out.print()
     if rest := answer.notice.removeprefix(notice).strip():
         _print(Text(rest, style="italic"))
     print_notes(answer)
@@ -84,9 +83,12 @@ def print_notes(answer: Answer) -> None:
 def print_passage(citation: Citation, article: Article) -> None:
     """Show a quote within what stands around it in its article, marked »so«."""
     _print(Text(_named(citation), style="bold"))
-    start, end = max(0, citation.start - _AROUND), citation.end + _AROUND
-    before = ("… " if start else "") + article.text[start : citation.start]
-    after = article.text[citation.end : end] + (" …" if end < len(article.text) else "")
+    text = article.text
+    # From and to a space: words are not cut.
+    start = text.rfind(" ", 0, max(0, citation.start - _AROUND)) + 1
+    end = text.find(" ", citation.end + _AROUND) if citation.end + _AROUND < len(text) else -1
+    before = ("… " if start else "") + text[start : citation.start]
+    after = text[citation.end : end] + " …" if end > 0 else text[citation.end :]
     _print(Text(before) + Text(f"»{citation.quote}«", style="bold cyan") + Text(after))
     if citation.link:
         _print(Text(citation.link, style="dim"))

@@ -176,3 +176,14 @@ def test_what_is_no_web_address_is_shown_and_not_linked(url: str) -> None:
     shown = in_terminal(answered(citation(url=url)))
     assert "\x1b]8;" not in shown
     assert url in plain(shown)
+
+
+def test_a_passage_is_shown_between_whole_words_of_its_article(capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"{'begin ' * 200}A bank failed.{' close' * 200}"
+    shown = citation(start=1_200, end=1_214)
+    printed.print_passage(shown, make({"text": text, "title": "Bank fails"}))
+    line = capsys.readouterr().out.splitlines()[1]
+    assert "begin »A bank failed.« close" in line
+    assert {word.strip("…") for word in line.split()} == {"", "begin", "»A", "bank", "failed.«", "close"}
+    printed.print_passage(citation(), make({"text": "A bank failed. It rained."}))
+    assert capsys.readouterr().out.splitlines()[1] == "»A bank failed.« It rained."
