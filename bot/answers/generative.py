@@ -12,20 +12,18 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 
 from bot.answers.answer import Citation, Dropped, Sentence
+from bot.answers.attribution import Attributor
 from bot.answers.chatmodel import explain
 from bot.answers.citing import Bibliography
 from bot.answers.conversation import Rewriting
 from bot.answers.markup import holds_address
-from bot.answers.orders import reported
 from bot.answers.parsing import Claim, ClaimParser
 from bot.answers.prompt import Source, affordable, answer_prompt, count_tokens, prompt_hash, sources
 from bot.answers.question import Exchange
 from bot.answers.rewriting import rewritten
 from bot.answers.support import Support, Verifier
 from bot.articles.library import Library
-from bot.articles.passages import Span
 from bot.retrieval.retriever import Hit
-from bot.retrieval.words import analyze
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -46,7 +44,6 @@ _CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")  # how provid
 
 
 _MOST = 12  # sentences: a model that copies whole articles is stopped
-_DISTINCT = 3  # stems by which the passage that carries a sentence can be told from others
 _REPEATED, _LOOPING = "it was said already", 3  # a model that repeats itself so often does nothing else
 
 
@@ -122,7 +119,7 @@ class Composer:
         """`name` is the model's, as set; `room`: tokens that a prompt may have."""
         self.model = model
         self.name = name
-        self._verifier = verifier
+        self._attributor = Attributor(verifier)
         self._library = library
         self._room = room
 
@@ -194,49 +191,17 @@ class Composer:
 
     def _verified(self, claim: Claim, draft: _Draft) -> Sentence | None:
         cited = [source for source in draft.found if source.n in claim.cited]
-        support, stands_on = self._attributed(claim, cited, draft.found)
+        support, stands_on = self._attributor.attribute(claim.text, cited, draft.found)
         if reason := _reason(claim, cited, support, draft) if not stands_on else _unfit(claim, draft):
             score = round(support.score, 3) if support else None
             draft.dropped.append(Dropped(text=claim.text, reason=reason, cited=claim.cited, score=score))
             return None
-        numbers = [draft.bibliography.cite(source.hit, _place(source, span)) for source, span in stands_on]
+        numbers = [draft.bibliography.cite(place.source.hit, place.in_article) for place in stands_on]
         return Sentence(
             text=claim.text,
             citations=tuple(dict.fromkeys(numbers)),
             support="weak" if support and support.verdict == "weak" else "supported",
         )
-
-    def _attributed(
-        self, claim: Claim, cited: Sequence[Source], found: Sequence[Source]
-    ) -> tuple[Support | None, list[tuple[Source, Span]]]:
-        """Return what the verifier says of the cited passages, or of one that carries the sentence in their place.
-
-        With it come the passages that the sentence stands on, each with its sentence to show.
-        """
-        support = self._check(claim, cited) if cited else None
-        if (support is None or support.verdict != "supported") and len(set(analyze(claim.text))) >= _DISTINCT:
-            others = ((source, self._check(claim, [source])) for source in found if source not in cited)
-            if better := next(((s, c) for s, c in others if c.verdict == "supported"), None):
-                source, carried = better
-                return carried, [(source, carried.span or Span(0, len(source.text)))]
-        if support is None or support.verdict == "unsupported":
-            return support, []
-        return support, self._contributing(claim, cited, support)
-
-    def _contributing(
-        self, claim: Claim, cited: Sequence[Source], together: Support
-    ) -> list[tuple[Source, Span]]:
-        """Leave out cited passages that add nothing: the others carry the sentence as well without them."""
-        if len(cited) == 1:
-            return [(cited[0], together.span or Span(0, len(cited[0].text)))]
-        alone = [(source, self._check(claim, [source])) for source in cited]
-        carrying = [(source, support) for source, support in alone if support.verdict == together.verdict]
-        kept = carrying or sorted(alone, key=lambda pair: pair[1].score)[:2]
-        return [(source, support.span or Span(0, len(source.text))) for source, support in kept]
-
-    def _check(self, claim: Claim, cited: Sequence[Source]) -> Support:
-        context = "\n".join(reported(source.hit.named) for source in cited)
-        return self._verifier.check(claim.text, [source.text for source in cited], context=context)
 
 
 def _finish(message: BaseMessage) -> str:
@@ -268,8 +233,3 @@ def _reason(claim: Claim, cited: Sequence[Source], support: Support | None, draf
     if claim.cited and not cited:
         return "there is no passage of that number, and none carries it"
     return "it cites no passage, and none carries it"
-
-
-def _place(source: Source, span: Span) -> Span:
-    at = source.hit.passage.start
-    return Span(at + span.start, at + span.end)
