@@ -116,6 +116,27 @@ def test_what_no_passage_says_never_reaches_the_reader(compose: Compose, lie: st
     assert answer.dropped[0].cited
 
 
+@pytest.mark.parametrize(
+    "dress",
+    [
+        "see evil.example/x",
+        "@channel",
+        "&lt;!channel&gt; @here",
+        "(evil.com)",
+        "<!-- x",
+        ":skull:",
+        "me＠evil.com",
+    ],
+)
+def test_what_would_be_a_link_or_a_call_somewhere_never_reaches_the_reader(
+    compose: Compose, dress: str
+) -> None:
+    workspace, _ = compose(saying((f"{CUP} {dress}", CUP), (MESSI, MESSI)))
+    answer = workspace.chain.invoke(QUESTION)
+    assert answer.text == f"{MESSI}."
+    assert reasons(answer)[answer.dropped[0].text] == "it holds an address"
+
+
 @pytest.mark.parametrize("mark", ["", " [99]", " [0]"])
 def test_a_true_sentence_without_a_usable_citation_is_attributed_to_the_passage_that_carries_it(
     compose: Compose, mark: str

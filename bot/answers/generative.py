@@ -232,7 +232,7 @@ def _unfit(claim: Claim, draft: _Draft) -> str:
         return "it was cut off"
     if claim.text.endswith("?"):
         return "it is a question"
-    if holds_address(claim.text):
+    if holds_address(claim.text, "\n".join(source.text for source in draft.found)):
         return "it holds an address"
     return ""
 

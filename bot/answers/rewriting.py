@@ -64,8 +64,8 @@ def _conversation(question: str, earlier: Sequence[Exchange]) -> str:
 
 def _is_usable(text: str, question: str, earlier: Sequence[Exchange]) -> bool:
     """Say whether this asks what was asked, in words of the conversation, and is no order or address."""
-    if not text or len(text) > _LONGEST or holds_address(text) or reported(text) != text:
-        return False
     said = " ".join([question, *(f"{exchange.question} {exchange.answer}" for exchange in earlier)])
+    if not text or len(text) > _LONGEST or holds_address(text, said) or reported(text) != text:
+        return False
     stems, known, asked = set(analyze(text)), set(analyze(said)), set(analyze(question))
     return len(stems - known) <= len(stems) / 3 and len(asked - stems) <= len(asked) / 2
