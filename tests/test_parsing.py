@@ -97,6 +97,7 @@ def test_what_models_write_is_read(name: str) -> None:
         ("It rained. [1", [True]),
         ("| Monday | 3 mm [1] |\n| Fri", [True, False]),
         ('{"answer": "It rai', [False]),
+        ('{"answer": ' * 3000 + '"It rained."' + "}" * 3000, [False]),  # deeper than any reader goes
     ],
 )
 def test_what_was_cut_off_is_no_whole_claim(text: str, complete: list[bool]) -> None:

@@ -112,8 +112,8 @@ class ClaimParser:
         if text.lstrip().startswith(_THOUGHT[0]):
             return
         try:
-            yield from _json_claims(json.loads(text), self._passages)
-        except ValueError:
+            yield from list(_json_claims(json.loads(text), self._passages))
+        except (ValueError, RecursionError):  # no JSON, or nested to no end
             yield from self._claims(
                 text, complete=not cut and not text.lstrip().startswith(("{", "[{", '["'))
             )
