@@ -30,6 +30,7 @@ _BANDS: dict[Verdict, tuple[float, float]] = {
 }
 _VERBATIM_SCORE = -8.0
 _HALF = 0.5
+_FEWEST = 4  # words of what can be weighed: "Argentina." stands in every text that names it
 _FEW, _TOLD = 2, 0.3  # words besides names that say something, and the share of them that has to be there
 _MOST = 3  # missing names or claims beyond which more say nothing new
 
@@ -177,6 +178,8 @@ def _broken_rule(sentence: str, text: str, findings: _Findings) -> str:
         return f"the cited text says it of another than {swapped}"
     if any(denied(sentence, other.text) for other in findings.alignment.parallel):
         return "it denies what the cited text says, or says what that denies"
+    if len(sentence.split()) < _FEWEST and findings.evidence.score <= UNSUPPORTED:
+        return "it is too short to be checked"
     return ""
 
 
