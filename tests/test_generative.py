@@ -164,6 +164,20 @@ def test_a_cited_passage_that_adds_nothing_is_left_out(compose: Compose) -> None
     assert [citation.article_id for citation in answer.citations] == ["cup"]
 
 
+@pytest.mark.parametrize(
+    ("finish", "notice"),
+    [("", ""), ("content_filter", "The chat model did not finish (its provider filtered the rest)"), ("length", "The chat")],
+)  # fmt: skip
+def test_what_is_left_of_an_answer_that_ended_early_shows_no_half_sentence(
+    compose: Compose, finish: str, notice: str
+) -> None:
+    workspace, _ = compose(Reply(f"{CUP} [1]. Messi scored twice in", finish_reason=finish))
+    answer = workspace.chain.invoke(QUESTION)
+    assert answer.text == f"{CUP}."
+    assert answer.dropped[0].reason == "it was cut off"
+    assert answer.notice.startswith(notice)
+
+
 def test_where_nothing_is_supported_quotes_stand_in_and_say_so(compose: Compose) -> None:
     workspace, _ = compose("Brazil lost the final to Japan [1]. It was a cold night in Rome.")
     answer = workspace.chain.invoke(QUESTION)

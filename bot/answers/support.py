@@ -107,6 +107,8 @@ class Verifier:
         support = _weighed(sentence, findings)
         if broken := _broken_rule(sentence, "\n".join(sources), findings):
             return _moved(support, "unsupported", broken)
+        if support.verdict != "unsupported" and len(sentence.split()) < _FEWEST:
+            return _moved(support, "unsupported", "it is too short to be checked")
         if self._entailment:
             support = _entailed(support, self._entailment(sentence, sources))
         # What would be dropped anyway need not be judged: the judge lifts what is weak, and no more.
@@ -178,8 +180,6 @@ def _broken_rule(sentence: str, text: str, findings: _Findings) -> str:
         return f"the cited text says it of another than {swapped}"
     if any(denied(sentence, other.text) for other in findings.alignment.parallel):
         return "it denies what the cited text says, or says what that denies"
-    if len(sentence.split()) < _FEWEST and findings.evidence.score <= UNSUPPORTED:
-        return "it is too short to be checked"
     return ""
 
 
