@@ -39,7 +39,7 @@ def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
     """
     from bot.answers.turn import Notice, Trace
 
-    shown = False
+    column = 0
     notice = ""
     for part in _while_working(parts):
         if isinstance(part, Trace):
@@ -48,11 +48,10 @@ def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
             notice = str(part)
             _print(Text(notice, style="italic"))
         elif part.support != "verbatim":
-            shown = True
-            out.print(_sentence(part), end=" ", soft_wrap=True)
+            column = _flow(_sentence(part), column)
     assert isinstance(part, Trace)
     answer = part.answer
-    if not shown:
+    if not column:
         print_answer(answer.model_copy(update={"notice": answer.notice.removeprefix(notice)}))
         return part
     out.print()
@@ -60,6 +59,16 @@ def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
         _print(Text(rest, style="italic"))
     print_notes(answer)
     return part
+
+
+def _flow(body: Text, column: int) -> int:
+    """Print words from `column` of the line on, in a terminal none over its edge; return the column behind them."""
+    for word in body.split(" "):
+        wraps = out.is_terminal and column > 0 and column + 1 + word.cell_len > out.width
+        space = "\n" if wraps else " " * bool(column)
+        out.print(Text(space) + word, end="", soft_wrap=True)
+        column = word.cell_len if wraps else column + len(space) + word.cell_len
+    return column
 
 
 def _while_working(parts: Iterable[Notice | Sentence | Trace]) -> Iterator[Notice | Sentence | Trace]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -13,9 +14,13 @@ from pathlib import Path
 
 import pytest
 from conftest import make, take_in
+from rich.console import Console
 
 from bot import printed, terminal
 from bot.answers.answer import Answer, Citation, Nearest, Sentence
+from bot.answers.question import Question
+from bot.answers.turn import Trace
+from bot.retrieval.filters import Filters
 from bot.workspace import Workspace
 
 NASTY = "[bold]x[/] [link=https://evil.example]click[/link] :smile: [/] {x} %s \\[red] [1]"
@@ -176,3 +181,19 @@ def test_what_is_no_web_address_is_shown_and_not_linked(url: str) -> None:
     shown = in_terminal(answered(citation(url=url)))
     assert "\x1b]8;" not in shown
     assert url in plain(shown)
+
+
+def test_sentences_that_stream_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = io.StringIO()
+    monkeypatch.setattr(printed, "out", Console(file=seen, force_terminal=True, width=30, color_system=None))
+    sentences = [
+        Sentence(text="The bank failed on Friday morning.", citations=(1,), support="weak"),
+        Sentence(text="Depositors queued.", citations=(1,), support="supported"),
+    ]
+    answer = answered(citation())
+    printed.print_stream([*sentences, Trace(answer, Question("q"), datetime.now(UTC), Filters())])
+    assert seen.getvalue().splitlines()[:3] == [
+        "The bank failed on Friday",
+        "morning. [1] (weakly",
+        "supported) Depositors queued.",
+    ]
