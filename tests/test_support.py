@@ -64,6 +64,10 @@ def test_what_the_text_says_is_supported(sentence: str) -> None:
         ("The mayor.", "it is too short"),
         ("Ana Ruiz.", "it is too short"),
         ("On Tuesday.", "it is too short"),
+        (
+            "It is false that the harbour bridge reopened on Tuesday after a repair that took 14 months.",
+            "it denies",
+        ),
         ("Penguins eat krill and squid in winter.", "little of it"),
         ("", "little of it"),
         ("!", "little of it"),
