@@ -14,7 +14,9 @@ from bot.terminal import day
 if TYPE_CHECKING:
     from bot.answers.answer import Answer, Citation
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])|(?<=\d)\.")
+_MARKUP = re.compile(
+    r"([\\`*_{}\[\]<>()#+!|~$&-])|(?<=\d)\.|:(?=//)|(?<=www)\.", re.IGNORECASE
+)  # the last two begin links
 
 
 def write_transcript(answers: Sequence[Answer], path: Path) -> None:
@@ -34,7 +36,9 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield from (f"*{_text(answer.notice)}*", "")
     if answer.sentences:
         yield " ".join(
-            _text(sentence.text) + "".join(f" \\[{n}\\]" for n in sentence.citations)
+            _text(sentence.text)
+            + "".join(f" \\[{n}\\]" for n in sentence.citations)
+            + (" *weakly supported*" if sentence.support == "weak" else "")
             for sentence in answer.sentences
         )
     else:

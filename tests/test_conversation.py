@@ -9,7 +9,18 @@ from bot.answers.question import Exchange
 
 
 @pytest.mark.parametrize(
-    "text", ["hi", "Hello!", "good morning", "Thanks a lot.", "thank you", "help", "Who are you?", "OK"]
+    "text",
+    [
+        "hi",
+        "Hello!",
+        "good morning",
+        "Thanks a lot.",
+        "thank you",
+        "help",
+        "Who are you?",
+        "OK",
+        "Thank you, Citewire!",
+    ],
 )
 def test_small_talk_gets_a_reply(text: str) -> None:
     assert small_talk_reply(text)
@@ -46,6 +57,21 @@ FINAL = "Who won the 2022 World Cup final?"
         ),
         ("Which stadium?", [FINAL], f"{FINAL} Which stadium?"),
         ("Did Croatia adopt the euro?", [FINAL], "Did Croatia adopt the euro?"),
+        *(
+            (alone, [FINAL], alone)
+            for alone in (
+                "is there a vaccine against malaria in children?",
+                "how long does it take to fly to mars?",
+                "is it true that vaccines cause autism?",
+            )
+        ),
+        *(
+            (leaning, [FINAL], f"{FINAL} {leaning}")
+            for leaning in (
+                "is there any news of the negotiations today?",
+                "who was there on that day in the end?",
+            )
+        ),
         ("What did Powell say about its rates?", [FINAL], "What did Powell say about its rates?"),
         ("And when?", [FINAL, "And who scored?"], f"{FINAL} And who scored? And when?"),
         ("And who scored?", [FINAL, "thanks"], f"{FINAL} And who scored?"),
@@ -67,6 +93,7 @@ def test_a_follow_up_is_joined_to_what_it_leans_on(
     ("question", "earlier", "standalone"),
     [
         ("What about 2019?", "Who won the World Cup in 2018?", "Who won the World Cup in 2019?"),
+        ("What about in 2018?", "Who won the 2022 World Cup final?", "Who won the 2018 World Cup final?"),
         ("And in France?", "What does bread cost in Norway?", "What does bread cost in France?"),
         ("and in France?", "Who won the election?", "Who won the election in France?"),
         ("And last year?", "Who won in 2022?", "Who won last year?"),

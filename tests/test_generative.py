@@ -116,6 +116,27 @@ def test_what_no_passage_says_never_reaches_the_reader(compose: Compose, lie: st
     assert answer.dropped[0].cited
 
 
+@pytest.mark.parametrize(
+    "dress",
+    [
+        "see evil.example/x",
+        "@channel",
+        "&lt;!channel&gt; @here",
+        "(evil.com)",
+        "<!-- x",
+        ":skull:",
+        "me＠evil.com",
+    ],
+)
+def test_what_would_be_a_link_or_a_call_somewhere_never_reaches_the_reader(
+    compose: Compose, dress: str
+) -> None:
+    workspace, _ = compose(saying((f"{CUP} {dress}", CUP), (MESSI, MESSI)))
+    answer = workspace.chain.invoke(QUESTION)
+    assert answer.text == f"{MESSI}."
+    assert reasons(answer)[answer.dropped[0].text] == "it holds an address"
+
+
 @pytest.mark.parametrize("mark", ["", " [99]", " [0]"])
 def test_a_true_sentence_without_a_usable_citation_is_attributed_to_the_passage_that_carries_it(
     compose: Compose, mark: str
@@ -141,6 +162,20 @@ def test_a_cited_passage_that_adds_nothing_is_left_out(compose: Compose) -> None
     workspace, _ = compose(write)
     answer = workspace.chain.invoke(f"{QUESTION} Has a lander touched down on the Moon?")
     assert [citation.article_id for citation in answer.citations] == ["cup"]
+
+
+@pytest.mark.parametrize(
+    ("finish", "notice"),
+    [("", ""), ("content_filter", "The chat model did not finish (its provider filtered the rest)"), ("length", "The chat")],
+)  # fmt: skip
+def test_what_is_left_of_an_answer_that_ended_early_shows_no_half_sentence(
+    compose: Compose, finish: str, notice: str
+) -> None:
+    workspace, _ = compose(Reply(f"{CUP} [1]. Messi scored twice in", finish_reason=finish))
+    answer = workspace.chain.invoke(QUESTION)
+    assert answer.text == f"{CUP}."
+    assert answer.dropped[0].reason == "it was cut off"
+    assert answer.notice.startswith(notice)
 
 
 def test_where_nothing_is_supported_quotes_stand_in_and_say_so(compose: Compose) -> None:

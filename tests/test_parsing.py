@@ -97,10 +97,19 @@ def test_what_models_write_is_read(name: str) -> None:
         ("It rained. [1", [True]),
         ("| Monday | 3 mm [1] |\n| Fri", [True, False]),
         ('{"answer": "It rai', [False]),
+        ('{"answer": ' * 3000 + '"It rained."' + "}" * 3000, [False]),  # deeper than any reader goes
     ],
 )
 def test_what_was_cut_off_is_no_whole_claim(text: str, complete: list[bool]) -> None:
     assert [claim.complete for claim in parsed(text, cut=True)] == complete
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"<think>{'Did it rain? ' * 20_000}</think>", f'{{"answer": "{"rain " * 40_000}"}}\n', f"{'rain ' * 40_000}\n", " " * 99_999],
+)  # fmt: skip
+def test_a_flood_of_words_keeps_nobody_waiting(text: str) -> None:
+    assert [claim.text for claim in parsed(f"{text}It rained [1].") if claim.complete] == ["It rained."]
 
 
 def test_a_sentence_is_given_as_soon_as_the_next_one_begins() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -13,9 +14,13 @@ from pathlib import Path
 
 import pytest
 from conftest import make, take_in
+from rich.console import Console
 
 from bot import printed, terminal
 from bot.answers.answer import Answer, Citation, Nearest, Sentence
+from bot.answers.question import Question
+from bot.answers.turn import Trace
+from bot.retrieval.filters import Filters
 from bot.workspace import Workspace
 
 NASTY = "[bold]x[/] [link=https://evil.example]click[/link] :smile: [/] {x} %s \\[red] [1]"
@@ -187,3 +192,19 @@ def test_a_passage_is_shown_between_whole_words_of_its_article(capsys: pytest.Ca
     assert {word.strip("…") for word in line.split()} == {"", "begin", "»A", "bank", "failed.«", "close"}
     printed.print_passage(citation(), make({"text": "A bank failed. It rained."}))
     assert capsys.readouterr().out.splitlines()[1] == "»A bank failed.« It rained."
+
+
+def test_sentences_that_stream_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = io.StringIO()
+    monkeypatch.setattr(printed, "out", Console(file=seen, force_terminal=True, width=30, color_system=None))
+    sentences = [
+        Sentence(text="The bank failed on Friday morning.", citations=(1,), support="weak"),
+        Sentence(text="Depositors queued.", citations=(1,), support="supported"),
+    ]
+    answer = answered(citation())
+    printed.print_stream([*sentences, Trace(answer, Question("q"), datetime.now(UTC), Filters())])
+    assert seen.getvalue().splitlines()[:3] == [
+        "The bank failed on Friday     ",
+        "morning. [1] (weakly          ",
+        "supported)                    ",
+    ]

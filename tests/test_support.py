@@ -59,6 +59,15 @@ def test_what_the_text_says_is_supported(sentence: str) -> None:
         ("Mayor Ben Ruiz cut the ribbon.", "the name Ben"),
         ("Traders did welcome the higher rents there on Dock Street.", "it denies"),
         ("The harbour bridge was not reopened on Tuesday after a repair that took 14 months.", "it denies"),
+        ("The repair of the harbour bridge took a dozen months and cost $1.2 million.", "the number dozen"),
+        ("The repair of the harbour bridgе took 14 months.", "the word bridgе"),  # a Cyrillic letter in it
+        ("The mayor.", "it is too short"),
+        ("Ana Ruiz.", "it is too short"),
+        ("On Tuesday.", "it is too short"),
+        (
+            "It is false that the harbour bridge reopened on Tuesday after a repair that took 14 months.",
+            "it denies",
+        ),
         ("Penguins eat krill and squid in winter.", "little of it"),
         ("", "little of it"),
         ("!", "little of it"),

@@ -28,7 +28,7 @@ def answer(**fields: object) -> Answer:
 
 def test_question_answer_and_citations_are_text(tmp_path: Path) -> None:
     write_transcript([answer(notice="As of *then*:")], tmp_path / "t.md")
-    quote = "A \\*bank\\* failed \\<b\\>\\[here\\]\\(http://evil.example\\)\\</b\\>."
+    quote = "A \\*bank\\* failed \\<b\\>\\[here\\]\\(http\\://evil.example\\)\\</b\\>."
     assert (tmp_path / "t.md").read_text().splitlines() == [
         "## Which bank?", "", "*As of \\*then\\*:*", "", f"{quote} \\[1\\]", "",
         f"\\[1\\] “{quote}” Ledger · 10 March 2023 · \\# Bank <https://ledger.example#:~:text=A>", "",
@@ -42,6 +42,14 @@ def test_no_answer_is_written_too_and_a_bad_address_is_not(tmp_path: Path) -> No
     text = (tmp_path / "t.md").read_text()
     assert "**The articles do not say.**" in text
     assert "javascript" not in text
+
+
+def test_what_is_weakly_supported_says_so_and_www_begins_no_link(tmp_path: Path) -> None:
+    weak = Sentence(text="See www.evil.example.", citations=(1,), support="weak")
+    write_transcript([answer(sentences=(weak,))], tmp_path / "t.md")
+    assert (tmp_path / "t.md").read_text().splitlines()[2] == (
+        "See www\\.evil.example. \\[1\\] *weakly supported*"
+    )
 
 
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def output_tokens(settings: Settings) -> int:
 def explain(exc: BaseException) -> str:
     """Say in a few words what went wrong with a model, without any secret."""
     status = getattr(exc, "status_code", None) or getattr(exc, "code", None)
-    if isinstance(status, int) and (status in _ADVICE or status >= 500):
-        return f"{_ADVICE.get(status, 'the model’s server failed')} (HTTP {status})"
+    if isinstance(status, int) and status >= 400:  # what the server writes itself is nobody's to show
+        return f"{_ADVICE.get(status, _ADVICE[400] if status < 500 else 'the model’s server failed')} (HTTP {status})"
     if "timeout" in type(exc).__name__.lower() or isinstance(exc, TimeoutError):
         return "the model's server took too long"
     if "connect" in type(exc).__name__.lower() or isinstance(exc, ConnectionError):

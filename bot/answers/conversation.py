@@ -20,7 +20,7 @@ _ABOUT = (
 )
 _SMALL_TALK = {
     r"(hi|hello|hey|hiya|good (morning|afternoon|evening|day))( (there|all|everyone|citewire))?": f"Hello. {_ABOUT}",
-    r"(many )?(thanks|thank you|thx|cheers)( (a lot|so much|very much|again))?": "You are welcome.",
+    r"(many )?(thanks|thank you|thx|cheers)( (a lot|so much|very much|again))?( citewire)?": "You are welcome.",
     r"bye|goodbye|see you|good night": "Goodbye.",
     r"help|who are you|what (are|can) you( do)?|what is this|how do you work": _ABOUT,
     r"ok|okay|great|nice|cool|perfect|got it|i see": "Ask on whenever you like.",
@@ -33,6 +33,12 @@ _POINTS_BACK = re.compile(
     re.IGNORECASE,
 )
 _POINTS_BACK_AT_ONE = re.compile(r"\b(?:he|him|his|she|her|hers|its|they|them|their|theirs)\b", re.IGNORECASE)
+# "Is there a cure for …?", "how long does it take to …?": words that point at nothing.
+_POINTS_NOWHERE = re.compile(
+    r"\b(?:is|are) there (?:an?|any)\b(?!.*\bthe\b)|"
+    r"\bit (?:takes?|costs?|true|possible|legal|safe|hard|easy) (?:to|that)\b",
+    re.IGNORECASE,
+)
 _GOES_ON = re.compile(r"\W*(?:and|but|or|also|so)\b", re.IGNORECASE)
 _ASKS_ABOUT = re.compile(r"\W*(?:(?:and|but|or|also|so)\W+)?(?:what|how) about\b", re.IGNORECASE)
 _SHORT = 4  # words: "Which year?" cannot be understood alone
@@ -113,15 +119,16 @@ def leans(question: str) -> bool:
     if _ASKS_ABOUT.match(question):
         return True
     words = question.split()
+    points_back = _POINTS_BACK.search(_POINTS_NOWHERE.sub("", question)) is not None
     goes_on = _GOES_ON.match(question) is not None
     names_somebody = any(word[:1].isupper() for word in words[2 if goes_on else 1 :])
     is_short = len(words) <= _SHORT + goes_on
     if names_somebody:
         # "How long is its border with Russia?": what points back stands before any name that it could mean.
         before = _POINTS_BACK_AT_ONE.split(question, maxsplit=1)[0]
-        points_back = len(before) < len(question) and not names(before)
-        return points_back or (goes_on and (is_short or _POINTS_BACK.search(question) is not None))
-    return goes_on or is_short or _POINTS_BACK.search(question) is not None
+        at_one = len(before) < len(question) and not names(before)
+        return at_one or (goes_on and (is_short or points_back))
+    return goes_on or is_short or points_back
 
 
 def _named_first(answer: str) -> list[str]:
@@ -154,8 +161,9 @@ def _at_another_time(base: str, change: re.Match[str]) -> str | None:
         return _with(base, change["new"] if stands_alone else f"in {change['what']}")
     if len(dates) > 1:
         return None
-    start = dates[0].start("lead" if stands_alone else "date")
-    return base[:start] + (change["new"] if stands_alone else change["what"]) + base[dates[0].end() :]
+    if _RELATIVE.match(change["what"]) or (change["lead"] and dates[0]["lead"]):
+        return base[: dates[0].start()] + change["new"] + base[dates[0].end() :]
+    return base[: dates[0].start("date")] + change["what"] + base[dates[0].end() :]  # the 2018 World Cup
 
 
 def _with(base: str, addition: str) -> str:

@@ -40,7 +40,13 @@ _REFUSES = re.compile(
     rf"|\b(?:not|nothing|no (?:information|mention|details?))\b[^.]{{0,40}}\b(?:{_TOLD}|in)\b[^.]{{0,20}}\b{_READ}\b",
     re.IGNORECASE,
 )
-_CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")  # how providers call it
+# How providers say why an answer ended before its end; "" is what is left of a connection that closed.
+_ENDED_EARLY = {
+    **dict.fromkeys(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"), "it reached its budget of tokens"),
+    **dict.fromkeys(("content_filter", "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "refusal"),
+                    "its provider filtered the rest"),
+    "": "",
+}  # fmt: skip
 
 
 _MOST = 12  # sentences: a model that copies whole articles is stopped
@@ -184,10 +190,9 @@ class Composer:
         except Exception:
             yield from parser.close(cut=True)
             raise
-        cut = draft.message is not None and _finish(draft.message) in _CUT
-        if cut:
-            draft.failure = "it reached its budget of tokens"
-        yield from parser.close(cut=cut)
+        ended = _finish(draft.message) if draft.message else ""
+        draft.failure = _ENDED_EARLY.get(ended, "")
+        yield from parser.close(cut=ended in _ENDED_EARLY)
 
     def _verified(self, claim: Claim, draft: _Draft) -> Sentence | None:
         cited = [source for source in draft.found if source.n in claim.cited]
@@ -217,7 +222,7 @@ def _unfit(claim: Claim, draft: _Draft) -> str:
         return "it was cut off"
     if claim.text.endswith(("?", ":")):
         return "it asks or introduces, and says nothing"
-    if holds_address(claim.text):
+    if holds_address(claim.text, "\n".join(source.text for source in draft.found)):
         return "it holds an address"
     return ""
 

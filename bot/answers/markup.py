@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 
 from bot.articles.article import clean_line
 
@@ -15,8 +17,10 @@ _MARK = re.compile(
     r"|\((?P<round>\d{1,2}(?:\s*,\s*\d{1,2})*)\)(?=\W*$))",
     re.IGNORECASE,
 )
-_IMAGE = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?")
-_LINK = re.compile(r"\[([^\]\[]*)\](?:\([^)]*\)|\[[^\]]*\])")
+_TARGET = r"(?:\((?:[^()]|\([^()]*\))*\)|\[[^\]]*\])"
+_IMAGE = re.compile(rf"!\[[^\]]*\]{_TARGET}?")
+_LINK = re.compile(rf"\[([^\]\[]*)\]{_TARGET}")
+_ENTITY = re.compile(r"&#?\w{1,10};")
 _TAG = re.compile(r"</?[a-zA-Z!@#/][^<>]*>")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3}|~~)(?=\S)(.+?)(?<=\S)\1(?![\w*])")
 _CODE = re.compile(r"`+([^`]*)`+")
@@ -24,6 +28,13 @@ _ADDRESS = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:mailto|tel|javascript|data|file|slack):\S)|\b[\w.+-]+@[\w-]+\.\w",
     re.IGNORECASE,
 )
+# What only some programs make a link, a call or a picture of: "evil.example/x", "@channel", "#general", ":skull:".
+_HANDLE = re.compile(
+    r"(?<![\w.@-])[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}(?:[/:]\S+)?|(?<!\w)[@#][^\W\d]\w*|:[a-z][\w+-]*:|//\w\S*"
+)
+_CALLS_ALL = re.compile(r"(?<!\w)@(?:channel|everyone|here|all)\b", re.IGNORECASE)
+_OPEN_TAG = re.compile(r"<[a-zA-Z!@#/?]")
+_DOTS = str.maketrans("。", ".")
 
 
 def claim_marks(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
@@ -46,9 +57,10 @@ def claim_marks(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
 
 def plain(text: str) -> str:
     """Return text on one line without Markdown, HTML, images and the addresses of links."""
+    text = _visible(text)
     text = _IMAGE.sub("", text)
     text = _LINK.sub(r"\1", text)
-    text = _TAG.sub("", text)
+    text = _without_tags(text)
     for _ in range(3):  # emphasis within emphasis
         text = _EMPHASIS.sub(r"\2", text)
     text = _CODE.sub(r"\1", text)
@@ -56,9 +68,28 @@ def plain(text: str) -> str:
     return re.sub(r" +(?=[.,;:!?…](?: |$))", "", clean_line(text.replace("**", "")))
 
 
-def holds_address(text: str) -> bool:
-    """Say whether something in the text would be a link wherever text is searched for addresses."""
-    return _ADDRESS.search(text) is not None
+def holds_address(text: str, known: str = "") -> bool:
+    """Say whether something in the text would be a link, a call or a tag in some program that shows it.
+
+    Names that merely look like one ("Amazon.com", "#MeToo") may stand where `known` has them.
+    """
+    shown, known = (unicodedata.normalize("NFKC", some).translate(_DOTS) for some in (text, known))
+    if _ADDRESS.search(shown) or _CALLS_ALL.search(shown) or _OPEN_TAG.search(shown):
+        return True
+    there = known.casefold()
+    return any("/" in match[0] or match[0].casefold() not in there for match in _HANDLE.finditer(shown))
+
+
+def _visible(text: str) -> str:
+    """Return text without characters that nobody sees: they hide a number or an address from every check."""
+    return "".join(char for char in text if unicodedata.category(char) != "Cf")
+
+
+def _without_tags(text: str) -> str:
+    """Return text without HTML, however it is written or nested."""
+    while (bare := _TAG.sub("", _ENTITY.sub(lambda match: html.unescape(match[0]), text))) != text:
+        text = bare
+    return text
 
 
 def _expanded(marks: str) -> list[int]:

@@ -41,11 +41,15 @@ _ORDERS = (
     rf"(?:when|if|whenever) (?:(?:you are |you're )?(?:asked|questioned)|(?:someone|the user|anyone) asks)\b"
     rf"[^.\n]{{0,80}}\b{_SAY}\b",
     # What only a prompt holds: fences, turn markers
-    r"[<＜]/?\s*(?:passages?|question|context|documents?|articles?|system|user|assistant|instructions?)\b[^>＞\n]{0,60}[>＞]",
+    r"[<＜﹤‹〈]/?\s*(?:passages?|question|context|documents?|articles?|system|user|assistant|instructions?)\b"
+    r"[^>＞﹥›〉\n]{0,60}[>＞﹥›〉]",
     r"<\|[^|\n]{1,30}\|>|\[/?(?:INST|SYS)\]|<</?SYS>>",
     r"#{2,}\s*(?:system|instructions?|response|assistant|human|user)\b",
     r"\b(?:end|beginning|start) of (?:the )?(?:passages?|context|articles?|documents?|data|prompt|instructions?)\b",
 )
+# Letters of other alphabets that look like these, and characters that nobody sees: both hide an order from a search.
+_LOOKALIKES = str.maketrans("асԁеһіјорѕухАВЕІКМНОРСТХ", "acdehijopsyxABEIKMHOPCTX")
+_UNSEEN = "\u00ad\u200b-\u200f\u2060-\u2064\U000e0000-\U000e007f"
 _ORDER = re.compile("|".join(f"(?:{order})" for order in _ORDERS), re.IGNORECASE | re.MULTILINE)
 
 
@@ -55,9 +59,11 @@ def reported(text: str) -> str:
     Offsets into what is left stay true. The rest of the passage is not read by any model and supports
     nothing: what an order wants said is likely to stand behind it.
     """
-    order = _ORDER.search(text)
+    order = _ORDER.search(re.sub(f"[{_UNSEEN}]", "", text).translate(_LOOKALIKES))
     if order is None:
         return text
     begins = order.end() - len(re.sub(r"^\W+", "", order[0]))
+    if re.search(f"[{_UNSEEN}]", text):
+        begins = [match.start() for match in re.finditer(f"[^{_UNSEEN}]", text)][begins]
     sentence = max((span.start for span in split_sentences(text) if span.start <= begins), default=0)
     return text[:sentence].rstrip()

@@ -38,6 +38,7 @@ _HOUR = re.compile(r"\b[ap]\.m\.\s*$")  # "4 p.m. ET": more often than not the s
 _THOUGHT = ("<think>", "</think>")  # how some models show their reasoning, which is no answer
 _LONGEST = 4_000  # characters: what has no end by then is no sentence, and the rest of its line is not read
 _OPENING = re.compile(r"\s*(?:the |final )*answer(?: is)?\s*:\s*", re.IGNORECASE)
+_LONGEST_JSON = 20_000  # characters that are waited for to be read as a whole
 _TEXT_KEYS = ("answer", "text", "sentence", "claim", "response", "content", "output")
 
 
@@ -90,18 +91,19 @@ class ClaimParser:
             yield from self._begin(char)
         elif char == "\n":
             yield from self._end_of_line()
+        elif len(self._line) >= _LONGEST:
+            return
         elif char.isspace():
             yield from self._end_of_token(char)
-        elif len(self._line) < _LONGEST:
+        else:
             self._line += char
 
     def _begin(self, char: str) -> Iterator[Claim]:
         """Wait until it is known what this is: JSON and thoughts are read as a whole."""
-        self._head += char
-        head = self._head.lstrip()
-        if head.startswith(_THOUGHT[0]) and _THOUGHT[1] in head:
-            self._head = ""
-        elif _is_text(head):
+        self._head = head = (self._head + char).lstrip()
+        if head.startswith(_THOUGHT[0]):  # its end is all that is waited for
+            self._head = "" if head.endswith(_THOUGHT[1]) else _THOUGHT[0] + head[len(_THOUGHT[0]) :][-8:]
+        elif len(head) > _LONGEST_JSON or _is_text(head):
             self._begun, text, self._head = True, self._head, ""
             for earlier in text:
                 yield from self._take(earlier)
@@ -112,8 +114,8 @@ class ClaimParser:
         if text.lstrip().startswith(_THOUGHT[0]):
             return
         try:
-            yield from _json_claims(json.loads(text), self._passages)
-        except ValueError:
+            yield from list(_json_claims(json.loads(text), self._passages))
+        except (ValueError, RecursionError):  # no JSON, or nested to no end
             yield from self._claims(
                 text, complete=not cut and not text.lstrip().startswith(("{", "[{", '["'))
             )

@@ -66,9 +66,9 @@ def _conversation(question: str, earlier: Sequence[Exchange]) -> str:
 def _is_usable(text: str, question: str, earlier: Sequence[Exchange]) -> bool:
     """Say whether this asks what was asked, in words of the conversation, and is no order or address."""
     one_question = text.endswith("?") and len(split_sentences(text)) == 1
-    if not one_question or len(text) > _LONGEST or holds_address(text) or reported(text) != text:
-        return False
     said = " ".join([question, *(f"{exchange.question} {exchange.answer}" for exchange in earlier)])
+    if not one_question or len(text) > _LONGEST or holds_address(text, said) or reported(text) != text:
+        return False
     stems, known, asked = set(analyze(text)), set(analyze(said)), set(analyze(question))
     if any(stem[0].isdigit() for stem in stems - known):  # a year or number that nobody has named
         return False

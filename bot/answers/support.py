@@ -30,6 +30,7 @@ _BANDS: dict[Verdict, tuple[float, float]] = {
 }
 _VERBATIM_SCORE = -8.0
 _HALF = 0.5
+_FEWEST = 4  # words of what can be weighed: "Argentina." stands in every text that names it
 _FEW, _TOLD = 2, 0.3  # words besides names that say something, and the share of them that has to be there
 _MOST = 3  # missing names or claims beyond which more say nothing new
 
@@ -106,6 +107,8 @@ class Verifier:
         support = _weighed(sentence, findings)
         if broken := _broken_rule(sentence, "\n".join(sources), findings):
             return _moved(support, "unsupported", broken)
+        if support.verdict != "unsupported" and len(sentence.split()) < _FEWEST:
+            return _moved(support, "unsupported", "it is too short to be checked")
         if support.verdict == "supported" and (far := _far(sentence, sources, findings, context)):
             support = _moved(support, "weak", f"{far} stands elsewhere in the cited text")
         if self._entailment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -9,6 +10,9 @@ from bot.answers.claims.dates import dates, missing_dates
 from bot.answers.claims.numbers import missing_numbers
 from bot.answers.claims.quotations import missing_quotations
 from bot.articles.passages import Span
+
+# A letter of another alphabet that looks like one of this, by which a number or name is not known for what it is.
+_MIXED = re.compile(r"\b\w*(?:[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z])\w*")
 
 
 def lacking(sentence: str, sources: Sequence[str], *, context: str = "") -> list[str]:
@@ -26,6 +30,9 @@ def _lacking(sentence: str, sources: Sequence[str], text: str, context: str) -> 
         yield f"the date {date}"
     for number in missing_numbers(_without_dates(sentence), _without_days(f"{text}\n{context}")):
         yield f"the number {number}"
+    for word in _MIXED.findall(sentence):
+        if word not in text:
+            yield f"the word {word}"
 
 
 def _without_dates(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -33,6 +34,8 @@ _SAYS = {
     "decade": "10", "dozen": "12", "century": "100", "centuries": "100", "single": "1", "sole": "1", "once": "1",
     "goalless": "0", "scoreless": "0", "nil": "0", "debut": "1th", "inaugural": "1th",
 }  # fmt: skip
+# Those of them that a sentence may say only of a text that says so too; the others are seldom meant as numbers.
+_COUNTS = frozenset({"twice", "thrice", "triple", "tripled", "trio", "quartet", "dozen", "decade", "century"})
 _SHARES = {"half": "50", "halved": "50", "quarter": "25"}
 
 _ABOUT = frozenset({"about", "around", "approximately", "roughly", "some", "circa", "estimated", "approx"})
@@ -64,9 +67,22 @@ def missing_numbers(sentence: str, text: str) -> list[str]:
     """Return the numbers of `sentence`, as it writes them, that `text` does not have."""
     stated = numbers(text)
     by_value: dict[str, set[str]] = {}
-    for value, unit in [*_read(stated), *_implied(text)]:
+    for value, unit in [*_read(stated), *_implied(text), *((value, "") for value, _ in _counts(text))]:
         by_value.setdefault(value, set()).add(unit)
-    return [number.shown for number in numbers(sentence) if not _is_stated(number, stated, by_value)]
+    lacked = [number.shown for number in numbers(sentence) if not _is_stated(number, stated, by_value)]
+    return [*lacked, *(shown for value, shown in _counts(sentence) if value not in by_value)]
+
+
+def _counts(sentence: str) -> Iterator[tuple[str, str]]:
+    """Yield what words such as "twice" and signs such as "③" count, and how they are written."""
+    read = tokens(sentence)
+    for at, token in enumerate(read):
+        if token.text == "dozen" and at and read[at - 1].text.isdigit():
+            yield str(12 * int(read[at - 1].text)), token.text
+        elif token.text in _COUNTS:
+            yield _SAYS[token.text], token.text
+        elif unicodedata.category(token.text[0]) in ("No", "Nl"):
+            yield unicodedata.normalize("NFKC", token.text), token.text
 
 
 @lru_cache(maxsize=512)

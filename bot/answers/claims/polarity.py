@@ -27,6 +27,9 @@ _NEGATIONS = frozenset(
     }
 )
 _NEGATING = frozenset({"fail", "unabl", "deni", "refus"})  # stems, which may be negated themselves
+_DENIES_ALL = re.compile(
+    r"\b(?:false|untrue|not true|incorrect|wrong|an? (?:lie|myth|hoax|rumou?r)) that\b", re.IGNORECASE
+)
 _AUXILIARIES = frozenset(
     {"have", "has", "had", "been", "do", "does", "did", "also", "even", "ever", "yet", "so", "he"}
 )
@@ -38,6 +41,8 @@ _EXPECTATIONS = frozenset(
 
 def denied(sentence: str, text: str) -> bool:
     """Say whether `sentence` denies a word that `text` does not, or the other way round."""
+    if bool(_DENIES_ALL.search(sentence)) != bool(_DENIES_ALL.search(text)):
+        return True
     here, there = _governed(sentence, _is_negation, _NEGATING), _governed(text, _is_negation, _NEGATING)
     return any(_differ(said, there[stem]) for stem, said in here.items() if stem in there)
 
