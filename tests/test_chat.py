@@ -277,7 +277,7 @@ class Interrupting:
 
     def __call__(self, request: ChatRequest) -> Reply:
         self.asked.set()
-        return Reply("Argentina won the final against France on penalties [1]. And so on. " * 200, delay=0.02)
+        return Reply("and so on " * 1_000, delay=0.05)
 
 
 def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, four: list[Article]) -> None:
