@@ -1,4 +1,4 @@
-"""Checks that all parts of a data folder are there and agree, without importing anything heavy."""
+"""Checks that all parts of a data folder are there and agree, and that a chat model is set up where one is named."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
         yield _try("vectors", lambda: _vectors(workspace))
         yield _try("words", lambda: _words(workspace))
         yield _try("encoder", lambda: _encoder(workspace))
+    for name in (workspace.settings.chat_model, workspace.settings.support_judge):
+        if name:
+            yield _try("model", lambda name=name: _model(workspace, name))  # type: ignore[misc]  # bound now
 
 
 def _try(name: str, check: Callable[[], Check]) -> Check:
@@ -104,6 +107,15 @@ def _encoder(workspace: Workspace) -> Check:
         return Check("encoder", ok=True, detail="none yet")
     detail = f"{state.value}; questions wait for torch to be loaded"
     return Check("encoder", ok=False, detail=detail, remedy="run `citewire reindex --encoder`")
+
+
+def _model(workspace: Workspace, name: str) -> Check:
+    """Set a chat model up as an answer would, without asking it anything."""
+    from bot.answers.chatmodel import open_chat_model
+
+    open_chat_model(name, workspace.settings)
+    server = workspace.settings.chat_base_url or "its provider's server"
+    return Check("model", ok=True, detail=f"{name} is set up, at {server}; it was not asked")
 
 
 def _agreement(name: str, found: int, expected: int) -> Check:

@@ -215,3 +215,17 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     checks = examined(tmp_path / "file" / "data")
     assert failing(checks) == ["library"]
     assert str(tmp_path / "file" / "data") in checks["library"].detail
+
+
+def test_a_chat_model_is_set_up_but_not_asked_and_its_key_is_not_shown(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITEWIRE_CHAT_MODEL", "openai:gpt-4o")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    missing = examined(data)["model"]
+    assert (missing.ok, "key variable" in missing.remedy) == (False, True)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+    there = examined(data)["model"]
+    assert there.ok
+    assert "openai:gpt-4o" in there.detail
+    assert "0123456789" not in there.detail + there.remedy
