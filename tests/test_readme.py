@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import typer
 
+from bot.articles.readers import read_articles
 from bot.cli import app
-from bot.settings import PREFIX, Settings
+from bot.retrieval.ingest import ingest
+from bot.settings import PREFIX, Settings, load_settings
+from bot.workspace import Workspace
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -46,3 +49,21 @@ def test_every_setting_is_documented() -> None:
     assert set(re.findall(rf"^\| `({PREFIX}[A-Z_]+)`", README, re.M)) == {
         PREFIX + name.upper() for name in Settings.model_fields
     }
+
+
+def test_the_session_shown_is_what_a_newcomer_sees(tmp_path: Path, packaged_encoders: Path) -> None:
+    session = README.split("```console")[2].split("```")[0]
+    asked = re.search(r'echo "(.*)" \| make chat', session)
+    refused = re.search(r'make ask Q="(.*)"', session)
+    quote = re.search(r"\[1\] “(.*?)”", session, re.DOTALL)
+    assert asked
+    assert refused
+    assert quote
+    workspace = Workspace(load_settings(data_dir=tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "encoders").symlink_to(packaged_encoders)
+    with workspace.writing() as indexer:
+        ingest(indexer, workspace.library, read_articles([Path(__file__).parents[1] / "corpus"]))
+    assert workspace.chain.invoke(asked[1]).citations[0].quote == " ".join(quote[1].split())
+    assert workspace.chain.invoke(refused[1]).status == "not_found"
+    workspace.close()
