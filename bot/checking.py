@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from bot import terminal
+from bot.articles.article import clean_text
 from bot.errors import CitewireError, ReadError
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ def run_check(workspace: Workspace, text: str, *, as_json: bool) -> None:
 
     What can be read is checked all the same.
     """
+    if text == "-" and isinstance(
+        sys.stdin, io.TextIOWrapper
+    ):  # a byte that is no UTF-8 must not lose the rest
+        sys.stdin.reconfigure(errors="replace")
     if as_json and text == "-":
         _check_rows(workspace, sys.stdin)
         return
@@ -52,10 +58,9 @@ def _check_rows(workspace: Workspace, lines: Iterable[str]) -> None:
             failed += 1
             terminal.err.print(f"citewire: -:{number}: {exc}", soft_wrap=True)
             continue
-        source = row.get("source")
-        sentence = row["sentence"]
+        sentence, source = clean_text(row["sentence"]), row.get("source")
         checked = (
-            check_against(workspace.verifier, sentence, source)
+            check_against(workspace.verifier, sentence, clean_text(source))
             if source is not None
             else _checker(workspace).check(sentence)
         )

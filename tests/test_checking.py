@@ -116,3 +116,13 @@ def test_nothing_to_check_and_nothing_to_check_against_are_said(workspace: Works
         run_check(workspace, " ", as_json=False)
     with pytest.raises(CitewireError, match="citewire ingest"):
         run_check(workspace, TRUE, as_json=False)
+
+
+def test_what_is_no_text_in_a_row_or_a_pipe_does_not_lose_the_rest(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = '{"id": 1, "sentence": "It rained \\ud800 for days in Lisbon.", "source": "It rained \\ud800 for days in Lisbon."}'
+    raw = f"{broken}\n".encode() + '{"id": 2, "sentence": "Café"}\n'.encode("latin-1")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", errors="strict"))
+    run_check(ready, "-", as_json=True)
+    assert [(row["id"], row["verdict"]) for row in rows(capsys)] == [(1, "supported"), (2, "unsupported")]

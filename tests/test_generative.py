@@ -252,7 +252,7 @@ def test_weak_evidence_is_refused_before_any_model_is_asked(compose: Compose) ->
         (Reply(status=404), "does not know this model (HTTP 404)"),
         (Reply(status=429, retry_after=0.001), "asks for fewer requests"),
         (Reply(status=500, retry_after=0.001), "failed (HTTP 500)"),
-        (Reply("It rained [1].", cut_after=0), "(HTTP"),
+        (Reply("It rained [1].", cut_after=0), "cannot be reached"),
         (Reply(""), "The chat model wrote nothing"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_server_s_troubles_are_told_and_quotes_stand_in(compose: Compose, repl
     answer = workspace.chain.invoke(QUESTION)
     assert (answer.status, answer.answerer) == ("answered", "extractive")
     assert answer.text.startswith(CUP)
-    assert words in answer.notice or "could not answer" in answer.notice
+    assert words in answer.notice
     assert KEY not in answer.model_dump_json()
 
 

@@ -187,7 +187,7 @@ class Composer:
                     return
                 draft.message = chunk if draft.message is None else draft.message + chunk
                 yield from parser.feed(chunk.text)
-        except Exception:
+        except Exception:  # whatever ended the stream, `compose` tells it
             yield from parser.close(cut=True)
             raise
         ended = _finish(draft.message) if draft.message else ""
@@ -195,10 +195,16 @@ class Composer:
         yield from parser.close(cut=ended in _ENDED_EARLY)
 
     def _verified(self, claim: Claim, draft: _Draft) -> Sentence | None:
+        if unfit := _unfit(claim, draft):  # before any passage is read for it
+            draft.dropped.append(Dropped(text=claim.text, reason=unfit, cited=claim.cited))
+            return None
         cited = [source for source in draft.found if source.n in claim.cited]
         support, stands_on = self._attributor.attribute(claim.text, cited, draft.found)
-        if reason := _reason(claim, cited, support, draft) if not stands_on else _unfit(claim, draft):
-            score = round(support.score, 3) if support else None
+        if not stands_on:
+            reason, score = (
+                _reason(claim, cited, support, draft),
+                round(support.score, 3) if support else None,
+            )
             draft.dropped.append(Dropped(text=claim.text, reason=reason, cited=claim.cited, score=score))
             return None
         numbers = [draft.bibliography.cite(place.source.hit, place.in_article) for place in stands_on]
@@ -215,7 +221,7 @@ def _finish(message: BaseMessage) -> str:
 
 
 def _unfit(claim: Claim, draft: _Draft) -> str:
-    """Say what keeps a sentence from the reader although it is supported; nothing where nothing does."""
+    """Say what keeps a sentence from the reader whether it is supported or not; nothing where nothing does."""
     if claim.text in {*(kept.text for kept in draft.kept), *(dropped.text for dropped in draft.dropped)}:
         return _REPEATED
     if not claim.complete:
@@ -228,8 +234,6 @@ def _unfit(claim: Claim, draft: _Draft) -> str:
 
 
 def _reason(claim: Claim, cited: Sequence[Source], support: Support | None, draft: _Draft) -> str:
-    if unfit := _unfit(claim, draft):
-        return unfit
     if _REFUSES.search(claim.text):
         draft.refused = True
         return "it says that the passages do not answer"
