@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -26,6 +28,13 @@ Language = Literal[
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
     "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
 ]  # fmt: skip
+
+
+# Slack's ids: channels, people and groups of people. By id, because a name can be given to another channel.
+Ids = Annotated[tuple[str, ...], NoDecode]
+_CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
+_PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
+_HELPER = re.compile(r"[SUW][A-Z0-9]{2,}")
 
 
 def _default_data_dir() -> Path:
@@ -91,6 +100,73 @@ class Settings(BaseSettings):
         description="A chat model that has a say in what is supported, as provider:model; empty: none.",
     )
 
+    slack_bot_token: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="SLACK_BOT_TOKEN",
+        description="The Slack app's bot token, xoxb-…",
+    )
+    slack_app_token: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="SLACK_APP_TOKEN",
+        description="Its app-level token, xapp-…, for Socket Mode.",
+    )
+    slack_signing_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="SLACK_SIGNING_SECRET",
+        description="What its requests are signed with, for HTTP mode.",
+    )
+    slack_api_url: str = Field(default="https://slack.com/api/", description="Slack's Web API.")
+    slack_channels: Ids = Field(
+        default=(), description="The ids of the channels in which it answers; empty: wherever it was invited."
+    )
+    slack_users: Ids = Field(default=(), description="The ids of the people it answers; empty: everybody.")
+    slack_external_channels: Ids = Field(
+        default=(), description="Channels shared with other companies in which it answers all the same."
+    )
+    slack_admins: Ids = Field(
+        default=(), description="The people who may say which outlets a channel is answered from."
+    )
+    slack_helpers: str = Field(
+        default="",
+        description="A user group's id (S…) or a person's, called by *Ask a person*; empty: no such button.",
+    )
+    slack_concurrency: int = Field(default=4, ge=1, le=64, description="Answers that are worked on at once.")
+    slack_waiting: int = Field(default=5, ge=1, description="Questions that one person may have waiting.")
+
+    @field_validator(
+        "slack_channels", "slack_users", "slack_external_channels", "slack_admins", mode="before"
+    )
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("slack_channels", "slack_external_channels")
+    @classmethod
+    def _channel_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _ids(value, _CHANNEL, "a channel's id, such as C0123ABCD")
+
+    @field_validator("slack_users", "slack_admins")
+    @classmethod
+    def _person_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _ids(value, _PERSON, "a person's id, such as U0123ABCD")
+
+    @field_validator("slack_helpers")
+    @classmethod
+    def _helper_id(cls, value: str) -> str:
+        return (
+            "".join(_ids((value,), _HELPER, "the id of a user group (S…) or of a person (U…)"))
+            if value
+            else ""
+        )
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _slack_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise ValueError("expected an address such as https://slack.com/api/")
+        return value.rstrip("/") + "/"
+
     @field_validator("data_dir", mode="before")
     @classmethod
     def _not_empty(cls, value: object) -> object:
@@ -127,6 +203,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
+def _ids(values: tuple[str, ...], form: re.Pattern[str], expected: str) -> tuple[str, ...]:
+    for value in values:
+        if not form.fullmatch(value):
+            raise ValueError(f"{value[:40]!r} is not {expected}")
+    return values
+
+
 def load_settings(**options: Any) -> Settings:
     """Return the settings in force; `options` are a command's own and win. Raises SettingsError."""
     _refuse_unknown_variables()
@@ -140,7 +223,9 @@ def load_settings(**options: Any) -> Settings:
 
 def _refuse_unknown_variables() -> None:
     """Stop at a misspelt variable: silently ignored, it would leave its owner believing in it."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {
+        PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.validation_alias
+    }
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             raise SettingsError(f"{name} is not a setting; known are {', '.join(sorted(known))}")

@@ -33,7 +33,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.upper().startswith("CITEWIRE_")]:
+    for name in [name for name in os.environ if name.upper().startswith(("CITEWIRE_", "SLACK_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CITEWIRE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)

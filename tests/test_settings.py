@@ -58,8 +58,14 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
         "chat_budget": ("2000", "3000"),
         "chat_price_in": ("0.5", "1.5"),
         "chat_price_out": ("2.5", "3.5"),
+        "slack_api_url": ("http://toml.example/api/", "http://env.example/api/"),
+        "slack_helpers": ("S0TOML", "U0ENV"),
+        "slack_concurrency": ("2", "3"),
+        "slack_waiting": ("2", "3"),
     }
-    for name in Settings.model_fields:
+    for name, field in Settings.model_fields.items():
+        if field.validation_alias or name in LISTS:  # below
+            continue
         toml, variable = own.get(name, (str(tmp_path / "from-toml"), str(tmp_path / "from-env")))
         monkeypatch.delenv(f"CITEWIRE_{name.upper()}", raising=False)
         write_toml(f'{name} = "{toml}"')
@@ -67,6 +73,58 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(f"CITEWIRE_{name.upper()}", variable)
         assert str(getattr(load_settings(), name)) == variable
         monkeypatch.delenv(f"CITEWIRE_{name.upper()}")
+
+
+LISTS = {
+    "slack_channels": "C0NEWS",
+    "slack_users": "U0ANN",
+    "slack_external_channels": "C0SHARED",
+    "slack_admins": "U0ANN",
+}
+
+
+@pytest.mark.parametrize(("name", "one"), LISTS.items())
+def test_ids_are_listed_with_commas_or_blanks(monkeypatch: pytest.MonkeyPatch, name: str, one: str) -> None:
+    monkeypatch.setenv(f"CITEWIRE_{name.upper()}", f"{one}, {one}1 {one}2")
+    assert getattr(load_settings(), name) == (one, f"{one}1", f"{one}2")
+    monkeypatch.delenv(f"CITEWIRE_{name.upper()}")
+    write_toml(f'{name} = ["{one}"]')
+    assert getattr(load_settings(), name) == (one,)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CITEWIRE_SLACK_CHANNELS", "#general"),
+        ("CITEWIRE_SLACK_CHANNELS", "C0NEWS general"),
+        ("CITEWIRE_SLACK_EXTERNAL_CHANNELS", "U0ANN"),
+        ("CITEWIRE_SLACK_USERS", "@ann"),
+        ("CITEWIRE_SLACK_ADMINS", "C0NEWS"),
+        ("CITEWIRE_SLACK_HELPERS", "@desk"),
+        ("CITEWIRE_SLACK_HELPERS", "S0DESK, S0NIGHT"),
+        ("CITEWIRE_SLACK_API_URL", "slack.com/api"),
+        ("CITEWIRE_SLACK_API_URL", "https://me:pw@slack.com/api/"),
+    ],
+)
+def test_what_is_no_id_or_address_of_slack_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        load_settings()
+
+
+def test_slacks_tokens_have_their_usual_names_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_SIGNING_SECRET": "s3cret"}
+    for name, value in tokens.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    shown = repr(settings) + settings.model_dump_json()
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-1"
+    assert not [value for value in tokens.values() if value in shown]
+    monkeypatch.setenv("CITEWIRE_SLACK_BOT_TOKEN", "xoxb-1")
+    with pytest.raises(SettingsError, match="CITEWIRE_SLACK_BOT_TOKEN is not a setting"):
+        load_settings()
 
 
 @pytest.mark.parametrize("name", ["CITEWIRE_EMBEDING_MODEL", "CITEWIRE_", "citewire_datadir"])

@@ -1,0 +1,1 @@
+"""Citewire in Slack: who is answered where, how an answer looks, and that each question gets one."""
