@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import FOUR, WordEmbedder, make, take_in
+from conftest import FOUR, make
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from bot.articles import schema
@@ -16,8 +16,6 @@ from bot.articles.library import Library, open_library
 from bot.articles.passages import split_passages
 from bot.articles.records import Collection, Draft
 from bot.errors import LibraryError
-from bot.settings import load_settings
-from bot.workspace import Workspace
 
 HERE = Collection("f1", "model", 3, "place-1")
 
@@ -218,15 +216,16 @@ def test_an_unusable_database_is_named(tmp_path: Path, url: str, words: str) -> 
         open_library(tmp_path, url)
 
 
-def test_the_oldest_is_that_of_what_is_seen(tmp_path: Path) -> None:
-    workspace = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())
-    assert workspace.library.oldest() is None
-    take_in(workspace, [make(dict(record)) for record in FOUR])
-    assert workspace.library.oldest() == datetime(2022, 12, 18, tzinfo=UTC)
-    with workspace.writing() as indexer:
-        indexer.publish(retired=["cup"])
-    assert workspace.library.oldest() == datetime(2023, 3, 10, tzinfo=UTC)
-    workspace.close()
+def test_the_oldest_newest_and_outlets_are_those_of_what_is_seen(library: Library) -> None:
+    assert (library.oldest(), library.newest(), library.sources()) == (None, None, [])
+    put(library, *(draft(make(dict(record))) for record in FOUR))
+    assert library.oldest() == datetime(2022, 12, 18, tzinfo=UTC)
+    assert library.newest() == datetime(2023, 8, 23, tzinfo=UTC)
+    assert library.sources() == [("Daily", 2), ("Ledger", 1)]  # one article names no outlet
+    library.write([draft(make({"id": "new", "text": "New.", "published": "2025-01-01", "source": "Wire"}))])
+    library.publish([], retired=["cup", "moon"])
+    assert library.oldest() == library.newest() == datetime(2023, 3, 10, tzinfo=UTC)
+    assert library.sources() == [("Ledger", 1)]
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
