@@ -116,6 +116,16 @@ Index(
     postgresql_where=feedback.c.person != "",
 )
 
+# What was set for a channel in Slack, by its id: a name can be given to another channel.
+slack_channels = Table(
+    "slack_channels",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("sources", JSON, nullable=False),  # outlets' names; none: all of them
+    Column("changed", String, nullable=False),
+    Column("changed_by", String, nullable=False),
+)
+
 _FIRST = (facts, articles, versions, passages, collections)
 
 
@@ -153,6 +163,10 @@ def _add_whose_feedback(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _add_slack_channels(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(slack_channels,))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -160,6 +174,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_answers,
     _add_traces,
     _add_whose_feedback,
+    _add_slack_channels,
 )
 
 
