@@ -265,7 +265,8 @@ def reindex(
 def slack(
     ctx: typer.Context,
     http: Annotated[
-        bool, typer.Option("--http", help="Take Slack's requests over HTTP instead of opening a socket to it.")
+        bool,
+        typer.Option("--http", help="Take Slack's requests over HTTP instead of opening a socket to it."),
     ] = False,
     host: Annotated[str, typer.Option(help="Where to listen, with --http.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port, with --http.")] = 3000,

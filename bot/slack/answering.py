@@ -9,7 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 _T = TypeVar("_T")
-_END = object()
+
+
+class _End:
+    """Stands behind the last part, with what went wrong, if anything did."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
 
 
 async def batches(parts: Callable[[], Iterator[_T]]) -> AsyncIterator[list[_T]]:
@@ -18,11 +24,30 @@ async def batches(parts: Callable[[], Iterator[_T]]) -> AsyncIterator[list[_T]]:
     Raises what it raises. When nobody wants more, the thread stops at the next part; it never holds up the end of
     the process, however long a model is silent.
     """
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Queue[object] = asyncio.Queue()
+    ready: asyncio.Queue[_T | _End] = asyncio.Queue()
     unwanted = threading.Event()
+    _start(parts, ready, unwanted)
+    end: _End | None = None
+    try:
+        while end is None:
+            batch = [await ready.get()]
+            while not ready.empty():
+                batch.append(ready.get_nowait())
+            end = next((item for item in batch if isinstance(item, _End)), None)
+            if good := [item for item in batch if not isinstance(item, _End)]:
+                yield good
+    finally:
+        unwanted.set()
+    if end.error:
+        raise end.error
 
-    def tell(item: object) -> None:
+
+def _start(
+    parts: Callable[[], Iterator[_T]], ready: asyncio.Queue[_T | _End], unwanted: threading.Event
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def tell(item: _T | _End) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
             loop.call_soon_threadsafe(ready.put_nowait, item)
 
@@ -30,30 +55,11 @@ async def batches(parts: Callable[[], Iterator[_T]]) -> AsyncIterator[list[_T]]:
         try:
             for part in parts():
                 if unwanted.is_set():
-                    return
+                    break
                 tell(part)
         except Exception as exc:  # noqa: BLE001 - told to who awaits it
-            tell(_Failed(exc))
-        finally:
-            tell(_END)
+            tell(_End(exc))
+        else:
+            tell(_End())
 
     threading.Thread(target=run, daemon=True, name="answering").start()
-    try:
-        while True:
-            batch = [await ready.get()]
-            while not ready.empty():
-                batch.append(ready.get_nowait())
-            failed = next((item for item in batch if isinstance(item, _Failed)), None)
-            if good := [item for item in batch if item is not _END and not isinstance(item, _Failed)]:
-                yield good  # type: ignore[misc]  # the queue holds parts and its own marks
-            if failed:
-                raise failed.error
-            if _END in batch:
-                return
-    finally:
-        unwanted.set()
-
-
-class _Failed:
-    def __init__(self, error: Exception) -> None:
-        self.error = error

@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.errors import CitewireError, SettingsError, SlackError
+from bot.errors import CitewireError, SettingsError, SlackError, SlackRefusedError, SlackTroubleError
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
@@ -83,15 +83,17 @@ async def serve(
 async def _introduced(workspace: Workspace) -> Surface:
     """Ask Slack who we are. Raises SlackError."""
     from bot.slack.reply import Surface
-    from bot.slack.web import SlackRefusal, SlackTrouble, open_client, told
+    from bot.slack.web import open_client, told
 
     settings = workspace.settings
     client = open_client(settings)
     try:
         me = await told(client.auth_test(), "auth.test")
-    except SlackRefusal as exc:
-        raise SlackError(f"Slack refuses SLACK_BOT_TOKEN: {exc.reason}; `citewire doctor --slack` says more") from exc
-    except SlackTrouble as exc:
+    except SlackRefusedError as exc:
+        raise SlackError(
+            f"Slack refuses SLACK_BOT_TOKEN: {exc.reason}; `citewire doctor --slack` says more"
+        ) from exc
+    except SlackTroubleError as exc:
         raise SlackError(f"Slack cannot be reached at {settings.slack_api_url}: {exc}") from exc
     return Surface(client, me["user_id"], helpers=bool(settings.slack_helpers))
 
@@ -137,7 +139,7 @@ def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
 
 async def _first_of(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
     """Return when the first of these is done; raise what it raised."""
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
 
@@ -162,7 +164,9 @@ async def _over_http(app: AsyncApp, address: Address, say: Callable[[str], None]
             await site.start()
         except OSError as exc:
             reason = exc.strerror or str(exc)
-            raise SlackError(f"port {address.port} cannot be opened: {reason}; name another with --port") from exc
+            raise SlackError(
+                f"port {address.port} cannot be opened: {reason}; name another with --port"
+            ) from exc
         host, port = runner.addresses[0][:2]
         say(f"Listening for Slack at http://{host}:{port}{EVENTS_PATH}")
         yield
@@ -171,25 +175,27 @@ async def _over_http(app: AsyncApp, address: Address, say: Callable[[str], None]
 
 
 @contextlib.asynccontextmanager
-async def _over_socket(app: AsyncApp, workspace: Workspace, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def _over_socket(
+    app: AsyncApp, workspace: Workspace, say: Callable[[str], None]
+) -> AsyncIterator[None]:
     from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 
-    from bot.slack.web import SlackRefusal, SlackTrouble, told
+    from bot.slack.web import SlackRefusedError, SlackTroubleError, told
 
     handler = AsyncSocketModeHandler(app, workspace.settings.slack_app_token.get_secret_value())
     try:
         try:
-            await told(handler.connect_async(), "apps.connections.open")
-        except SlackRefusal as exc:
+            await told(handler.client.connect(), "apps.connections.open")
+        except SlackRefusedError as exc:
             raise SlackError(
                 f"Slack refuses SLACK_APP_TOKEN: {exc.reason}; `citewire doctor --slack` says more"
             ) from exc
-        except SlackTrouble as exc:
+        except SlackTroubleError as exc:
             raise SlackError(f"no socket to Slack could be opened: {exc}") from exc
         say("Connected to Slack over a socket")
         yield
     finally:
-        await handler.close_async()
+        await handler.client.close()
 
 
 def _load_in_background(workspace: Workspace) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Table,
     and_,
     delete,
     exists,
@@ -24,10 +23,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from bot.answers.question import Exchange
+from bot.articles.database import insert_new, put_row
 from bot.articles.library import Library
 from bot.articles.schema import answers, slack_events, slack_jobs, slack_threads
 from bot.slack.jobs import Job, Request
@@ -81,7 +79,7 @@ class Inbox:
         """Say whether this happens for the first time, and remember that it has."""
         seen = {"channel": channel, "ts": ts, "kind": kind, "event_id": event_id or f"{channel}:{ts}:{kind}"}
         with self._library.changing() as connection:
-            return _insert_new(connection, slack_events, {**seen, "received": self._clock()})
+            return insert_new(connection, slack_events, {**seen, "received": self._clock()})
 
     def forget_old(self) -> None:
         """Forget events that Slack will not send again."""
@@ -247,7 +245,7 @@ class Inbox:
         about = {"channel": request.channel, "ts": request.target, "kind": request.what}
         event_id = request.event_id or ":".join(about.values())
         row = {**about, "event_id": event_id, "received": self._clock()}
-        return _insert_new(connection, slack_events, row)
+        return insert_new(connection, slack_events, row)
 
     def _open_of(self, connection: Connection, person: str) -> int:
         query = select(func.count()).where(_job.person == person, _job.state.in_(_OPEN))
@@ -262,13 +260,7 @@ class Inbox:
 
     def _follow(self, connection: Connection, request: Request) -> None:
         row = {"channel": request.channel, "thread": request.thread, "person": request.person, "quiet": False}
-        if not _insert_new(connection, slack_threads, row):
-            threads = slack_threads.c
-            connection.execute(
-                update(slack_threads)
-                .where(threads.channel == request.channel, threads.thread == request.thread)
-                .values(person=request.person, quiet=False)
-            )
+        put_row(connection, slack_threads, row, key=("channel", "thread"))
 
     def _has_due(self) -> bool:
         query = select(_job.id).where(_job.state.in_(_OPEN), _job.due <= self._clock()).limit(1)
@@ -280,9 +272,3 @@ class Inbox:
         mine = and_(which, _job.owner == self.owner, _job.state == "working")
         with self._library.changing() as connection:
             return connection.execute(update(slack_jobs).where(mine).values(values)).rowcount
-
-
-def _insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
-    """Insert a row unless one of its keys is there already; say whether it was inserted."""
-    make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    return connection.execute(make(table).values(row).on_conflict_do_nothing()).rowcount == 1

@@ -46,7 +46,9 @@ def heard(body: Event, me: str) -> Heard | None:
     What bots say, the bot itself included, is nothing; neither are joins and other news of a channel.
     """
     event = body.get("event") or {}
-    if event.get("type") not in ("message", "app_mention") or event.get("hidden") and not event.get("subtype"):
+    if event.get("type") not in ("message", "app_mention") or (
+        event.get("hidden") and not event.get("subtype")
+    ):
         return None
     subtype = event.get("subtype")
     if subtype in _SAID:
@@ -108,6 +110,8 @@ def _request(body: Event, event: Event, message: Event, kind: Kind, *, text: str
 
 
 def _is_person(message: Event, me: str) -> bool:
-    return bool(message.get("user")) and message["user"] != me and not (
-        message.get("bot_id") or message.get("bot_profile") or message["user"] == "USLACKBOT"
+    return (
+        bool(message.get("user"))
+        and message["user"] != me
+        and not (message.get("bot_id") or message.get("bot_profile") or message["user"] == "USLACKBOT")
     )

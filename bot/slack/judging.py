@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.answers.answer import Answer
 from bot.articles.article import Article
+from bot.errors import SlackRefusedError, SlackTroubleError
 from bot.slack.blocks import Message, answer_message
 from bot.slack.messages import (
     cannot_share_message,
@@ -24,7 +24,7 @@ from bot.slack.private import respond
 from bot.slack.questions import Desk
 from bot.slack.reply import NOTE
 from bot.slack.views import sources_view
-from bot.slack.web import SlackRefusal, SlackTrouble, attempted, told
+from bot.slack.web import attempted, told
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,9 @@ class Judging:
         answer = await self._answer(_value(action))
         if answer and self._admitted(_Click.of(body)):
             articles = await asyncio.to_thread(self._articles, answer)
-            opened = self._client.views_open(trigger_id=body["trigger_id"], view=sources_view(answer, articles))
+            opened = self._client.views_open(
+                trigger_id=body["trigger_id"], view=sources_view(answer, articles)
+            )
             await told(opened, "views.open")
         await ack()
 
@@ -119,11 +121,15 @@ class Judging:
         if not await self._may_share(click.channel):
             await respond(click.response_url, cannot_share_message())
         elif await self._first(click.channel, answer.id, "share"):
-            await respond(click.response_url, answer_message(answer, helpers=self._desk.surface.helpers), public=True)
+            await respond(
+                click.response_url, answer_message(answer, helpers=self._desk.surface.helpers), public=True
+            )
 
     # Within
 
-    async def _keep(self, click: _Click, answer_id: str, verdict: str, note: str = "", *, citation: int = 0) -> None:
+    async def _keep(
+        self, click: _Click, answer_id: str, verdict: str, note: str = "", *, citation: int = 0
+    ) -> None:
         if not self._admitted(click):
             return
         journal = self._desk.workspace.journal
@@ -133,9 +139,13 @@ class Judging:
         self._desk.surface.soon(self._thank(click, noted_message(verdict, note, citation)))
 
     async def _thank(self, click: _Click, message: Message) -> None:
-        threaded = {"thread_ts": click.thread} if click.thread else {}
+        thread = click.thread if click.thread else None
         post = self._client.chat_postEphemeral(
-            channel=click.channel, user=click.person, text=message.text, blocks=list(message.blocks), **threaded
+            channel=click.channel,
+            user=click.person,
+            text=message.text,
+            blocks=list(message.blocks),
+            thread_ts=thread,
         )
         await attempted(post, "chat.postEphemeral")
 
@@ -162,7 +172,7 @@ class Judging:
             return True
         try:
             found = await told(self._client.conversations_info(channel=channel), "conversations.info")
-        except (SlackRefusal, SlackTrouble):
+        except (SlackRefusedError, SlackTroubleError):
             return False
         return not found["channel"].get("is_ext_shared")
 

@@ -74,7 +74,8 @@ class Listeners:
             await ack()
             return
         opened = await told(
-            self._desk.surface.client.views_open(trigger_id=trigger, view=check_view((), done=False)), "views.open"
+            self._desk.surface.client.views_open(trigger_id=trigger, view=check_view((), done=False)),
+            "views.open",
         )
         await self._reception.take(
             Request(

@@ -12,15 +12,18 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.answers.checking import ArticleChecker, Checked
 from bot.answers.parsing import ClaimParser
 from bot.answers.turn import Trace
+from bot.errors import SlackTroubleError
 from bot.slack.answering import batches
 from bot.slack.blocks import Message, answer_message
 from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.questions import Desk
 from bot.slack.views import check_view, notice_view
-from bot.slack.web import SlackTrouble, told
+from bot.slack.web import told
 
-_RESPONSE_URL = 29 * 60.0  # seconds for which Slack takes an answer at the address it gave, which are 30 minutes
+_RESPONSE_URL = (
+    29 * 60.0
+)  # seconds for which Slack takes an answer at the address it gave, which are 30 minutes
 _TIMEOUT = 10
 _CHECKED = 20  # sentences: more than that is an article, for `citewire check`
 
@@ -60,7 +63,7 @@ class CommandSession:
 async def respond(url: str, message: Message, *, public: bool = False) -> bool:
     """Send a message to the address that came with a command or a click; False where Slack takes none there.
 
-    Raises SlackTrouble.
+    Raises SlackTroubleError.
     """
     webhook = AsyncWebhookClient(url, timeout=_TIMEOUT, retry_handlers=[AsyncRateLimitErrorRetryHandler()])
     sent = await told(
@@ -75,7 +78,7 @@ async def respond(url: str, message: Message, *, public: bool = False) -> bool:
         "response_url",
     )
     if sent.status_code >= 500:
-        raise SlackTrouble(f"response_url: status {sent.status_code}")
+        raise SlackTroubleError(f"response_url: status {sent.status_code}")
     return bool(sent.status_code == 200)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bot.answers.conversation import leans
 from bot.answers.question import Exchange, Question
 from bot.answers.turn import Trace
+from bot.errors import SlackRefusedError, SlackTroubleError
 from bot.retrieval.filters import Filters
 from bot.slack.answering import batches
 from bot.slack.blocks import Message
@@ -20,7 +21,7 @@ from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.reply import Reply, Surface
 from bot.slack.text import words_of
-from bot.slack.web import SlackRefusal, SlackTrouble, told
+from bot.slack.web import told
 
 if TYPE_CHECKING:
     from bot.workspace import Workspace
@@ -33,7 +34,9 @@ _TITLE = 80
 class Desk:
     """What every session needs: the chain and its journal, the inbox, and what is set for each channel."""
 
-    def __init__(self, workspace: Workspace, surface: Surface, inbox: Inbox, channels: ChannelSettings) -> None:
+    def __init__(
+        self, workspace: Workspace, surface: Surface, inbox: Inbox, channels: ChannelSettings
+    ) -> None:
         self.workspace = workspace
         self.surface = surface
         self.inbox = inbox
@@ -43,7 +46,9 @@ class Desk:
         """Return what a job asks, as it is asked in its channel."""
         sources = self.channels.get(job.channel).sources
         asked = datetime.fromtimestamp(job.received).astimezone()
-        return Question(job.text, history=tuple(history), filters=Filters(sources=tuple(sources)), asked=asked)
+        return Question(
+            job.text, history=tuple(history), filters=Filters(sources=tuple(sources)), asked=asked
+        )
 
     def keep(self, job: Job, trace: Trace) -> None:
         """Store an answer before it is shown: what people say of it needs it."""
@@ -70,7 +75,9 @@ class QuestionSession:
         if await asyncio.to_thread(inbox.overtaken, job):
             return  # by an edit or a deletion, which comes next
         await self._reply.begin()
-        if job.answer_id and (stored := await asyncio.to_thread(self._desk.workspace.journal.recall, job.answer_id)):
+        if job.answer_id and (
+            stored := await asyncio.to_thread(self._desk.workspace.journal.recall, job.answer_id)
+        ):
             await self._reply.end(stored[0])  # found before a crash
             return
         history = await self._history()
@@ -127,12 +134,14 @@ class QuestionSession:
         )
         try:
             page = await told(call, "conversations.replies")
-        except (SlackRefusal, SlackTrouble):
+        except (SlackRefusedError, SlackTroubleError):
             return ()
         words = [
             words_of(message.get("text") or "", surface.me)
             for message in page.get("messages") or ()
-            if message.get("ts", "") < job.target and not message.get("bot_id") and message.get("user") != surface.me
+            if message.get("ts", "") < job.target
+            and not message.get("bot_id")
+            and message.get("user") != surface.me
         ]
         return tuple(Exchange(text) for text in list(filter(None, words))[-_HEARD:])
 
@@ -151,7 +160,7 @@ class DeletionSession:
         if reply:
             try:
                 await told(client.chat_delete(channel=job.channel, ts=reply), "chat.delete")
-            except SlackRefusal as exc:
+            except SlackRefusedError as exc:
                 if exc.reason != "message_not_found":
                     raise
         await asyncio.to_thread(inbox.withdraw, job.channel, job.target)

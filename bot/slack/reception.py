@@ -97,8 +97,12 @@ class Reception:
 
             await respond(request.details["response_url"], message)
             return
-        threaded = {"thread_ts": request.thread} if request.thread != request.target else {}
+        thread = request.thread if request.thread != request.target else None
         post = self._surface.client.chat_postEphemeral(
-            channel=request.channel, user=request.person, text=message.text, blocks=list(message.blocks), **threaded
+            channel=request.channel,
+            user=request.person,
+            text=message.text,
+            blocks=list(message.blocks),
+            thread_ts=thread,
         )
         await attempted(post, "chat.postEphemeral")

@@ -16,11 +16,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answers.answer import Answer, Sentence
 from bot.answers.turn import Notice
+from bot.errors import SlackRefusedError, SlackTroubleError
 from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import LOADING, READING
-from bot.slack.web import SlackRefusal, SlackTrouble, attempted, told
+from bot.slack.web import told
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
@@ -59,10 +60,10 @@ class Surface:
             return
         try:
             await told(getattr(self.client, call)(**arguments), method)
-        except SlackRefusal as exc:
+        except SlackRefusedError as exc:
             if exc.missing:
                 self.lacks.add(method)
-        except SlackTrouble:
+        except SlackTroubleError:
             pass
 
 
@@ -134,7 +135,7 @@ class Reply:
         update = self._client.chat_update(channel=self._job.channel, ts=self._ts, **message.to_update())
         try:
             await told(update, "chat.update")
-        except SlackRefusal as exc:
+        except SlackRefusedError as exc:
             if exc.reason != "message_not_found":
                 raise
             self._ts = ""
@@ -163,8 +164,10 @@ class Reply:
             return  # the whole answer stands there at its end
         begun = bool(self._stream.ts)
         try:
-            await told(self._stream.append(markdown_text=text), "chat.appendStream" if begun else "chat.startStream")
-        except SlackRefusal as exc:
+            await told(
+                self._stream.append(markdown_text=text), "chat.appendStream" if begun else "chat.startStream"
+            )
+        except SlackRefusedError as exc:
             if exc.missing:
                 self._surface.lacks.add("chat.startStream")
             self._stream = None
@@ -180,7 +183,7 @@ class Reply:
         blocks = closing_blocks(answer, helpers=self._surface.helpers)
         try:
             await told(self._stream.stop(blocks=list(blocks)), "chat.stopStream")
-        except SlackRefusal:
+        except SlackRefusedError:
             return False
         finally:
             self._stream = None

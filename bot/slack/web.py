@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import Any
@@ -12,6 +11,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import SlackRefusedError, SlackTroubleError
 from bot.settings import Settings
 
 _TIMEOUT = 10  # seconds a call may take: half of a lease on a job, so that nobody posts past its end
@@ -19,20 +19,6 @@ _RATE_RETRIES = 10  # Slack says how long to wait; a channel takes about a messa
 _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
 
 log = logging.getLogger(__name__)
-
-
-class SlackTrouble(Exception):
-    """A call whose effect nobody knows: the connection broke, or Slack failed within. It may be tried again."""
-
-
-class SlackRefusal(Exception):
-    """Slack has refused a call and said why, in a word such as "not_in_channel"; nothing has happened."""
-
-    def __init__(self, method: str, reason: str, *, missing: bool = False) -> None:
-        """Name the method and Slack's reason; `missing` where the server does not have the method at all."""
-        super().__init__(f"{method}: {reason}")
-        self.reason = reason
-        self.missing = missing
 
 
 def open_client(settings: Settings) -> AsyncWebClient:
@@ -49,33 +35,32 @@ def open_client(settings: Settings) -> AsyncWebClient:
 
 
 async def told(call: Awaitable[Any], method: str) -> Any:
-    """Await a call; translate what the SDK raises into SlackRefusal or SlackTrouble."""
+    """Await a call; translate what the SDK raises into SlackRefusedError or SlackTroubleError."""
     try:
         return await call
     except SlackApiError as exc:
         status, reason = _status(exc), _reason(exc)
         if status == 404 or reason in _NO_SUCH_METHOD:
-            raise SlackRefusal(method, reason or "no such method", missing=True) from exc
+            raise SlackRefusedError(method, reason or "no such method", missing=True) from exc
         if status >= 500 or not reason:
-            raise SlackTrouble(f"{method}: status {status}") from exc
-        raise SlackRefusal(method, reason) from exc
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, SlackClientError) as exc:
-        raise SlackTrouble(f"{method}: {type(exc).__name__}") from exc
+            raise SlackTroubleError(f"{method}: status {status}") from exc
+        raise SlackRefusedError(method, reason) from exc
+    except (TimeoutError, aiohttp.ClientError, OSError, SlackClientError) as exc:
+        raise SlackTroubleError(f"{method}: {type(exc).__name__}") from exc
 
 
 async def attempted(call: Awaitable[Any], method: str) -> bool:
     """Await a call that nothing depends on; say whether it succeeded, and log it where it did not."""
     try:
         await told(call, method)
-    except (SlackRefusal, SlackTrouble) as exc:
+    except (SlackRefusedError, SlackTroubleError) as exc:
         log.info("not done: %s", exc)
         return False
     return True
 
 
 def _status(exc: SlackApiError) -> int:
-    status = getattr(exc.response, "status_code", None) or getattr(exc.response, "status", 200)
-    return int(status)
+    return int(getattr(exc.response, "status_code", 0) or getattr(exc.response, "status", 200))
 
 
 def _reason(exc: SlackApiError) -> str:

@@ -9,13 +9,12 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from bot.errors import CitewireError, QuestionError
+from bot.errors import CitewireError, QuestionError, SlackRefusedError, SlackTroubleError
 from bot.slack.blocks import Message
 from bot.slack.inbox import LEASE, Inbox
 from bot.slack.jobs import Job, Kind
 from bot.slack.messages import failure_message, interrupted_message, question_error_message
 from bot.slack.reply import LostError
-from bot.slack.web import SlackRefusal, SlackTrouble
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +22,7 @@ _POLL = 1.0  # seconds between looks for jobs that another process left
 _HEARTBEAT = LEASE / 5
 _TRIES = 6  # then the asker is told; a process that dies six times with one job dies of it
 _BACKOFF = 2.0  # seconds, doubled with each try
+
 
 class Session(Protocol):
     """One job on its way: what is done for it, and how something else is said to whoever asked."""
@@ -125,9 +125,11 @@ class Worker:
             log.warning("%s is another process's by now", job.reference)
         except asyncio.CancelledError:
             await self._interrupt(job, session)
-        except SlackTrouble as exc:
+        except SlackTroubleError as exc:
             await self._put_off(job, exc)
-        except SlackRefusal as exc:  # nothing can be said there: it is archived, or the bot was put out of it
+        except (
+            SlackRefusedError
+        ) as exc:  # nothing can be said there: it is archived, or the bot was put out of it
             log.error("%s cannot be answered: %s", job.reference, exc)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
         except QuestionError as exc:
@@ -143,11 +145,11 @@ class Worker:
             await asyncio.to_thread(self._inbox.close, job, failed=True)
         except LostError:
             log.warning("%s is another process's by now", job.reference)
-        except (SlackTrouble, CitewireError) as exc:
-            await self._put_off(job, exc)
-        except SlackRefusal as exc:
+        except SlackRefusedError as exc:
             log.error("%s: the asker cannot be told: %s", job.reference, exc)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
+        except CitewireError as exc:
+            await self._put_off(job, exc)
 
     async def _put_off(self, job: Job, exc: Exception) -> None:
         log.warning("%s is put off: %s", job.reference, exc)
@@ -162,7 +164,7 @@ class Worker:
         """Say that an answer was interrupted, and give it back: it follows when somebody is there again."""
         try:
             await session.say(interrupted_message())
-        except (LostError, SlackTrouble, SlackRefusal, CitewireError) as exc:
+        except (LostError, CitewireError) as exc:
             log.warning("%s: its interruption could not be told: %s", job.reference, exc)
         with _logged_errors(job):
             await asyncio.to_thread(self._inbox.release, job)
