@@ -10,6 +10,7 @@ CitewireError
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
 ├── WordsError         the word index cannot be opened
+├── SlackError         Slack cannot be reached, or refuses what it is asked
 └── EvaluationError    a test set, run file or gate cannot be used (exit 2)
 """
 
@@ -61,6 +62,10 @@ class VectorsError(CitewireError):
 
 class WordsError(CitewireError):
     """The word index cannot be opened."""
+
+
+class SlackError(CitewireError):
+    """Slack cannot be reached, or refuses what it is asked."""
 
 
 class EvaluationError(CitewireError):
