@@ -282,12 +282,20 @@ def slack(
 
 
 @app.command()
-def doctor(ctx: typer.Context, as_json: _Json = False) -> None:
+def doctor(
+    ctx: typer.Context,
+    slack: Annotated[
+        bool, typer.Option("--slack", help="Ask Slack too: tokens, scopes and channels.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
     """Check weights, library, both indexes and question encoder. Exits 1 when something is wrong."""
     from bot import terminal
     from bot.doctor import examine
+    from bot.slack.doctor import examine_slack
 
-    checks = examine(_workspace(ctx))
+    workspace = _workspace(ctx)
+    checks = examine(workspace) + (examine_slack(workspace.settings) if slack else [])
     healthy = all(check.ok for check in checks)
     if as_json:
         _print_json({"ok": healthy, "checks": [check.fields() for check in checks]})

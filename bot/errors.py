@@ -10,7 +10,7 @@ CitewireError
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
 ├── WordsError         the word index cannot be opened
-├── SlackError         Slack cannot be reached, or refuses a token
+├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
 │   └── SlackTroubleError   nobody knows whether a call had its effect; it may be tried again
 └── EvaluationError    a test set, run file or gate cannot be used (exit 2)
@@ -67,7 +67,7 @@ class WordsError(CitewireError):
 
 
 class SlackError(CitewireError):
-    """Slack cannot be reached, or refuses a token."""
+    """Slack cannot be reached, or refuses what it is asked."""
 
 
 class SlackRefusedError(SlackError):
