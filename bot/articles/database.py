@@ -55,7 +55,8 @@ def translated(engine: Engine) -> Iterator[None]:
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row unless one of its keys is there already; say whether it was inserted."""
     statement = _insert(connection)(table).values(row).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    # Without the option SQLAlchemy does not ask PostgreSQL's driver.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def put_row(
