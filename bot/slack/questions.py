@@ -19,8 +19,8 @@ from bot.slack.channels import ChannelSettings
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
+from bot.slack.reading import words_of
 from bot.slack.reply import Reply, Surface
-from bot.slack.text import words_of
 from bot.slack.web import told
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from bot.slack.blocks import Message, answer_message, closing_blocks, partial_me
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import LOADING, READING
-from bot.slack.web import told
+from bot.slack.web import post, told
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
@@ -78,7 +78,7 @@ class Reply:
         self._ts = job.reply
         self._stream: AsyncChatStream | None = None
         self._shown: list[Notice | Sentence] = []
-        self._streamed = 0
+        self._above = ""  # what stands in the stream
         self._last = time.monotonic()
         self._showing: asyncio.Task[None] | None = None
 
@@ -126,13 +126,14 @@ class Reply:
         if self._ts and await self._updated(message):
             return
         await self._fence()
-        arguments = {"channel": self._job.channel, "thread_ts": self._job.thread, **message.to_post()}
-        posted = await told(self._client.chat_postMessage(**arguments), "chat.postMessage")
-        await self._note(posted["ts"])
+        ts = await post(self._client, message, channel=self._job.channel, thread_ts=self._job.thread)
+        await self._note(ts)
 
     async def _updated(self, message: Message) -> bool:
         """Update the message; say whether it still stood there."""
-        update = self._client.chat_update(channel=self._job.channel, ts=self._ts, **message.to_update())
+        update = self._client.chat_update(
+            channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
+        )
         try:
             await told(update, "chat.update")
         except SlackRefusedError as exc:
@@ -160,7 +161,7 @@ class Reply:
     async def _append(self, text: str) -> None:
         """Append to the stream; go on without one where the server has none, or refuses to go on with it."""
         assert self._stream
-        if self._streamed + len(text) > _STREAM:
+        if len(self._above) + len(text) > _STREAM:
             return  # the whole answer stands there at its end
         begun = bool(self._stream.ts)
         try:
@@ -172,22 +173,27 @@ class Reply:
                 self._surface.lacks.add("chat.startStream")
             self._stream = None
             return
-        self._streamed += len(text)
+        self._above += text
         if not begun and self._stream.ts:
             await self._note(self._stream.ts)
 
     async def _stop(self, answer: Answer) -> bool:
         """End the stream with the answer's sources; say whether the whole answer stands there now."""
         assert self._stream
-        whole = tuple(part for part in self._shown if isinstance(part, Sentence)) == answer.sentences
-        blocks = closing_blocks(answer, helpers=self._surface.helpers)
+        said = next((str(part) for part in self._shown if isinstance(part, Notice)), "")
+        whole = self._above == "".join(map(streamed, self._shown)) and self._sentences == answer.sentences
+        blocks = closing_blocks(answer, said=said, above=self._above, helpers=self._surface.helpers)
         try:
             await told(self._stream.stop(blocks=list(blocks)), "chat.stopStream")
         except SlackRefusedError:
             return False
         finally:
             self._stream = None
-        return whole and self._streamed <= _STREAM
+        return whole
+
+    @property
+    def _sentences(self) -> tuple[Sentence, ...]:
+        return tuple(part for part in self._shown if isinstance(part, Sentence))
 
     # One and only one
 

@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SlackRefusedError, SlackTroubleError
 from bot.settings import Settings
+from bot.slack.blocks import Message
 
 _TIMEOUT = 10  # seconds a call may take: half of a lease on a job, so that nobody posts past its end
 _RATE_RETRIES = 10  # Slack says how long to wait; a channel takes about a message a second
@@ -57,6 +58,29 @@ async def attempted(call: Awaitable[Any], method: str) -> bool:
         log.info("not done: %s", exc)
         return False
     return True
+
+
+async def post(client: AsyncWebClient, message: Message, *, channel: str, **more: Any) -> str:
+    """Post a message and return its ts. Nothing in it is unfurled. Raises SlackRefusedError, SlackTroubleError."""
+    call = client.chat_postMessage(
+        channel=channel,
+        text=message.text,
+        blocks=list(message.blocks),
+        unfurl_links=False,
+        unfurl_media=False,
+        **more,
+    )
+    return str((await told(call, "chat.postMessage"))["ts"])
+
+
+async def whisper(
+    client: AsyncWebClient, message: Message, *, channel: str, person: str, thread: str = ""
+) -> None:
+    """Say something that only one person sees; nothing depends on it."""
+    call = client.chat_postEphemeral(
+        channel=channel, user=person, text=message.text, blocks=list(message.blocks), thread_ts=thread or None
+    )
+    await attempted(call, "chat.postEphemeral")
 
 
 def _status(exc: SlackApiError) -> int:

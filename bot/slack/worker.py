@@ -13,7 +13,7 @@ from bot.errors import CitewireError, QuestionError, SlackRefusedError, SlackTro
 from bot.slack.blocks import Message
 from bot.slack.inbox import LEASE, Inbox
 from bot.slack.jobs import Job, Kind
-from bot.slack.messages import failure_message, interrupted_message, question_error_message
+from bot.slack.messages import failure_message, interrupted_message, question_message
 from bot.slack.reply import LostError
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Worker:
             log.error("%s cannot be answered: %s", job.reference, exc)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
         except QuestionError as exc:
-            await self._fail(job, session, question_error_message(str(exc)), "is no question that can be put")
+            await self._fail(job, session, question_message(str(exc)), "is no question that can be put")
         except Exception as exc:  # noqa: BLE001 - whatever it is, the asker hears of it
             await self._fail(job, session, failure_message(job.reference), _told(exc))
 
