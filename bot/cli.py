@@ -262,6 +262,26 @@ def reindex(
 
 
 @app.command()
+def slack(
+    ctx: typer.Context,
+    http: Annotated[
+        bool,
+        typer.Option("--http", help="Take Slack's requests over HTTP instead of opening a socket to it."),
+    ] = False,
+    host: Annotated[str, typer.Option(help="Where to listen, with --http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, with --http.")] = 3000,
+) -> None:
+    """Answer in Slack, until Ctrl-C or SIGTERM; then finish what is under way.
+
+    Needs SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for the socket or SLACK_SIGNING_SECRET for HTTP.
+    """
+    from bot import terminal
+    from bot.slack.app import Address, run_slack
+
+    run_slack(_workspace(ctx), http=Address(host, port) if http else None, say=terminal.err.print)
+
+
+@app.command()
 def doctor(
     ctx: typer.Context,
     slack: Annotated[
