@@ -309,6 +309,16 @@ def test_what_is_started_is_a_command() -> None:
         COMMANDS[command].make_context(command, arguments)
 
 
+def test_the_commands_in_the_readme_are_ones() -> None:
+    text = re.sub(r"\\\n\s*", "", (DEPLOY / "README.md").read_text("utf-8"))
+    lines = re.findall(r"^\$ .*?\b(?:bot|bin/citewire(?: --data-dir \S+)?) (.+)$", text, re.MULTILINE)
+    assert len(lines) == 4
+    for command, *arguments in map(str.split, lines):
+        COMMANDS[command].make_context(command, arguments)
+    for name in re.findall(r"deploy/[\w.-]+", text):
+        assert (ROOT / name).exists()
+
+
 # The environment
 
 
