@@ -448,7 +448,7 @@ class SlackServer(People):
 async def _arguments(request: web.Request) -> tuple[dict[str, Any], str]:
     """Give a request's arguments, from query, form or JSON, and its token."""
     given: dict[str, Any] = dict(request.query)
-    if request.content_type == "application/json":
+    if request.can_read_body and request.content_type == "application/json":
         given |= await request.json()
     elif request.can_read_body:
         given |= dict(await request.post())
