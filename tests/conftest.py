@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -17,8 +18,11 @@ import httpx
 import hypothesis
 import numpy as np
 import pytest
+from sqlalchemy import create_engine
 
+from bot.articles import schema
 from bot.articles.article import Article, article_from_record
+from bot.articles.library import Library, open_library
 from bot.retrieval.embeddings import SentenceTransformerEmbedder
 from bot.retrieval.encoder import EncoderState
 from bot.retrieval.ingest import Report, ingest
@@ -70,6 +74,62 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
         except httpx.HTTPError:
             time.sleep(0.1)
     pytest.fail("`chroma run` did not start")
+
+
+def _server_programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
+        Path(p) for p in [shutil.which("initdb")] if p
+    ]
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of the tests' own, on a socket in a temporary folder."""
+    programs = _server_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    with tempfile.TemporaryDirectory(prefix="citewire-pg-") as name:
+        as_user = (
+            ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        )  # it refuses to run as root
+        if as_user:
+            shutil.chown(name, "postgres")
+        data = f"{name}/data"
+        subprocess.run(
+            [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "citewire"],
+            check=True,
+            capture_output=True,
+        )
+        options = f"-c listen_addresses='' -c unix_socket_directories={name} -c fsync=off"
+        control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
+        subprocess.run(
+            [*control, "-l", f"{name}/log", "-o", options, "start"], check=True, stdout=subprocess.DEVNULL
+        )
+        try:
+            yield f"postgresql+psycopg://citewire@/postgres?host={name}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind; "" is SQLite in the data folder."""
+    if request.param == "sqlite":
+        return ""
+    url = str(request.getfixturevalue("postgres"))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        schema.metadata.drop_all(connection)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def library(tmp_path: Path, database_url: str) -> Iterator[Library]:
+    opened = open_library(tmp_path, database_url)
+    yield opened
+    opened.close()
 
 
 # What makes an exported encoder, besides its model.

@@ -1,99 +1,106 @@
-"""The journal keeps answers and judgements; harvest makes test questions of them."""
+"""The journal keeps answers, and what each reader said of them."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import take_in
-from sqlalchemy.exc import IntegrityError
+from conftest import WordEmbedder, take_in
 
+from bot.answers.answer import Answer
+from bot.answers.journal import Journal
 from bot.articles.article import Article
-from bot.errors import EvaluationError, LibraryError
-from bot.evaluation.harvest import add_candidates, candidates
-from bot.evaluation.testset import load_testset
+from bot.articles.library import open_library
+from bot.errors import QuestionError
+from bot.settings import load_settings
 from bot.workspace import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
+ASKER, COLLEAGUE = "U0ASKER", "U0COLLEAGUE"
 
 
-def test_what_was_given_and_said_is_kept(workspace: Workspace, four: list[Article]) -> None:
-    take_in(workspace, four)
+@pytest.fixture
+def shared(tmp_path: Path, database_url: str, four: list[Article]) -> Iterator[Workspace]:
+    """Four articles in a database of each kind."""
+    settings = load_settings(data_dir=tmp_path / "shared", database_url=database_url)
+    opened = Workspace(settings, embedder=WordEmbedder())
+    take_in(opened, four)
+    yield opened
+    opened.close()
+
+
+def answered(workspace: Workspace) -> Answer:
     trace = workspace.chain.trace(QUESTION)
     workspace.journal.remember(trace)
-    answer = trace.answer
-    workspace.journal.judge(answer.id, "wrong", "It was the 2022 final 🏆")
-    (judgement,) = workspace.journal.judgements()
+    return trace.answer
+
+
+def said(journal: Journal) -> list[tuple[str, int, str, str]]:
+    return [(one.person, one.citation, one.verdict, one.note) for one in journal.judgements()]
+
+
+def test_what_was_given_and_said_is_kept(shared: Workspace) -> None:
+    answer = answered(shared)
+    shared.journal.judge(answer.id, "wrong", "It was the 2022 final 🏆\x00")
+    (judgement,) = shared.journal.judgements()
     assert judgement.answer == answer
-    assert (judgement.verdict, judgement.note) == ("wrong", "It was the 2022 final 🏆")
+    assert said(shared.journal) == [("", 0, "wrong", "It was the 2022 final 🏆")]
+    assert judgement.given <= judgement.said
 
 
-def test_small_talk_is_not_kept_and_unknown_answers_cannot_be_judged(workspace: Workspace) -> None:
-    talk = workspace.chain.trace("hello")
-    workspace.journal.remember(talk)
-    with pytest.raises(LibraryError) as refused:
-        workspace.journal.judge(talk.answer.id, "right")
-    assert isinstance(refused.value.__cause__, IntegrityError)
-
-
-def test_a_judged_answer_becomes_a_question_that_is_not_curated(
-    workspace: Workspace, four: list[Article], tmp_path: Path
-) -> None:
-    take_in(workspace, four)
-    for question, verdict in (
-        (QUESTION, "wrong"),
-        (QUESTION, "right"),
-        ("What does paint cost in Norway?", "right"),
-        ("lander Moon?", "wrong"),
-    ):
-        trace = workspace.chain.trace(question)
-        workspace.journal.remember(trace)
-        workspace.journal.judge(trace.answer.id, verdict)
-    rows = candidates(workspace.journal)
-    assert [row["question"] for row in rows] == [QUESTION, "What does paint cost in Norway?", "lander Moon?"]
-    assert all(row["curated"] is False for row in rows)
-    assert rows[0]["articles"] == ["cup"]
-    assert rows[1]["answerable"] is False
-    assert "articles" not in rows[2]
-    (tmp_path / "h.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    loaded = load_testset(tmp_path / "h.jsonl")
-    assert not loaded.problems
-    assert [case.curated for case in loaded.cases] == [False] * 3
-
-
-def test_what_was_set_right_outlives_the_next_harvest(
-    workspace: Workspace, four: list[Article], tmp_path: Path
-) -> None:
-    take_in(workspace, four)
-    path = tmp_path / "h.jsonl"
-    for question, added in ((QUESTION, 1), (QUESTION, 0), ("lander Moon?", 1)):
-        trace = workspace.chain.trace(question)
-        workspace.journal.remember(trace)
-        workspace.journal.judge(trace.answer.id, "wrong")
-        assert add_candidates(workspace.journal, path) == added
-        path.write_text(
-            path.read_text("utf-8").replace('"curated": false', '"curated": true').rstrip(), "utf-8"
-        )
-    assert [(case.question, case.curated) for case in load_testset(path).cases] == [
-        (QUESTION, True),
-        ("lander Moon?", True),
+def test_a_person_has_one_judgement_of_an_answer_and_one_of_each_citation(shared: Workspace) -> None:
+    judge, answer = shared.journal.judge, answered(shared)
+    judge(answer.id, "right", person=ASKER)
+    judge(answer.id, "wrong", "out of date", person=ASKER, citation=1)
+    judge(answer.id, "right", person=COLLEAGUE)
+    before = {one.person: one.said for one in shared.journal.judgements()}
+    judge(answer.id, "wrong", "does not say that", person=ASKER, citation=1)
+    judge(answer.id, "wrong", "too short", person=ASKER)
+    assert said(shared.journal) == [
+        (COLLEAGUE, 0, "right", ""),
+        (ASKER, 1, "wrong", "does not say that"),
+        (ASKER, 0, "wrong", "too short"),
     ]
+    assert list(shared.journal.judgements())[-1].said > before[ASKER]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("h.jsonl", "notes", r"h\.jsonl: line 1: not valid JSON"),
-        ("h.csv", "", "name a file such as h.jsonl"),
-        ("none/h.jsonl", None, r"cannot be written \(No such file"),
-    ],
-)
-def test_candidates_are_not_mixed_into_other_files(
-    workspace: Workspace, tmp_path: Path, name: str, content: str | None, reason: str
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(EvaluationError, match=reason):
-        add_candidates(workspace.journal, tmp_path / name)
-    assert content is None or (tmp_path / name).read_text() == content
+def test_each_answer_is_judged_apart(shared: Workspace) -> None:
+    first, second = answered(shared), answered(shared)
+    for answer in (first, second):
+        shared.journal.judge(answer.id, "right", person=ASKER)
+    assert [one.answer.id for one in shared.journal.judgements()] == [first.id, second.id]
+
+
+def test_all_that_is_said_at_the_terminal_is_kept(shared: Workspace) -> None:
+    answer = answered(shared)
+    for verdict in ("right", "wrong", "wrong"):
+        shared.journal.judge(answer.id, verdict)
+    assert [one.verdict for one in shared.journal.judgements()] == ["right", "wrong", "wrong"]
+
+
+def test_two_replicas_keep_one_judgement(shared: Workspace, tmp_path: Path, database_url: str) -> None:
+    answer = answered(shared)
+    library = open_library(tmp_path / "shared", database_url)
+    replicas = (shared.journal, Journal(library))
+
+    def click(turn: int) -> None:
+        verdict = "right" if turn % 3 else "wrong"
+        replicas[turn % 2].judge(answer.id, verdict, str(turn), person=ASKER)
+
+    with ThreadPoolExecutor(8) as clicks:
+        list(clicks.map(click, range(40)))
+    assert len(said(shared.journal)) == 1
+    library.close()
+
+
+def test_small_talk_is_not_kept_and_what_is_not_there_cannot_be_judged(shared: Workspace) -> None:
+    talk = shared.chain.trace("hello")
+    shared.journal.remember(talk)
+    with pytest.raises(QuestionError, match=f"no answer '{talk.answer.id}' is stored"):
+        shared.journal.judge(talk.answer.id, "right")
+    answer = answered(shared)
+    with pytest.raises(QuestionError, match="has no citation 9"):
+        shared.journal.judge(answer.id, "wrong", person=ASKER, citation=9)
+    assert said(shared.journal) == []

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import FOUR, WordEmbedder, make, take_in
-from sqlalchemy import Connection, create_engine, text
+from conftest import FOUR, make
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from bot.articles import schema
 from bot.articles.article import Article
@@ -21,60 +16,8 @@ from bot.articles.library import Library, open_library
 from bot.articles.passages import split_passages
 from bot.articles.records import Collection, Draft
 from bot.errors import LibraryError
-from bot.settings import load_settings
-from bot.workspace import Workspace
 
 HERE = Collection("f1", "model", 3, "place-1")
-
-
-def _server_programs() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
-        Path(p) for p in [shutil.which("initdb")] if p
-    ]
-    return found[-1].parent if found else None
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of the tests' own, on a socket in a temporary folder."""
-    programs = _server_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
-    with tempfile.TemporaryDirectory(prefix="citewire-pg-") as name:
-        as_user = (
-            ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        )  # it refuses to run as root
-        if as_user:
-            shutil.chown(name, "postgres")
-        data = f"{name}/data"
-        subprocess.run(
-            [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "citewire"],
-            check=True,
-            capture_output=True,
-        )
-        options = f"-c listen_addresses='' -c unix_socket_directories={name} -c fsync=off"
-        control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
-        subprocess.run(
-            [*control, "-l", f"{name}/log", "-o", options, "start"], check=True, stdout=subprocess.DEVNULL
-        )
-        try:
-            yield f"postgresql+psycopg://citewire@/postgres?host={name}"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def library(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Library]:
-    url = ""
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        engine = create_engine(url)
-        with engine.begin() as connection:
-            schema.metadata.drop_all(connection)
-        engine.dispose()
-    opened = open_library(tmp_path, url)
-    yield opened
-    opened.close()
 
 
 def draft(article: Article, version: int = 1) -> Draft:
@@ -223,6 +166,32 @@ def test_an_older_schema_is_migrated_in_one_transaction(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_a_migrated_library_has_the_tables_as_they_are_now(library: Library) -> None:
+    with library.reading() as connection:
+        found = inspect(connection)
+        for name, table in schema.metadata.tables.items():
+            columns = {(column["name"], column["nullable"]) for column in found.get_columns(name)}
+            assert columns == {(column.name, column.nullable) for column in table.columns}
+            assert {index["name"] for index in found.get_indexes(name)} == {i.name for i in table.indexes}
+
+
+def test_feedback_of_an_older_library_is_the_terminals(tmp_path: Path, database_url: str) -> None:
+    engine = create_engine(database_url or f"sqlite:///{tmp_path / 'library.sqlite'}")
+    schema.migrate(engine, schema.MIGRATIONS[:3])
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO answers VALUES ('a1', '2026-01-01T00:00:00+00:00', '{}')"))
+        for note in ("late", "late"):
+            row = {"note": note, "said": "2026-01-02T00:00:00+00:00"}
+            values = "(answer_id, verdict, note, said) VALUES ('a1', 'wrong', :note, :said)"
+            connection.execute(text(f"INSERT INTO feedback {values}"), row)
+    engine.dispose()
+    library = open_library(tmp_path, database_url)
+    with library.reading() as connection:
+        rows = connection.execute(text("SELECT note, person, citation FROM feedback")).all()
+    assert [tuple(row) for row in rows] == [("late", "", 0)] * 2
+    library.close()
+
+
 def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
     library = open_library(tmp_path)
     engine = create_engine(f"sqlite:///{tmp_path / 'library.sqlite'}")
@@ -247,15 +216,16 @@ def test_an_unusable_database_is_named(tmp_path: Path, url: str, words: str) -> 
         open_library(tmp_path, url)
 
 
-def test_the_oldest_is_that_of_what_is_seen(tmp_path: Path) -> None:
-    workspace = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())
-    assert workspace.library.oldest() is None
-    take_in(workspace, [make(dict(record)) for record in FOUR])
-    assert workspace.library.oldest() == datetime(2022, 12, 18, tzinfo=UTC)
-    with workspace.writing() as indexer:
-        indexer.publish(retired=["cup"])
-    assert workspace.library.oldest() == datetime(2023, 3, 10, tzinfo=UTC)
-    workspace.close()
+def test_the_oldest_newest_and_outlets_are_those_of_what_is_seen(library: Library) -> None:
+    assert (library.oldest(), library.newest(), library.sources()) == (None, None, [])
+    put(library, *(draft(make(dict(record))) for record in FOUR))
+    assert library.oldest() == datetime(2022, 12, 18, tzinfo=UTC)
+    assert library.newest() == datetime(2023, 8, 23, tzinfo=UTC)
+    assert library.sources() == [("Daily", 2), ("Ledger", 1)]  # one article names no outlet
+    library.write([draft(make({"id": "new", "text": "New.", "published": "2025-01-01", "source": "Wire"}))])
+    library.publish([], retired=["cup", "moon"])
+    assert library.oldest() == library.newest() == datetime(2023, 3, 10, tzinfo=UTC)
+    assert library.sources() == [("Ledger", 1)]
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -8,27 +8,39 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import select
+from sqlalchemy import Row, select, text
 
 from bot import __version__
 from bot.answers.answer import Answer
+from bot.articles.article import clean_text
+from bot.articles.database import put_row
 from bot.articles.library import Library
 from bot.articles.schema import answers, feedback, traces
+from bot.errors import QuestionError
 from bot.retrieval.window import Window
 
 if TYPE_CHECKING:
     from bot.answers.turn import Trace
     from bot.retrieval.retriever import Hit
 
+_ONCE = ("answer_id", "person", "citation")  # what a person has one judgement of
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a reader said of an answer: "right" or "wrong", and in their own words why."""
+    """What a reader said of an answer: "right" or "wrong", and in their own words why.
+
+    `person` is "" for the terminal's readers; `citation` is the number of the one that is meant, 0 for the
+    answer as a whole.
+    """
 
     answer: Answer
+    given: datetime
     verdict: str
     note: str
     said: datetime
+    person: str = ""
+    citation: int = 0
 
 
 class Journal:
@@ -59,19 +71,52 @@ class Journal:
             row = connection.execute(query.where(answers.c.id == answer_id)).first()
         return (Answer.model_validate(row.answer), row.trace or {}) if row else None
 
-    def judge(self, answer_id: str, verdict: str, note: str = "") -> None:
-        """Keep what a reader said of an answer that was remembered."""
-        row = {"answer_id": answer_id, "verdict": verdict, "note": note, "said": _now()}
+    def judge(
+        self, answer_id: str, verdict: str, note: str = "", *, person: str = "", citation: int = 0
+    ) -> None:
+        """Keep what a reader said of an answer that was remembered, or of one of its citations.
+
+        A person's newer judgement of the same takes the older one's place; where `person` is "" each is kept.
+        Raises QuestionError where there is no such answer or citation.
+        """
+        self._check_known(answer_id, citation)
+        row = {
+            "answer_id": answer_id,
+            "verdict": verdict,
+            "note": clean_text(note),
+            "said": _now(),
+            "person": person,
+            "citation": citation,
+        }
         with self._library.changing() as connection:
-            connection.execute(feedback.insert().values(row))
+            put_row(connection, feedback, row, key=_ONCE, where=text("person != ''"))
 
     def judgements(self) -> Iterator[Judgement]:
-        """Yield every judgement, oldest first."""
-        query = select(answers.c.answer, feedback).join(answers, answers.c.id == feedback.c.answer_id)
+        """Yield every judgement, oldest first; one that was changed stands where it was changed."""
+        query = select(answers.c.answer, answers.c.given, feedback)
+        query = query.join(answers, answers.c.id == feedback.c.answer_id)
         with self._library.reading() as connection:
-            for row in connection.execute(query.order_by(feedback.c.id)):
-                answer = Answer.model_validate(row.answer)
-                yield Judgement(answer, row.verdict, row.note, datetime.fromisoformat(row.said))
+            for row in connection.execute(query.order_by(feedback.c.said, feedback.c.id)):
+                yield _judgement(row)
+
+    def _check_known(self, answer_id: str, citation: int) -> None:
+        found = self.recall(answer_id)
+        if found is None:
+            raise QuestionError(f"no answer {answer_id!r} is stored that could be judged")
+        if citation and citation not in {cited.n for cited in found[0].citations}:
+            raise QuestionError(f"answer {answer_id!r} has no citation {citation} that could be judged")
+
+
+def _judgement(row: Row[Any]) -> Judgement:
+    return Judgement(
+        answer=Answer.model_validate(row.answer),
+        given=datetime.fromisoformat(row.given),
+        verdict=row.verdict,
+        note=row.note,
+        said=datetime.fromisoformat(row.said),
+        person=row.person,
+        citation=row.citation,
+    )
 
 
 def record(trace: Trace) -> dict[str, Any]:
@@ -105,4 +150,4 @@ def _hit(hit: Hit) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from bot.errors import LibraryError
@@ -49,6 +50,35 @@ def translated(engine: Engine) -> Iterator[None]:
         raise LibraryError(
             f"the library cannot be used: {place}: {reason}; see to that database, or put a backup in its place"
         ) from exc
+
+
+def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its keys is there already; say whether it was inserted."""
+    statement = _insert(connection)(table).values(row).on_conflict_do_nothing()
+    # Without the option SQLAlchemy does not ask PostgreSQL's driver.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
+def put_row(
+    connection: Connection,
+    table: Table,
+    row: Mapping[str, Any],
+    *,
+    key: Sequence[str],
+    where: TextClause | None = None,
+) -> None:
+    """Insert a row, or renew the one that has its key, in one statement: two replicas cannot both insert.
+
+    `key` names the columns of a unique index, `where` the condition of a partial one.
+    """
+    statement = _insert(connection)(table).values(row)
+    renewed = {name: statement.excluded[name] for name in row if name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, index_where=where, set_=renewed))
+
+
+def _insert(connection: Connection) -> Any:
+    """Return the dialect's own insert: only that knows conflicts."""
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
 def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:

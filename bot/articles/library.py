@@ -34,7 +34,7 @@ from bot.articles import schema
 from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage
-from bot.articles.records import Collection, Draft, Headline, Known, Totals
+from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals
 from bot.articles.schema import articles, collections, facts, passages, versions
 from bot.errors import LibraryError
 
@@ -114,10 +114,19 @@ class Library:
 
     def oldest(self) -> datetime | None:
         """Return when the oldest visible article was published; None where none has a date."""
-        query = select(func.min(versions.c.published)).join(articles, _visible)
+        return self._published(func.min(versions.c.published))
+
+    def newest(self) -> datetime | None:
+        """Return when the newest visible article was published; None where none has a date."""
+        return self._published(func.max(versions.c.published))
+
+    def sources(self) -> list[Outlet]:
+        """Return the outlets of the visible articles, that with the most first; articles may name none."""
+        count = func.count()
+        query = select(versions.c.source, count).join(articles, _visible).where(versions.c.source != "")
         with self.reading() as connection:
-            oldest = connection.scalar(query)
-        return datetime.fromisoformat(oldest) if oldest else None
+            rows = connection.execute(query.group_by(versions.c.source)).all()
+        return sorted((Outlet(*row) for row in rows), key=lambda outlet: (-outlet.articles, outlet.name))
 
     def content_hash(self) -> str:
         """Return a hash over all visible articles, the same for the same articles in whatever library."""
@@ -323,6 +332,10 @@ class Library:
         with self.reading() as connection:
             for row in connection.execute(query.order_by(passages.c.start)):
                 yield Passage(row.id, row.article_id, row.start, row.end, article.text[row.start : row.end])
+
+    def _published(self, chosen: ColumnElement[Any]) -> datetime | None:
+        with self.reading() as connection:
+            return _moment(connection.scalar(select(chosen).join(articles, _visible)))
 
     def _fact(self, key: str) -> str:
         with self.reading() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from bot.articles.article import Article
 from bot.articles.passages import Passage
@@ -19,6 +20,13 @@ class Headline:
     source: str
     published: datetime | None
     url: str | None
+
+
+class Outlet(NamedTuple):
+    """An outlet as its articles write it, and how many of them readers see."""
+
+    name: str
+    articles: int
 
 
 @dataclass(frozen=True, slots=True)

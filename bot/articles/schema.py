@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     Engine,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -17,7 +19,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     inspect,
+    text,
 )
 
 from bot.errors import LibraryError
@@ -92,6 +96,8 @@ traces = Table(
     Column("trace", JSON, nullable=False),
 )
 
+# A person has one judgement of an answer and one of each of its citations; the terminal's people have no id
+# (person is ""), and all that is said there is kept.
 feedback = Table(
     "feedback",
     metadata,
@@ -100,6 +106,83 @@ feedback = Table(
     Column("verdict", String, nullable=False),
     Column("note", Text, nullable=False),
     Column("said", String, nullable=False),
+    Column("person", String, nullable=False, server_default=""),
+    Column("citation", Integer, nullable=False, server_default="0"),  # its number; 0: the answer as a whole
+)
+Index(
+    "feedback_once",
+    feedback.c.answer_id,
+    feedback.c.person,
+    feedback.c.citation,
+    unique=True,
+    sqlite_where=feedback.c.person != "",
+    postgresql_where=feedback.c.person != "",
+)
+
+# What was set for a channel in Slack, by its id: a name can be given to another channel.
+slack_channels = Table(
+    "slack_channels",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("sources", JSON, nullable=False),  # outlets' names; none: all of them
+    Column("changed", String, nullable=False),
+    Column("changed_by", String, nullable=False),
+)
+
+# What Slack has sent that led to something, so that what it sends again leads to nothing: by its own id, and by
+# what it is about, because one message can come as two events.
+slack_events = Table(
+    "slack_events",
+    metadata,
+    Column("event_id", String, primary_key=True),
+    Column("channel", String, nullable=False),
+    Column("ts", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column(
+        "received", Float, nullable=False, index=True
+    ),  # seconds since 1970, as all times of Slack's tables
+    UniqueConstraint("channel", "ts", "kind"),
+)
+
+# What people in Slack asked for and what has become of it. `due` is when a waiting job may be begun, and until when
+# one that is being worked on belongs to its `owner`.
+slack_jobs = Table(
+    "slack_jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("lane", String, nullable=False),  # jobs of one lane are done one after another, by `ts`
+    Column("channel", String, nullable=False),
+    Column("thread", String, nullable=False),
+    Column("target", String, nullable=False),  # the message it is about
+    Column("ts", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("team", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("state", String, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("posting", Boolean, nullable=False),  # a reply may stand in Slack though `reply` does not know it
+    Column("reply", String, nullable=False),  # the message that answers
+    Column("answer_id", String, nullable=False),
+    Index("slack_jobs_by_lane", "lane", "state"),
+    Index("slack_jobs_by_state", "state", "due"),
+    Index("slack_jobs_by_person", "person", "state"),
+    Index("slack_jobs_by_target", "channel", "target"),
+    Index("slack_jobs_by_thread", "channel", "thread"),
+)
+
+# Threads in which the bot goes on without being mentioned, and with whom it last spoke there.
+slack_threads = Table(
+    "slack_threads",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("thread", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("quiet", Boolean, nullable=False),
 )
 
 _FIRST = (facts, articles, versions, passages, collections)
@@ -114,16 +197,44 @@ def _create(connection: Connection) -> None:
 
 
 def _add_answers(connection: Connection) -> None:
-    metadata.create_all(connection, tables=(answers, feedback))
+    metadata.create_all(connection, tables=(answers,))
+    Table(
+        "feedback",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("answer_id", String, ForeignKey(answers.c.id), nullable=False, index=True),
+        Column("verdict", String, nullable=False),
+        Column("note", Text, nullable=False),
+        Column("said", String, nullable=False),
+    ).create(connection)
 
 
 def _add_traces(connection: Connection) -> None:
     metadata.create_all(connection, tables=(traces,))
 
 
+def _add_whose_feedback(connection: Connection) -> None:
+    for statement in (
+        "ALTER TABLE feedback ADD COLUMN person VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE feedback ADD COLUMN citation INTEGER NOT NULL DEFAULT 0",
+        "CREATE UNIQUE INDEX feedback_once ON feedback (answer_id, person, citation) WHERE person != ''",
+    ):
+        connection.execute(text(statement))
+
+
+def _add_slack(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(slack_channels, slack_events, slack_jobs, slack_threads))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_answers, _add_traces)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _create,
+    _add_answers,
+    _add_traces,
+    _add_whose_feedback,
+    _add_slack,
+)
 
 
 def schema_version(connection: Connection) -> int:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bot.answers.answer import Answer
 from bot.answers.journal import Journal, Judgement
 from bot.articles.article import clean_line
 from bot.errors import EvaluationError
@@ -40,35 +41,70 @@ def _questions(path: Path) -> frozenset[str]:
 
 
 def candidates(journal: Journal) -> list[dict[str, Any]]:
-    """Return a row a judged question, the last judgement counting; each with `"curated": false`.
+    """Return a row a judged question, its answer judged last counting; each with `"curated": false`.
 
-    Of an answer judged right, its cited articles and quotes are proposed as gold. Of one judged wrong,
-    nothing is: only a person can say what would have been right.
+    Of an answer judged right, its cited articles and quotes are proposed as gold. Of one judged wrong or
+    disputed, nothing is: only a person can say what would have been right.
     """
-    last = {judgement.answer.standalone_question: judgement for judgement in journal.judgements()}
-    return [_candidate(judgement) for judgement in last.values()]
+    asked: dict[str, list[Judgement]] = {}
+    for judgement in journal.judgements():
+        asked.setdefault(judgement.answer.standalone_question, []).append(judgement)
+    return [_candidate(_standing(said)) for said in asked.values()]
 
 
-def _candidate(judgement: Judgement) -> dict[str, Any]:
-    answer = judgement.answer
-    right = judgement.verdict == "right"
-    cited = list(dict.fromkeys(citation.article_id for citation in answer.citations))
-    quotes = [citation.model_dump(mode="json") for citation in answer.citations]
+def _standing(said: list[Judgement]) -> list[Judgement]:
+    """Return what holds of the answer judged last, the newest at the end.
+
+    The same question answered in the same words is the same answer, whoever asked it.
+    """
+    newest = said[-1].answer.text
+    standing: dict[tuple[str, int], Judgement] = {}
+    for judgement in said:
+        if judgement.answer.text == newest:
+            standing.pop(key := (judgement.person, judgement.citation), None)
+            standing[key] = judgement
+    return list(standing.values())
+
+
+def _candidate(standing: list[Judgement]) -> dict[str, Any]:
+    last, answer = standing[-1], standing[-1].answer
+    verdicts = _verdicts(standing)
     row: dict[str, Any] = {
         "id": answer.id,
         "question": answer.standalone_question,
-        "asked": judgement.said.date().isoformat(),
+        "asked": last.given.date().isoformat(),
         "curated": False,
-        "verdict": judgement.verdict,
-        "note": judgement.note,
+        "verdict": verdicts[last.person],
+        "note": _note(last),
         "given": {
             "status": answer.status,
             "text": answer.text,
-            "quotes": quotes,
+            "quotes": [citation.model_dump(mode="json") for citation in answer.citations],
         },
     }
-    if right and answer.status == "answered":
-        row |= {"answerable": True, "articles": cited, "long_answer": answer.text}
-    elif right:
-        row |= {"answerable": False}
-    return row
+    if len(standing) > 1:
+        row["notes"] = [note for judgement in standing if (note := _note(judgement))]
+    if len(set(verdicts.values())) > 1:
+        return row | {"disputed": True}
+    return row | (_gold(answer) if row["verdict"] == "right" else {})
+
+
+def _verdicts(standing: list[Judgement]) -> dict[str, str]:
+    """Return each person's verdict: who has a complaint about a citation does not find the answer right."""
+    verdicts: dict[str, str] = {}
+    for judgement in standing:
+        wrong = "wrong" in (judgement.verdict, verdicts.get(judgement.person))
+        verdicts[judgement.person] = "wrong" if wrong else judgement.verdict
+    return verdicts
+
+
+def _note(judgement: Judgement) -> str:
+    about = f"citation {judgement.citation}" if judgement.citation else ""
+    return ": ".join(part for part in (about, judgement.note) if part)
+
+
+def _gold(answer: Answer) -> dict[str, Any]:
+    if answer.status != "answered":
+        return {"answerable": False}
+    cited = list(dict.fromkeys(citation.article_id for citation in answer.citations))
+    return {"answerable": True, "articles": cited, "long_answer": answer.text}
