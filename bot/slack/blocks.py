@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.answers.answer import Answer, Sentence
@@ -70,6 +70,23 @@ def closing_blocks(
     return blocks
 
 
+def partial_message(parts: Sequence[Sentence | Notice]) -> Message:
+    """Return the verified beginning of an answer, for where it cannot be streamed."""
+    sentences = [part for part in parts if isinstance(part, Sentence)]
+    notice = next((part for part in parts if isinstance(part, Notice)), "")
+    for measure in (WHOLE, *LEAST):
+        shown = sentence_parts(sentences, measure)
+        blocks = (*_notice(notice), rich(line(*shown, mark("…", italic=True))))
+        if fits(blocks):
+            break
+    return Message(clip_escaped(" ".join([notice, *map(_said, sentences)]), _SPOKEN) or "…", blocks)
+
+
+def sentence_parts(sentences: Iterable[Sentence], measure: Measure = WHOLE) -> list[Part]:
+    """Return sentences with their marks, and which of them are weakly supported."""
+    return [part for sentence in sentences for part in _sentence(sentence, measure)]
+
+
 def streamed(part: Sentence | Notice) -> str:
     """Return the Markdown of a sentence, or of the notice before the first, to be appended to a stream."""
     if isinstance(part, Notice):
@@ -111,7 +128,7 @@ def _body(answer: Answer, shown: int, measure: Measure) -> tuple[Block, ...]:
 
 
 def _sentences(answer: Answer, shown: int, measure: Measure) -> Iterator[Block]:
-    parts = [part for sentence in answer.sentences[:shown] for part in _sentence(sentence, measure)]
+    parts = sentence_parts(answer.sentences[:shown], measure)
     if left := len(answer.sentences) - shown:
         parts.append(
             mark(f"… ({left:,} more {'sentence' if left == 1 else 'sentences'}: see Sources)", italic=True)

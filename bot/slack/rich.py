@@ -8,14 +8,14 @@ from urllib.parse import quote as percent_encode
 
 from bot.articles.article import clean_text, is_web_url
 from bot.slack.budget import LABEL, TEXT, URL, Block
-from bot.slack.text import clip, literal
+from bot.slack.text import clip_literal
 
 Part = dict[str, Any]
 
 
 def words(text: str, **style: bool) -> Part:
     """Return text as it is, in a style such as bold=True; "…" where it is longer than Slack takes."""
-    return _styled({"type": "text", "text": _held(text)}, style)
+    return _styled({"type": "text", "text": clip_literal(text, TEXT) or "…"}, style)
 
 
 def mark(text: str, **style: bool) -> Part:
@@ -26,14 +26,23 @@ def mark(text: str, **style: bool) -> Part:
 def link(url: str | None, label: str, *, longest: int = URL) -> Part:
     """Return a link with this label, or the label alone where there is no address that may be shown."""
     address = web_address(url, longest=longest)
-    return {"type": "link", "url": address, "text": _held(label)} if address else words(label)
+    return (
+        {"type": "link", "url": address, "text": clip_literal(label, TEXT) or "…"}
+        if address
+        else words(label)
+    )
 
 
 def person(identifier: str) -> Part:
-    """Return a mention of a person (U…, W…) or a user group (S…)."""
+    """Return a mention of a person (U…, W…) or of a user group (S…), which calls all of its people."""
     if identifier.startswith("S"):
         return {"type": "usergroup", "usergroup_id": identifier}
     return {"type": "user", "user_id": identifier}
+
+
+def channel(identifier: str) -> Part:
+    """Return a channel's name, which leads there."""
+    return {"type": "channel", "channel_id": identifier}
 
 
 def line(*parts: Part) -> Part:
@@ -58,7 +67,7 @@ def rich(*elements: Part) -> Block:
 
 def plain(text: str, *, longest: int = TEXT) -> Part:
     """Return a plain text object: no markup, no emoji by name."""
-    return {"type": "plain_text", "text": _held(text, longest), "emoji": False}
+    return {"type": "plain_text", "text": clip_literal(text, longest) or "…", "emoji": False}
 
 
 def section(text: str, *, accessory: Part | None = None) -> Block:
@@ -93,13 +102,6 @@ def web_address(url: str | None, *, longest: int = URL) -> str | None:
 
 def _encoded(char: str) -> str:
     return char if char.isprintable() else percent_encode(char)
-
-
-def _held(text: str, longest: int = TEXT) -> str:
-    room = longest
-    while len(held := literal(clip(text, room))) > longest:
-        room = min(room - 1, room * longest // len(held))
-    return held or "…"
 
 
 def _styled(part: Part, style: dict[str, bool]) -> Part:

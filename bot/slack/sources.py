@@ -98,6 +98,26 @@ def title(article: Citation | Nearest, longest: int) -> str:
     return clip(article.title, longest) or UNTITLED
 
 
+def titled(citation: Citation, measure: Measure = WHOLE) -> Part:
+    """Return the title, linked to the quote, or to its page where that link is too long."""
+    address = next(
+        (url for url in (citation.link, citation.url) if web_address(url, longest=measure.link)), None
+    )
+    return link(address, title(citation, measure.title))
+
+
+def copies(citation: Citation, measure: Measure = WHOLE) -> str:
+    """Return where else the passage was printed; "" where nowhere, or where there is no room for it."""
+    names = list(
+        dict.fromkeys(clip(copy.source or copy.title, measure.outlet) or UNTITLED for copy in citation.copies)
+    )
+    for shown in range(len(names), 0, -1):
+        rest = f" and {len(names) - shown} more" if shown < len(names) else ""
+        if len(also := f"also in {', '.join(names[:shown])}{rest}") <= measure.copies:
+            return also
+    return ""
+
+
 def is_quoted(answer: Answer) -> bool:
     """Say whether the answer's sentences are just the quotes of its citations, so that one would repeat the other."""
     quotes = {citation.n: citation.quote.split() for citation in answer.citations}
@@ -111,15 +131,15 @@ def is_quoted(answer: Answer) -> bool:
 
 def _body(citation: Citation, measure: Measure) -> Iterator[Part]:
     yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
-    below = [_titled(citation, measure)]
-    if also := _copies(citation, measure):
+    below = [titled(citation, measure)]
+    if also := copies(citation, measure):
         below += [mark(" · "), words(also, italic=True)]
     yield line(*below)
 
 
 def _row(citation: Citation, measure: Measure) -> Iterator[Part]:
     yield words(f"[{citation.n}]", bold=True)
-    yield from (mark(" "), words(where(citation, measure)), mark(" · "), _titled(citation, measure))
+    yield from (mark(" "), words(where(citation, measure)), mark(" · "), titled(citation, measure))
     if measure.quote:
         yield from (mark(": "), words(f"“{clip(citation.quote, measure.quote)}”"))
 
@@ -129,25 +149,6 @@ def _names(answer: Answer, measure: Measure) -> Iterator[Part]:
     names = [literal(f"[{citation.n}] {where(citation, measure)}") for citation in answer.citations]
     for first in range(0, len(names), _NAMES):
         yield mark("\n".join(names[first : first + _NAMES]) + "\n")
-
-
-def _titled(citation: Citation, measure: Measure) -> Part:
-    """Return the title, linked to the quote, or to its page where that link is too long."""
-    address = next(
-        (url for url in (citation.link, citation.url) if web_address(url, longest=measure.link)), None
-    )
-    return link(address, title(citation, measure.title))
-
-
-def _copies(citation: Citation, measure: Measure) -> str:
-    names = list(
-        dict.fromkeys(clip(copy.source or copy.title, measure.outlet) or UNTITLED for copy in citation.copies)
-    )
-    for shown in range(len(names), 0, -1):
-        rest = f" and {len(names) - shown} more" if shown < len(names) else ""
-        if len(also := f"also in {', '.join(names[:shown])}{rest}") <= measure.copies:
-            return also
-    return ""
 
 
 def _foot(answer: Answer) -> Iterator[str]:

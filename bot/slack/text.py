@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from bot.articles.article import clean_line
 
@@ -70,12 +71,22 @@ def clip(text: str, limit: int) -> str:
     return f"{cut}…"
 
 
+def clip_literal(text: str, limit: int) -> str:
+    """Return `literal(text)` in at most `limit` characters."""
+    return _clipped(literal, text, limit)
+
+
 def clip_escaped(text: str, limit: int) -> str:
-    """Return `escape(text)` in at most `limit` characters; the text is cut before it is escaped."""
+    """Return `escape(text)` in at most `limit` characters."""
+    return _clipped(escape, text, limit)
+
+
+def _clipped(form: Callable[[str], str], text: str, limit: int) -> str:
+    """Cut before the text takes its form, so that no entity is ever cut."""
     room = limit
-    while len(escaped := escape(clip(text, room))) > limit:
-        room = min(room - 1, room * limit // len(escaped))
-    return escaped
+    while len(formed := form(clip(text, room))) > limit:
+        room = min(room - 1, room * limit // len(formed))
+    return formed
 
 
 def _opened(line: str) -> str:

@@ -38,7 +38,9 @@ def inbox(library: Library, clock: Clock) -> Inbox:
     return Inbox(library, waiting=100, clock=clock)
 
 
-def asked(target: str, *, person: str = "U0ANN", channel: str = "C0NEWS", thread: str = "", **more: object) -> Request:
+def asked(
+    target: str, *, person: str = "U0ANN", channel: str = "C0NEWS", thread: str = "", **more: object
+) -> Request:
     about = {"thread": thread or target, "target": target, "ts": target, "text": f"question {target}"}
     fields = {"kind": "question", **about, **more}
     return Request(channel=channel, person=person, direct=channel.startswith("D"), **fields)  # type: ignore[arg-type]
@@ -234,7 +236,9 @@ def test_the_conversation_so_far_is_that_of_the_thread(library: Library, inbox: 
     answered(asked("1.0", thread="1.0"), answer_of("Who won?", "Argentina won."))
     answered(asked("1.5", thread="1.5"), answer_of("Elsewhere?", "Yes."))
     answered(asked("2.0", thread="1.0"), answer_of("And lost?", "", status="not_found"))
-    answered(asked("1.0", thread="1.0", kind="edit", ts="2.5"), answer_of("Who won the cup?", "Argentina won it."))
+    answered(
+        asked("1.0", thread="1.0", kind="edit", ts="2.5"), answer_of("Who won the cup?", "Argentina won it.")
+    )
     answered(asked("3.0", thread="1.0"), answer_of("When?", "In 2022."))
     inbox.take(asked("4.0", thread="1.0"))
     job = inbox.claim()
@@ -248,7 +252,9 @@ def test_the_conversation_so_far_is_that_of_the_thread(library: Library, inbox: 
     assert inbox.reply_to("C0NEWS", "1.0") == ""
 
 
-def test_a_direct_conversation_is_remembered_for_an_hour(library: Library, inbox: Inbox, clock: Clock) -> None:
+def test_a_direct_conversation_is_remembered_for_an_hour(
+    library: Library, inbox: Inbox, clock: Clock
+) -> None:
     journal = Journal(library)
     for ts in ("1.0", "2.0"):
         inbox.take(asked(ts, channel="D0ANN"))
