@@ -121,8 +121,8 @@ def test_a_bare_mention_explains_itself_or_answers_what_stands_above_it(slack: S
 
 
 def test_a_question_in_somebody_elses_thread_is_understood_with_it(slack: SlackServer, app: App) -> None:
-    root = slack.say(NEWS, BEN, "I heard of a bank in California.")
-    slack.say(NEWS, ANN, f"{ME} did it fail?", thread_ts=root)
+    root = slack.say(NEWS, BEN, "A bank in California failed.")
+    slack.say(NEWS, ANN, f"{ME} When was that?", thread_ts=root)
     found = words(replies(slack, NEWS, root)[0])
     assert BANK in found
 
