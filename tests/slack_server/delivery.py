@@ -96,9 +96,9 @@ class Courier:
         for attempt, delay in enumerate([0.0, *delays], start=retry):
             await asyncio.sleep(delay)
             reason, answer = await self._attempt(delivery, attempt, reason)
-            if not reason:
+            if reason in ("", _NO_RETRY):
                 break
-        else:
+        if reason:
             self.lost.append(delivery)
         if not delivery.outcome.done():
             delivery.outcome.set_result(answer)
@@ -126,7 +126,9 @@ class Courier:
         try:
             async with self._http().post(url, data=body, headers=headers) as response:
                 text = await response.text()
-                return ("" if response.status == 200 else "http_error"), _payload(text)
+                if response.ok:
+                    return "", _payload(text)
+                return _NO_RETRY if response.headers.get("X-Slack-No-Retry") == "1" else "http_error", {}
         except TimeoutError:
             return "http_timeout", {}
         except aiohttp.ClientError:
@@ -227,6 +229,7 @@ _CONTENT = {
     COMMANDS: "application/x-www-form-urlencoded",
     INTERACTIVE: "application/x-www-form-urlencoded",
 }
+_NO_RETRY = "no retry wanted"
 _AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
 
 
