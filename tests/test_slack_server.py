@@ -610,6 +610,35 @@ def test_a_mention_comes_as_two_events_of_one_message(slack: SlackServer, app: A
     assert kinds["message"]["event"]["channel_type"] == "channel"
 
 
+def test_an_edit_mentions_anew_and_a_preview_changes_no_text(slack: SlackServer, app: App) -> None:
+    ts = slack.say("C0NEWS", "U0ANN", "<@U0BOT> one")
+    slack.edit("C0NEWS", ts, "<@U0BOT> two")
+    slack.unfurl("C0NEWS", ts)
+    slack.wait_for(lambda: len(slack.acks) == 5)
+    got = [event["event"] for event in events(app)]
+    assert [(e["text"], "edited" in e) for e in got if e["type"] == "app_mention"] == [
+        ("<@U0BOT> one", False), ("<@U0BOT> two", True)
+    ]  # fmt: skip
+    preview = next(e for e in got if e.get("message", {}).get("attachments"))
+    assert preview["message"]["text"] == preview["previous_message"]["text"]
+
+
+def test_a_question_with_answers_leaves_a_tombstone(slack: SlackServer, client: WebClient, app: App) -> None:
+    ts = slack.say("C0NEWS", "U0ANN", "one")
+    client.chat_postMessage(**GOOD, thread_ts=ts)
+    slack.delete("C0NEWS", ts)
+    slack.wait_for(lambda: len(slack.acks) == 3)
+    assert events(app)[-1]["event"]["message"]["subtype"] == "tombstone"
+    assert [message.get("subtype") for message in slack.messages("C0NEWS")] == ["tombstone", None]
+
+
+def test_an_address_is_verified_and_a_signature_may_be_old(slack: SlackServer, app: App) -> None:
+    app.answers = [(200, json.dumps({"challenge": "x"}))]
+    assert slack.challenge().answer() == {"challenge": "x"}
+    stamp = slack.sign(b"{}", at=time.time() - 600)["X-Slack-Request-Timestamp"]
+    assert 599 <= time.time() - int(stamp) <= 602
+
+
 def test_events_come_only_from_where_the_bot_is_and_may_read(slack: SlackServer, app: App) -> None:
     slack.say("C0QUIET", "U0ANN", "<@U0BOT> hello")
     slack.scopes -= {"groups:history"}
@@ -814,15 +843,11 @@ def over_socket(
     asyncio.run(play())
 
 
-def in_thread(work: Callable[[], Any]) -> Awaitable[Any]:
-    return asyncio.to_thread(work)
-
-
 def test_events_clicks_and_commands_come_over_a_socket(slack: SlackServer) -> None:
     async def scene(got: list[SocketModeRequest]) -> None:
         slack.say("C0NEWS", "U0ANN", "hello")
-        answer = await in_thread(slack.command("U0ANN", "C0NEWS", "?").answer)
-        await in_thread(lambda: slack.wait_for(lambda: len(slack.acks) == 2))
+        answer = await asyncio.to_thread(slack.command("U0ANN", "C0NEWS", "?").answer)
+        await slack.until(lambda: len(slack.acks) == 2)
         assert answer == {"text": "ok"}
         assert {request.type for request in got} == {"events_api", "slash_commands"}
         assert all(ack.seconds < 3 and not ack.failure for ack in slack.acks)
@@ -834,7 +859,7 @@ def test_what_is_not_acknowledged_comes_again(slack: SlackServer) -> None:
     async def scene(got: list[SocketModeRequest]) -> None:
         slack.courier.ack_timeout = 0.1
         slack.say("C0NEWS", "U0ANN", "hello")
-        await in_thread(lambda: slack.wait_for(lambda: any(not ack.failure for ack in slack.acks)))
+        await slack.until(lambda: any(not ack.failure for ack in slack.acks))
         assert [(r.retry_attempt, r.retry_reason) for r in got] == [(0, ""), (1, "timeout")]
         assert got[0].payload["event_id"] == got[1].payload["event_id"]
         assert got[0].envelope_id != got[1].envelope_id
@@ -847,12 +872,11 @@ def test_the_client_comes_back_and_what_was_open_comes_again(
     slack: SlackServer, end: Callable[[SlackServer], None]
 ) -> None:
     async def scene(got: list[SocketModeRequest]) -> None:
-        await in_thread(lambda: slack.wait_for(lambda: slack.connections))
+        await slack.until(lambda: slack.connections)
         slack.say("C0NEWS", "U0ANN", "hello")
-        while not got:
-            await asyncio.sleep(0.01)
-        await in_thread(lambda: end(slack))
-        await in_thread(lambda: slack.wait_for(lambda: any(not ack.failure for ack in slack.acks)))
+        await slack.until(lambda: slack.courier.under_way)
+        await asyncio.to_thread(end, slack)
+        await slack.until(lambda: any(not ack.failure for ack in slack.acks))
         assert len({request.payload["event_id"] for request in got}) == 1
         assert len(slack.called("apps.connections.open")) >= 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -117,6 +118,10 @@ class Controls(Hands):
                 return held
             calls = "\n".join(f"  {call.method} {call.error}" for call in self.calls[-12:])
             raise AssertionError(f"Not within {timeout} s. Problems: {self.problems}. Last calls:\n{calls}")
+
+    async def until(self, predicate: Callable[[], T], timeout: float = 10) -> T:
+        """Wait like `wait_for`, while the caller's loop goes on."""
+        return await asyncio.to_thread(self.wait_for, predicate, timeout)
 
     def stop_stream(self, channel: str, ts: str, error: str = "stopped_by_user") -> None:
         """End a stream under the app's hands: by a person, or by age (`message_not_in_streaming_state`)."""

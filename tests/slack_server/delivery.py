@@ -85,6 +85,11 @@ class Courier:
         if self._session:
             await self._session.close()
 
+    @property
+    def under_way(self) -> int:
+        """How many envelopes were sent over a socket and are not acknowledged yet."""
+        return len(self._waiting)
+
     def start(self, delivery: Delivery, *, retry: int = 0, reason: str = "") -> None:
         """Deliver in the background; called on the server's loop."""
         task = asyncio.ensure_future(self._deliver(delivery, retry=retry, reason=reason))
@@ -124,7 +129,8 @@ class Courier:
         if attempt:
             headers |= {"X-Slack-Retry-Num": str(attempt), "X-Slack-Retry-Reason": reason or "unknown_error"}
         try:
-            async with self._http().post(url, data=body, headers=headers) as response:
+            timeout = aiohttp.ClientTimeout(total=self.ack_timeout)
+            async with self._http().post(url, data=body, headers=headers, timeout=timeout) as response:
                 text = await response.text()
                 if response.ok:
                     return "", _payload(text)
@@ -136,8 +142,7 @@ class Courier:
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=self.ack_timeout)
-            self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         return self._session
 
     @staticmethod
@@ -164,6 +169,7 @@ class Courier:
         self._waiting[envelope["envelope_id"]] = (connection, acknowledged)
         try:
             await connection.send_json(envelope)
+            self.told()
             return "", await asyncio.wait_for(acknowledged, self.ack_timeout)
         except TimeoutError:
             return "timeout", {}

@@ -38,17 +38,30 @@ class People(Surfaces):
                        "team": self.people[user]["team_id"]} | thread | extra  # fmt: skip
             self.write(place, message)
             self.wrote(place, message | {"blocks": [rich]})
-            if f"<@{BOT}" in text and place.kind != "im":
-                self.event(message | {"type": "app_mention"}, place)
+            self._mention(place, message)
             self.changed.notify_all()
             return message["ts"]
 
+    def _mention(self, channel: Channel, message: Message) -> None:
+        if f"<@{BOT}" in message["text"] and channel.kind != "im":
+            event = message | {"type": "app_mention"}
+            self.event(event | {"event_ts": self.next_ts()} if "edited" in message else event, channel)
+
     def edit(self, channel: str, ts: str, text: str) -> None:
-        """Change one's message."""
+        """Change one's message; while it mentions the bot, Slack sends an `app_mention` anew, marked as edited."""
         with self.changed:
             place, message = self.channels[channel], self.channels[channel].messages[ts]
             before = dict(message)
             message.update(text=text, edited={"user": message["user"], "ts": self.next_ts()})
+            self.edited(place, message, before)
+            self._mention(place, message)
+
+    def unfurl(self, channel: str, ts: str) -> None:
+        """Have Slack put a preview under a message: a `message_changed` whose text is what it was."""
+        with self.changed:
+            place, message = self.channels[channel], self.channels[channel].messages[ts]
+            before = dict(message)
+            message["attachments"] = [{"id": 1, "title": "A page", "from_url": "https://page.example/"}]
             self.edited(place, message, before)
 
     def delete(self, channel: str, ts: str) -> None:
@@ -120,7 +133,7 @@ class People(Surfaces):
             return None
         stamp = event.get("ts") or self.next_ts()
         place = {"channel": channel.id, "channel_type": channel.kind} if channel else {}
-        inner = place | event | {"event_ts": stamp}
+        inner = place | {"event_ts": stamp} | event
         if inner["type"] == "app_mention":
             del inner["channel_type"]
         external = bool(channel and channel.external)

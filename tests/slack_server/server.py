@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 import time
 import uuid
@@ -107,6 +108,21 @@ class SlackServer(Controls):
     def acks(self) -> list[Ack]:
         """Every attempt to deliver, with the seconds that it took."""
         return self.courier.acks
+
+    def ack_seconds(self, share: float) -> float:
+        """Give the time within which this share of the first deliveries was acknowledged."""
+        times = sorted(ack.seconds for ack in self.acks if not ack.failure and not ack.attempt)
+        return times[max(0, math.ceil(share * len(times)) - 1)]
+
+    def sign(self, body: bytes, *, at: float | None = None) -> dict[str, str]:
+        """Give the headers with which Slack signs a body, at a time of one's choice."""
+        return self.courier.sign(body, at=at)
+
+    def challenge(self) -> Delivery:
+        """Ask the app whether its address is its own, as Slack does when it is set up."""
+        return self.send(
+            EVENTS, {"type": "url_verification", "token": "t", "challenge": uuid.uuid4().hex}, "challenge"
+        )
 
     @property
     def connections(self) -> int:
