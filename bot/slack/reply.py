@@ -21,12 +21,11 @@ from bot.slack.blocks import Message, answer_message, closing_blocks, partial_me
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import LOADING, READING
-from bot.slack.web import post, told
+from bot.slack.web import post, replies, told
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
 _STREAM = 11_000  # characters of a stream; Slack takes 12,000, and its end holds more
-_PAGE = 200
 
 
 class LostError(Exception):
@@ -209,26 +208,13 @@ class Reply:
 
     async def _found(self) -> str:
         """Return our message in the thread that no job knows: the one that was made when nobody could note it."""
-        known = await asyncio.to_thread(self._inbox.replies, self._job.channel, self._job.thread)
-        cursor = ""
-        while True:
-            page = await told(
-                self._client.conversations_replies(
-                    channel=self._job.channel,
-                    ts=self._job.thread,
-                    oldest=self._job.target,
-                    limit=_PAGE,
-                    cursor=cursor or None,
-                    include_all_metadata=True,
-                ),
-                "conversations.replies",
-            )
-            for message in page.get("messages") or ():
-                if self._is_ours(message) and message["ts"] not in known:
-                    return str(message["ts"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                return ""
+        channel, thread = self._job.channel, self._job.thread
+        known = await asyncio.to_thread(self._inbox.replies, channel, thread)
+        with_notes = {"oldest": self._job.target, "include_all_metadata": "true"}
+        async for message in replies(self._client, channel, thread, **with_notes):
+            if self._is_ours(message) and message["ts"] not in known:
+                return str(message["ts"])
+        return ""
 
     def _is_ours(self, message: dict[str, Any]) -> bool:
         is_note = (message.get("metadata") or {}).get("event_type") == NOTE

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from slack_limits import Refused, refuse
+from slack_server.refusal import Refused, refuse
 
 TEAM, BOT, BOT_ID, APP = "T0TEAM", "U0BOT", "B0BOT", "A0APP"
 OTHER_TEAM = "T0OTHER"
