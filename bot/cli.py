@@ -262,12 +262,40 @@ def reindex(
 
 
 @app.command()
-def doctor(ctx: typer.Context, as_json: _Json = False) -> None:
+def slack(
+    ctx: typer.Context,
+    http: Annotated[
+        bool,
+        typer.Option("--http", help="Take Slack's requests over HTTP instead of opening a socket to it."),
+    ] = False,
+    host: Annotated[str, typer.Option(help="Where to listen, with --http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, with --http.")] = 3000,
+) -> None:
+    """Answer in Slack, until Ctrl-C or SIGTERM; then finish what is under way.
+
+    Needs SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for the socket or SLACK_SIGNING_SECRET for HTTP.
+    """
+    from bot import terminal
+    from bot.slack.app import Address, run_slack
+
+    run_slack(_workspace(ctx), http=Address(host, port) if http else None, say=terminal.err.print)
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    slack: Annotated[
+        bool, typer.Option("--slack", help="Ask Slack too: tokens, scopes and channels.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
     """Check weights, library, both indexes and question encoder. Exits 1 when something is wrong."""
     from bot import terminal
     from bot.doctor import examine
+    from bot.slack.doctor import examine_slack
 
-    checks = examine(_workspace(ctx))
+    workspace = _workspace(ctx)
+    checks = examine(workspace) + (examine_slack(workspace.settings) if slack else [])
     healthy = all(check.ok for check in checks)
     if as_json:
         _print_json({"ok": healthy, "checks": [check.fields() for check in checks]})

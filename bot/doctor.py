@@ -32,24 +32,30 @@ def examine(workspace: Workspace) -> list[Check]:
 
 
 def _checks(workspace: Workspace) -> Iterator[Check]:
-    yield _try("weights", lambda: _weights(workspace))
-    library = _try("library", lambda: _library(workspace))
+    yield attempt("weights", lambda: _weights(workspace))
+    library = attempt("library", lambda: _library(workspace))
     yield library
     if library.ok:  # without it there is nothing to compare the indexes with
-        yield _try("vectors", lambda: _vectors(workspace))
-        yield _try("words", lambda: _words(workspace))
-        yield _try("encoder", lambda: _encoder(workspace))
+        yield attempt("vectors", lambda: _vectors(workspace))
+        yield attempt("words", lambda: _words(workspace))
+        yield attempt("encoder", lambda: _encoder(workspace))
     for name in (workspace.settings.chat_model, workspace.settings.support_judge):
         if name:
-            yield _try("model", lambda name=name: _model(workspace, name))  # type: ignore[misc]  # bound now
+            yield attempt("model", lambda name=name: _model(workspace, name))  # type: ignore[misc]  # bound now
 
 
-def _try(name: str, check: Callable[[], Check]) -> Check:
+def attempt(name: str, check: Callable[[], Check]) -> Check:
+    """Return what `check` finds, or what it failed with."""
     try:
         return check()
     except CitewireError as exc:
-        detail, _, remedy = str(exc).partition("; ")
-        return Check(name, ok=False, detail=detail, remedy=remedy)
+        return failure(name, exc)
+
+
+def failure(name: str, error: CitewireError) -> Check:
+    """Return an error as a check: what it says before a semicolon is what is wrong, the rest what to do."""
+    detail, _, remedy = str(error).partition("; ")
+    return Check(name, ok=False, detail=detail, remedy=remedy)
 
 
 def _weights(workspace: Workspace) -> Check:

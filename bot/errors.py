@@ -10,6 +10,9 @@ CitewireError
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
 ├── WordsError         the word index cannot be opened
+├── SlackError         Slack cannot be reached, or refuses what it is asked
+│   ├── SlackRefusedError   it has refused a call, and nothing has happened
+│   └── SlackTroubleError   nobody knows whether a call had its effect; it may be tried again
 └── EvaluationError    a test set, run file or gate cannot be used (exit 2)
 """
 
@@ -61,6 +64,24 @@ class VectorsError(CitewireError):
 
 class WordsError(CitewireError):
     """The word index cannot be opened."""
+
+
+class SlackError(CitewireError):
+    """Slack cannot be reached, or refuses what it is asked."""
+
+
+class SlackRefusedError(SlackError):
+    """Slack has refused a call and said why, in a word such as "not_in_channel"; nothing has happened."""
+
+    def __init__(self, method: str, reason: str, *, missing: bool = False) -> None:
+        """Name the method and Slack's reason; `missing` where the server does not have the method at all."""
+        super().__init__(f"{method}: {reason}")
+        self.reason = reason
+        self.missing = missing
+
+
+class SlackTroubleError(SlackError):
+    """A call whose effect nobody knows: the connection broke, or Slack failed within. It may be tried again."""
 
 
 class EvaluationError(CitewireError):

@@ -30,6 +30,8 @@ from bot.retrieval.words import analyze
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
+pytest_plugins = ["slack_app"]
+
 # The same examples each time: who runs the tests is told of their own change. HYPOTHESIS_PROFILE=default explores.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))

@@ -52,6 +52,13 @@ def translated(engine: Engine) -> Iterator[None]:
         ) from exc
 
 
+def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its keys is there already; say whether it was inserted."""
+    statement = _insert(connection)(table).values(row).on_conflict_do_nothing()
+    # Without the option SQLAlchemy does not ask PostgreSQL's driver.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
 def put_row(
     connection: Connection,
     table: Table,
@@ -64,10 +71,14 @@ def put_row(
 
     `key` names the columns of a unique index, `where` the condition of a partial one.
     """
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table).values(row)
+    statement = _insert(connection)(table).values(row)
     renewed = {name: statement.excluded[name] for name in row if name not in key}
     connection.execute(statement.on_conflict_do_update(index_elements=key, index_where=where, set_=renewed))
+
+
+def _insert(connection: Connection) -> Any:
+    """Return the dialect's own insert: only that knows conflicts."""
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
 def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     Engine,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     inspect,
     text,
 )
@@ -126,6 +129,62 @@ slack_channels = Table(
     Column("changed_by", String, nullable=False),
 )
 
+# What Slack has sent that led to something, so that what it sends again leads to nothing: by its own id, and by
+# what it is about, because one message can come as two events.
+slack_events = Table(
+    "slack_events",
+    metadata,
+    Column("event_id", String, primary_key=True),
+    Column("channel", String, nullable=False),
+    Column("ts", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column(
+        "received", Float, nullable=False, index=True
+    ),  # seconds since 1970, as all times of Slack's tables
+    UniqueConstraint("channel", "ts", "kind"),
+)
+
+# What people in Slack asked for and what has become of it. `due` is when a waiting job may be begun, and until when
+# one that is being worked on belongs to its `owner`.
+slack_jobs = Table(
+    "slack_jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("lane", String, nullable=False),  # jobs of one lane are done one after another, by `ts`
+    Column("channel", String, nullable=False),
+    Column("thread", String, nullable=False),
+    Column("target", String, nullable=False),  # the message it is about
+    Column("ts", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("team", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("state", String, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("posting", Boolean, nullable=False),  # a reply may stand in Slack though `reply` does not know it
+    Column("reply", String, nullable=False),  # the message that answers
+    Column("answer_id", String, nullable=False),
+    Index("slack_jobs_by_lane", "lane", "state"),
+    Index("slack_jobs_by_state", "state", "due"),
+    Index("slack_jobs_by_person", "person", "state"),
+    Index("slack_jobs_by_target", "channel", "target"),
+    Index("slack_jobs_by_thread", "channel", "thread"),
+)
+
+# Threads in which the bot goes on without being mentioned, and with whom it last spoke there.
+slack_threads = Table(
+    "slack_threads",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("thread", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("quiet", Boolean, nullable=False),
+)
+
 _FIRST = (facts, articles, versions, passages, collections)
 
 
@@ -163,8 +222,8 @@ def _add_whose_feedback(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-def _add_slack_channels(connection: Connection) -> None:
-    metadata.create_all(connection, tables=(slack_channels,))
+def _add_slack(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(slack_channels, slack_events, slack_jobs, slack_threads))
 
 
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
@@ -174,7 +233,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_answers,
     _add_traces,
     _add_whose_feedback,
-    _add_slack_channels,
+    _add_slack,
 )
 
 

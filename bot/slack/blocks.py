@@ -1,0 +1,200 @@
+"""An answer as a Slack message: every sentence with its marks, every source, and what can be said back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bot.answers.answer import Answer, Sentence
+from bot.answers.turn import Notice
+from bot.slack.budget import Block, fits
+from bot.slack.rich import Part, button, line, mark, person, rich, words
+from bot.slack.sources import (
+    LEAST,
+    SHORTER,
+    WHOLE,
+    Measure,
+    foot_blocks,
+    is_quoted,
+    nearest_blocks,
+    source_blocks,
+    where,
+)
+from bot.slack.text import clip, clip_escaped, escape_markdown
+
+_WEAK = "(weakly supported)"
+_NOTICE = 400  # characters
+_SPOKEN = 3_000  # characters of a message's `text`
+_FAILED = "I could not answer this."
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is posted: `text` is what notifications and screen readers say, `blocks` is what is shown."""
+
+    text: str
+    blocks: tuple[Block, ...]
+
+
+def answer_message(
+    answer: Answer, *, helpers: bool = False, private: bool = False, shared_by: str = ""
+) -> Message:
+    """Return an answer with its sources, whole if it fits, and never without a source.
+
+    `helpers`: somebody can be asked. `private`: only the asker sees it, and can share it. `shared_by` is the
+    person (U…) who shared it; the question is shown with it.
+    """
+    top = [*_question(answer, shared_by), *_notice(answer.notice)]
+    end = [*foot_blocks(answer), *_buttons(answer, helpers, private)]
+    for body in _bodies(answer):
+        blocks = (*top, *body, *end)
+        if fits(blocks):
+            break
+    return Message(spoken(answer), blocks)
+
+
+def closing_blocks(
+    answer: Answer, *, said: str = "", above: str = "", helpers: bool = False
+) -> tuple[Block, ...]:
+    """Return what stands below the sentences of a streamed answer.
+
+    `said` is the notice that opened the stream, `above` all of its Markdown.
+    """
+    top = _notice(answer.notice.removeprefix(said))
+    end = [*foot_blocks(answer), *_buttons(answer, helpers, private=False)]
+    first = [*top]
+    for measure in (WHOLE, *SHORTER, *LEAST):
+        blocks = (*first, *source_blocks(answer, measure), *nearest_blocks(answer, measure), *end)
+        if fits(blocks, taken=len(above.encode())):
+            break
+    return blocks
+
+
+def partial_message(parts: Sequence[Sentence | Notice]) -> Message:
+    """Return the verified beginning of an answer, for where it cannot be streamed."""
+    sentences = [part for part in parts if isinstance(part, Sentence)]
+    notice = next((part for part in parts if isinstance(part, Notice)), "")
+    for measure in (WHOLE, *LEAST):
+        shown = sentence_parts(sentences, measure)
+        blocks = (*_notice(notice), rich(line(*shown, mark("…", italic=True))))
+        if fits(blocks):
+            break
+    return Message(clip_escaped(" ".join([notice, *map(_said, sentences)]), _SPOKEN) or "…", blocks)
+
+
+def sentence_parts(sentences: Iterable[Sentence], measure: Measure = WHOLE) -> list[Part]:
+    """Return sentences with their marks, and which of them are weakly supported."""
+    return [part for sentence in sentences for part in _sentence(sentence, measure)]
+
+
+def streamed(part: Sentence | Notice) -> str:
+    """Return the Markdown of a sentence, or of the notice before the first, to be appended to a stream."""
+    if isinstance(part, Notice):
+        return f"_{escape_markdown(clip(part, _NOTICE))}_\n\n"
+    weak = f" _{_WEAK}_" if part.support == "weak" else ""
+    return f"{escape_markdown(clip(part.text, WHOLE.sentence))} {_marks(part)}{weak}".strip() + " "
+
+
+def spoken(answer: Answer) -> str:
+    """Return an answer as text alone, without links, for notifications and screen readers."""
+    longest = max(40, min(160, _SPOKEN // 2 // (len(answer.citations) or 1)))
+    sources = [
+        clip_escaped(f"[{citation.n}] {where(citation)} · {citation.title}", longest)
+        for citation in answer.citations
+    ]
+    said = (
+        [answer.notice, *map(_said, answer.sentences)] if answer.sentences else [answer.notice, answer.text]
+    )
+    above = clip_escaped(" ".join(filter(None, said)), _SPOKEN // 2) or _FAILED
+    return "\n".join((above, *sources))
+
+
+def _bodies(answer: Answer) -> Iterator[tuple[Block, ...]]:
+    """Yield what can be shown of sentences and sources, the most first; the first that fits is to be shown."""
+    everything = len(answer.sentences)
+    if is_quoted(answer):
+        yield tuple(source_blocks(answer))
+    for measure in (WHOLE, *SHORTER):
+        yield _body(answer, everything, measure)
+    for measure in (SHORTER[-1], *LEAST):
+        for shown in range(everything - 1, 0, -1):
+            yield _body(answer, shown, measure)
+    yield _body(answer, min(everything, 1), LEAST[-1])
+
+
+def _body(answer: Answer, shown: int, measure: Measure) -> tuple[Block, ...]:
+    sentences = _sentences(answer, shown, measure)
+    return (*sentences, *source_blocks(answer, measure), *nearest_blocks(answer, measure))
+
+
+def _sentences(answer: Answer, shown: int, measure: Measure) -> Iterator[Block]:
+    parts = sentence_parts(answer.sentences[:shown], measure)
+    if left := len(answer.sentences) - shown:
+        parts.append(
+            mark(f"… ({left:,} more {'sentence' if left == 1 else 'sentences'}: see Sources)", italic=True)
+        )
+    if not answer.sentences:
+        parts = [words(answer.text or _FAILED, bold=answer.status == "not_found")]
+    yield rich(line(*parts))
+
+
+def _sentence(sentence: Sentence, measure: Measure) -> Iterator[Part]:
+    yield words(clip(sentence.text, measure.sentence))
+    if sentence.citations:
+        yield mark(f" {_marks(sentence)}", bold=True)
+    yield mark(f" {_WEAK} ", italic=True) if sentence.support == "weak" else mark(" ")
+
+
+def _said(sentence: Sentence) -> str:
+    weak = _WEAK if sentence.support == "weak" else ""
+    return " ".join(filter(None, (sentence.text, _marks(sentence), weak)))
+
+
+def _marks(sentence: Sentence) -> str:
+    return "".join(f"[{n}]" for n in sentence.citations)
+
+
+def _question(answer: Answer, shared_by: str) -> Iterator[Block]:
+    if shared_by:
+        yield rich(
+            line(person(shared_by), mark(" asked: "), words(clip(answer.question, _NOTICE), italic=True))
+        )
+
+
+def _notice(notice: str) -> Iterator[Block]:
+    if said := clip(notice, _NOTICE):
+        yield rich(line(words(said, italic=True)))
+
+
+def _buttons(answer: Answer, helpers: bool, private: bool) -> Iterator[Block]:
+    """Yield feedback and further actions; small talk needs none."""
+    if answer.status not in ("answered", "not_found"):
+        return
+    right, wrong = f"right:{answer.id}", f"wrong:{answer.id}"
+    elements = []
+    if private:  # nothing says that Slack takes feedback buttons in messages that only one person sees
+        elements += [button("Right", "feedback_right", right), button("Wrong", "feedback_wrong", wrong)]
+    else:
+        yield _feedback(right, wrong)
+    if answer.citations:
+        elements.append(button("Sources", "sources", answer.id))
+    if helpers:
+        elements.append(button("Ask a person", "ask_person", answer.id))
+    if private:
+        elements.append(button("Share", "share", answer.id))
+    if elements:
+        yield {"type": "actions", "elements": elements}
+
+
+def _feedback(right: str, wrong: str) -> Block:
+    def choice(label: str, told: str, value: str) -> Part:
+        text = {"type": "plain_text", "text": label}
+        return {"text": text, "accessibility_label": told, "value": value}
+
+    buttons = {
+        "type": "feedback_buttons",
+        "action_id": "feedback",
+        "positive_button": choice("Right", "This answers the question", right),
+        "negative_button": choice("Wrong", "This does not answer the question", wrong),
+    }
+    return {"type": "context_actions", "elements": [buttons]}

@@ -1,0 +1,274 @@
+"""The inbox: what Slack sent, kept in the library before it is acknowledged, and handed out job by job.
+
+Several processes may share it. A job belongs to the one that claimed it until its lease is over; who still works
+renews it. Jobs of one thread are handed out one after another, and those of different people in turn.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from bot.answers.question import Exchange
+from bot.articles.database import insert_new, put_row
+from bot.articles.library import Library
+from bot.articles.schema import answers, slack_events, slack_jobs, slack_threads
+from bot.slack.jobs import Job, Request
+
+LEASE = 20.0  # seconds: far longer than one call to Slack may take, so that nobody posts past its end
+_OPEN = ("waiting", "working")
+_REMEMBERED = 7 * 86_400.0  # seconds; Slack delivers an event again for some hours at most
+_DIRECT_MEMORY = 3_600.0  # seconds: an hour later, a direct message begins a new conversation
+_HISTORY = 20  # exchanges; the chain's own memory is shorter
+
+_job = slack_jobs.c
+_FIELDS = [_job[name] for name in Job.__slots__]
+
+
+class Taken(Enum):
+    """What became of a request: it is new, was there already, or is one too many of that person's."""
+
+    NEW = "new"
+    SEEN = "seen"
+    TOO_MANY = "too many"
+
+
+class Inbox:
+    """Keeps requests, their order, and what was answered, in the library's database."""
+
+    def __init__(self, library: Library, *, waiting: int, clock: Callable[[], float] = time.time) -> None:
+        """Let each person have `waiting` requests open; the clock gives seconds since 1970."""
+        self._library = library
+        self._waiting = waiting
+        self._clock = clock
+        self.owner = uuid.uuid4().hex
+
+    # Taking in
+
+    def take(self, request: Request, *, follow: bool = False) -> Taken:
+        """Keep a request, once; with `follow` the bot goes on in its thread with that person.
+
+        When this returns, the request survives a crash of this process.
+        """
+        with self._library.changing() as connection:
+            if not self._remember(connection, request):
+                return Taken.SEEN
+            if follow:
+                self._follow(connection, request)
+            if request.kind != "delete" and self._open_of(connection, request.person) >= self._waiting:
+                return Taken.TOO_MANY
+            connection.execute(insert(slack_jobs).values(self._row(request)))
+            return Taken.NEW
+
+    def first_time(self, channel: str, ts: str, kind: str, *, event_id: str = "") -> bool:
+        """Say whether this happens for the first time, and remember that it has."""
+        seen = {"channel": channel, "ts": ts, "kind": kind, "event_id": event_id or f"{channel}:{ts}:{kind}"}
+        with self._library.changing() as connection:
+            return insert_new(connection, slack_events, {**seen, "received": self._clock()})
+
+    def forget_old(self) -> None:
+        """Forget events that Slack will not send again."""
+        with self._library.changing() as connection:
+            connection.execute(
+                delete(slack_events).where(slack_events.c.received < self._clock() - _REMEMBERED)
+            )
+
+    def knows(self, channel: str, target: str) -> bool:
+        """Say whether this message was taken for a question."""
+        query = select(_job.id).where(_job.channel == channel, _job.target == target, _job.kind == "question")
+        with self._library.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def partner(self, channel: str, thread: str) -> str | None:
+        """Return with whom the bot last spoke in a thread in which it goes on unasked; None in any other."""
+        threads = slack_threads.c
+        query = select(threads.person).where(
+            threads.channel == channel, threads.thread == thread, threads.quiet.is_(False)
+        )
+        with self._library.reading() as connection:
+            return connection.scalar(query)
+
+    def fall_quiet(self, channel: str, thread: str) -> None:
+        """Go on in this thread only when mentioned again: people talk to each other."""
+        threads = slack_threads.c
+        with self._library.changing() as connection:
+            connection.execute(
+                update(slack_threads)
+                .where(threads.channel == channel, threads.thread == thread)
+                .values(quiet=True)
+            )
+
+    # Handing out
+
+    def claim(self) -> Job | None:
+        """Return the next job, which is this process's until its lease is over; None where nothing can be begun.
+
+        Of each thread only the earliest open job can be claimed. A person with fewer jobs before it goes first.
+        """
+        if not self._has_due():  # most calls find nothing, and need not lock the database for that
+            return None
+        now = self._clock()
+        candidate = slack_jobs.alias("candidate")
+        earlier, ahead = slack_jobs.alias("earlier"), slack_jobs.alias("ahead")
+        due = and_(candidate.c.state.in_(_OPEN), candidate.c.due <= now)
+        first = ~exists().where(
+            earlier.c.lane == candidate.c.lane,
+            earlier.c.state.in_(_OPEN),
+            or_(
+                earlier.c.ts < candidate.c.ts,
+                and_(earlier.c.ts == candidate.c.ts, earlier.c.id < candidate.c.id),
+            ),
+        )
+        before = (
+            select(func.count())
+            .where(
+                ahead.c.person == candidate.c.person,
+                ahead.c.state.in_(_OPEN),
+                ahead.c.id != candidate.c.id,
+                or_(ahead.c.id < candidate.c.id, ahead.c.state == "working"),
+            )
+            .scalar_subquery()
+        )
+        chosen = select(candidate.c.id).where(due, first).order_by(before, candidate.c.id).limit(1)
+        chosen = chosen.with_for_update(skip_locked=True, of=candidate)
+        taken = {"state": "working", "owner": self.owner, "due": now + LEASE, "tries": _job.tries + 1}
+        query = update(slack_jobs).where(_job.id == chosen.scalar_subquery(), _job.due <= now).values(taken)
+        with self._library.changing() as connection:
+            row = connection.execute(query.returning(*_FIELDS)).first()
+        return Job(**row._mapping) if row else None
+
+    def renew(self, job_ids: Iterable[int]) -> None:
+        """Renew the leases of jobs that are being worked on."""
+        self._change(_job.id.in_(list(job_ids)), due=self._clock() + LEASE)
+
+    def about_to_post(self, job: Job) -> bool:
+        """Note that a reply may stand in Slack from now on; False where the job is another process's by now."""
+        return self._change(_job.id == job.id, posting=True, due=self._clock() + LEASE) == 1
+
+    def posted(self, job: Job, reply: str) -> None:
+        """Note the message that answers."""
+        self._change(_job.id == job.id, reply=reply)
+
+    def answered(self, job: Job, answer_id: str) -> None:
+        """Note the stored answer, which is then told and not sought again."""
+        self._change(_job.id == job.id, answer_id=answer_id)
+
+    def close(self, job: Job, *, failed: bool = False) -> None:
+        """Note that a job needs nothing more."""
+        self._change(_job.id == job.id, state="failed" if failed else "done")
+
+    def release(self, job: Job, *, after: float = 0.0) -> None:
+        """Give a job back, to be begun again by whoever is free, `after` seconds from now."""
+        self._change(_job.id == job.id, state="waiting", due=self._clock() + after)
+
+    # What was said
+
+    def overtaken(self, job: Job) -> bool:
+        """Say whether the question was changed or deleted by a later request, which decides."""
+        query = select(_job.id).where(
+            _job.channel == job.channel,
+            _job.target == job.target,
+            _job.kind.in_(("edit", "delete")),
+            or_(_job.ts > job.ts, and_(_job.ts == job.ts, _job.id > job.id)),
+        )
+        with self._library.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def reply_to(self, channel: str, target: str) -> str:
+        """Return the message that answers this question, "" where none does."""
+        query = select(_job.reply).where(_job.channel == channel, _job.target == target, _job.reply != "")
+        with self._library.reading() as connection:
+            return connection.scalar(query.order_by(_job.id.desc()).limit(1)) or ""
+
+    def withdraw(self, channel: str, target: str) -> None:
+        """Take a deleted question and its answers out of the conversation."""
+        with self._library.changing() as connection:
+            connection.execute(
+                update(slack_jobs)
+                .where(_job.channel == channel, _job.target == target, _job.state.in_(("done", "failed")))
+                .values(state="withdrawn", reply="")
+            )
+
+    def replies(self, channel: str, thread: str) -> frozenset[str]:
+        """Return all replies that are known in a thread."""
+        query = select(_job.reply).where(_job.channel == channel, _job.thread == thread, _job.reply != "")
+        with self._library.reading() as connection:
+            return frozenset(connection.scalars(query))
+
+    def asked_by(self, answer_id: str) -> Job | None:
+        """Return the job that a stored answer answers."""
+        query = select(*_FIELDS).where(_job.answer_id == answer_id).order_by(_job.id.desc()).limit(1)
+        with self._library.reading() as connection:
+            row = connection.execute(query).first()
+        return Job(**row._mapping) if row else None
+
+    def history(self, job: Job) -> tuple[Exchange, ...]:
+        """Return what was asked and answered before in this thread, oldest first.
+
+        A direct message outside any thread goes on from what was said there within the last hour.
+        """
+        here = _job.thread == job.thread
+        if job.direct and job.thread == job.target:
+            here = _job.received > job.received - _DIRECT_MEMORY
+        query = (
+            select(_job.target, answers.c.answer)
+            .join(answers, answers.c.id == _job.answer_id)
+            .where(_job.channel == job.channel, here, _job.target < job.target, _job.state == "done")
+            .order_by(_job.target.desc(), _job.id.desc())
+            .limit(_HISTORY)
+        )
+        with self._library.reading() as connection:
+            said = {row.target: row.answer for row in reversed(connection.execute(query).all())}
+        return tuple(
+            Exchange(answer["question"], answer["text"] if answer["status"] == "answered" else "")
+            for _, answer in sorted(said.items())
+        )
+
+    # Within
+
+    def _remember(self, connection: Connection, request: Request) -> bool:
+        about = {"channel": request.channel, "ts": request.target, "kind": request.what}
+        event_id = request.event_id or ":".join(about.values())
+        row = {**about, "event_id": event_id, "received": self._clock()}
+        return insert_new(connection, slack_events, row)
+
+    def _open_of(self, connection: Connection, person: str) -> int:
+        query = select(func.count()).where(_job.person == person, _job.state.in_(_OPEN))
+        return connection.scalar(query) or 0
+
+    def _row(self, request: Request) -> dict[str, Any]:
+        asked = ("kind", "lane", "channel", "thread", "target", "ts", "person", "team", "text", "details")
+        now = self._clock()
+        begun = {"received": now, "state": "waiting", "due": now, "owner": "", "tries": 0}
+        none_yet = {"posting": False, "reply": "", "answer_id": ""}
+        return {**{name: getattr(request, name) for name in asked}, **begun, **none_yet}
+
+    def _follow(self, connection: Connection, request: Request) -> None:
+        row = {"channel": request.channel, "thread": request.thread, "person": request.person, "quiet": False}
+        put_row(connection, slack_threads, row, key=("channel", "thread"))
+
+    def _has_due(self) -> bool:
+        query = select(_job.id).where(_job.state.in_(_OPEN), _job.due <= self._clock()).limit(1)
+        with self._library.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def _change(self, which: Any, **values: object) -> int:
+        """Change jobs that are still this process's; return how many were."""
+        mine = and_(which, _job.owner == self.owner, _job.state == "working")
+        with self._library.changing() as connection:
+            return connection.execute(update(slack_jobs).where(mine).values(values)).rowcount

@@ -1,0 +1,118 @@
+"""What a Slack event asks for, by its form alone: the first thing that is done with it, before anything is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack.jobs import Kind, Request
+from bot.slack.reading import mentioned, words_of
+
+Event = Mapping[str, Any]
+
+# Messages of people; the other subtypes tell of what happened in a channel, or are other programs'.
+_SAID = (None, "", "file_share", "thread_broadcast")
+_ASKS = re.compile(
+    r"(?:.*\?\W*$)|(?:(?:and|but|so|or|ok|okay)\W+)?"
+    r"(?:who|whom|whose|what|when|where|which|why|how|did|does|do|is|are|was|were|has|have|had|will|would|can|could)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message, edit or deletion, and whether the bot was meant: by its name, or because nobody else is there.
+
+    `others` are the people and groups that a message mentions beside the bot. `external` is a channel that is
+    shared with another company.
+    """
+
+    request: Request
+    addressed: bool
+    others: frozenset[str] = frozenset()
+    external: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether its words are a question."""
+        return _ASKS.match(self.request.text) is not None
+
+
+def heard(body: Event, me: str) -> Heard | None:
+    """Return what an event of the Events API says to the bot `me`; None where nobody says anything.
+
+    What bots say, the bot itself included, is nothing; neither are joins and other news of a channel.
+    """
+    event = body.get("event") or {}
+    if event.get("type") not in ("message", "app_mention") or (
+        event.get("hidden") and not event.get("subtype")
+    ):
+        return None
+    subtype = event.get("subtype")
+    if subtype in _SAID:
+        return _said(body, event, event, me, "question")
+    if subtype == "message_deleted":
+        return _deleted(body, event, event.get("previous_message") or {}, me)
+    if subtype == "message_changed":
+        return _changed(body, event, me)
+    return None
+
+
+def _changed(body: Event, event: Event, me: str) -> Heard | None:
+    """Read an edit. Slack also tells of links it has unfurled so, and of deleted messages that had replies."""
+    message, previous = event.get("message") or {}, event.get("previous_message") or {}
+    if message.get("subtype") == "tombstone":
+        return _deleted(body, event, {**message, **previous}, me)
+    if message.get("subtype") not in _SAID or message.get("text") == previous.get("text"):
+        return None
+    return _said(body, event, message, me, "edit")
+
+
+def _said(body: Event, event: Event, message: Event, me: str, kind: Kind) -> Heard | None:
+    person, text = message.get("user"), message.get("text") or ""
+    if not _is_person(message, me) or not message.get("ts") or not event.get("channel"):
+        return None
+    mentions = mentioned(text)
+    request = _request(body, event, message, kind, text=words_of(text, me))
+    assert person
+    return Heard(
+        request,
+        addressed=request.direct or me in mentions,
+        others=mentions - {me, person},
+        external=bool(body.get("is_ext_shared_channel")),
+    )
+
+
+def _deleted(body: Event, event: Event, message: Event, me: str) -> Heard | None:
+    message = {**message, "ts": event.get("deleted_ts") or message.get("ts")}
+    if not _is_person(message, me) or not message["ts"]:
+        return None
+    request = _request(body, event, message, "delete", text="")
+    addressed = request.direct or me in mentioned(message.get("text") or "")
+    return Heard(request, addressed=addressed, external=bool(body.get("is_ext_shared_channel")))
+
+
+def _request(body: Event, event: Event, message: Event, kind: Kind, *, text: str) -> Request:
+    ts = str(message["ts"])
+    return Request(
+        kind=kind,
+        channel=str(event["channel"]),
+        thread=str(message.get("thread_ts") or ts),
+        target=ts,
+        ts=ts if kind == "question" else str(event.get("event_ts") or event.get("ts") or ts),
+        person=str(message["user"]),
+        team=str(message.get("user_team") or message.get("team") or body.get("team_id") or ""),
+        text=text,
+        direct=str(event["channel"]).startswith("D"),
+        event_id=str(body.get("event_id") or ""),
+    )
+
+
+def _is_person(message: Event, me: str) -> bool:
+    return (
+        bool(message.get("user"))
+        and message["user"] != me
+        and not (message.get("bot_id") or message.get("bot_profile") or message["user"] == "USLACKBOT")
+    )

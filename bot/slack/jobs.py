@@ -1,0 +1,77 @@
+"""What people in Slack ask for, as the rest of the room passes it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["question", "edit", "delete", "command", "check"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One thing that is asked for.
+
+    `target` is the message it is about: the question itself, or the one that was edited or deleted; `ts` is when
+    it was asked, in Slack's form. `thread` is the message that the thread hangs on. `event_id` is "" where Slack
+    gave none. `details` hold what only one kind needs, such as the address that a command is answered at.
+    """
+
+    kind: Kind
+    channel: str
+    thread: str
+    target: str
+    ts: str
+    person: str
+    team: str = ""
+    text: str = ""
+    direct: bool = False
+    event_id: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> str:
+        """What it must not overtake: the thread, or all of a direct conversation; a private answer waits for none."""
+        if self.kind in ("command", "check"):
+            return f"{self.kind}:{self.event_id or self.ts}"
+        return self.channel if self.direct else f"{self.channel}:{self.thread}"
+
+    @property
+    def what(self) -> str:
+        """What it is, among all that can be asked about its message: an edit is another for each new wording."""
+        return f"edit:{self.ts}" if self.kind == "edit" else self.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A request on its way to being answered.
+
+    With `posting` a reply may stand in Slack already, whose ts nobody could note; `reply` is its ts where known.
+    `answer_id` is the stored answer's.
+    """
+
+    id: int
+    kind: Kind
+    channel: str
+    thread: str
+    target: str
+    ts: str
+    person: str
+    team: str
+    text: str
+    details: dict[str, Any]
+    received: float
+    tries: int
+    posting: bool
+    reply: str
+    answer_id: str
+
+    @property
+    def direct(self) -> bool:
+        """Whether it was asked in a direct conversation, in which every message is for the bot."""
+        return self.channel.startswith("D")
+
+    @property
+    def reference(self) -> str:
+        """What a person can name when they tell of a failure, and what stands in the log."""
+        return f"S{self.id}"

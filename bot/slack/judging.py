@@ -1,0 +1,177 @@
+"""What people do with an answer: judge it or one of its sources, look at the sources, call a person, share it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.answers.answer import Answer
+from bot.articles.article import Article
+from bot.errors import SlackRefusedError, SlackTroubleError
+from bot.slack.blocks import answer_message
+from bot.slack.messages import (
+    cannot_share_message,
+    help_wanted_message,
+    noted_message,
+)
+from bot.slack.policy import Admission, admission
+from bot.slack.private import respond
+from bot.slack.questions import Desk
+from bot.slack.reply import NOTE
+from bot.slack.sources import REASONS
+from bot.slack.views import sources_view
+from bot.slack.web import attempted, post, told, whisper
+
+log = logging.getLogger(__name__)
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Click:
+    """Who did it, and where; `thread` is "" in a modal."""
+
+    person: str
+    channel: str
+    thread: str
+    response_url: str
+
+    @classmethod
+    def of(cls, body: Body) -> _Click:
+        container, message = body.get("container") or {}, body.get("message") or {}
+        ts = container.get("message_ts") or message.get("ts") or ""
+        return cls(
+            person=body["user"]["id"],
+            channel=str(container.get("channel_id") or (body.get("channel") or {}).get("id") or ""),
+            thread=str(container.get("thread_ts") or message.get("thread_ts") or ts),
+            response_url=str(body.get("response_url") or ""),
+        )
+
+
+class Judging:
+    """Hears the buttons and menus of answers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._client = desk.surface.client
+
+    def register(self, app: AsyncApp) -> None:
+        """Register every button and menu of an answer."""
+        app.action(re.compile(r"feedback(_right|_wrong)?"))(self.judge)
+        app.action(re.compile(r"citation:\d+"))(self.judge_citation)
+        app.action("sources")(self.show_sources)
+        app.action("ask_person")(self.ask_person)
+        app.action("share")(self.share)
+
+    async def judge(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Keep what somebody says of a whole answer; the newest word counts."""
+        verdict, _, answer_id = _value(action).partition(":")
+        if verdict in ("right", "wrong"):
+            await self._keep(_Click.of(body), answer_id, verdict)
+        await ack()
+
+    async def judge_citation(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Keep what somebody says of one source."""
+        reason, _, rest = _value(action).partition(":")
+        n, _, answer_id = rest.partition(":")
+        if reason in REASONS and n.isdigit():
+            await self._keep(_Click.of(body), answer_id, "wrong", REASONS[reason].lower(), citation=int(n))
+        await ack()
+
+    async def show_sources(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Show each source within what stands around it in its article."""
+        answer = await self._answer(_value(action))
+        if answer and self._admitted(_Click.of(body)):
+            articles = await asyncio.to_thread(self._articles, answer)
+            opened = self._client.views_open(
+                trigger_id=body["trigger_id"], view=sources_view(answer, articles)
+            )
+            await told(opened, "views.open")
+        await ack()
+
+    async def ask_person(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Call the people who help, once an answer."""
+        click, answer = _Click.of(body), await self._answer(_value(action))
+        await ack()
+        helpers = self._desk.workspace.settings.slack_helpers
+        if not (answer and helpers and self._admitted(click)):
+            return
+        if not await self._first(click.channel, answer.id, "ask_person"):
+            return
+        message = help_wanted_message(helpers, asked_by=click.person, question=answer.question)
+        note = {"event_type": NOTE, "event_payload": {}}
+        await attempted(
+            post(self._client, message, channel=click.channel, thread_ts=click.thread, metadata=note), "help"
+        )
+
+    async def share(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Show a private answer to the channel that it was asked in."""
+        click, answer = _Click.of(body), await self._answer(_value(action))
+        await ack()
+        if not (answer and self._admitted(click)):
+            return
+        if not await self._may_share(click.channel):
+            await respond(click.response_url, cannot_share_message())
+        elif await self._first(click.channel, answer.id, "share"):
+            await self._share(click, answer)
+
+    # Within
+
+    async def _share(self, click: _Click, answer: Answer) -> None:
+        shared = answer_message(answer, helpers=self._desk.surface.helpers, shared_by=click.person)
+        await respond(click.response_url, shared, public=True)
+
+    async def _keep(
+        self, click: _Click, answer_id: str, verdict: str, note: str = "", *, citation: int = 0
+    ) -> None:
+        if not self._admitted(click):
+            return
+        journal = self._desk.workspace.journal
+        await asyncio.to_thread(
+            journal.judge, answer_id, verdict, note, person=click.person, citation=citation
+        )
+        self._desk.surface.soon(
+            whisper(
+                self._client,
+                noted_message(verdict, note, citation),
+                channel=click.channel,
+                person=click.person,
+                thread=click.thread,
+            )
+        )
+
+    def _admitted(self, click: _Click) -> bool:
+        settings = self._desk.workspace.settings
+        return admission(settings, click.channel, click.person, external=False) is Admission.ANSWERED
+
+    async def _first(self, channel: str, answer_id: str, what: str) -> bool:
+        return await asyncio.to_thread(self._desk.inbox.first_time, channel, answer_id, what)
+
+    async def _answer(self, answer_id: str) -> Answer | None:
+        found = await asyncio.to_thread(self._desk.workspace.journal.recall, answer_id)
+        return found[0] if found else None
+
+    def _articles(self, answer: Answer) -> dict[tuple[str, int], Article]:
+        library = self._desk.workspace.library
+        keys = {(citation.article_id, citation.version) for citation in answer.citations}
+        found = {key: library.article(*key) for key in keys}
+        return {key: article for key, article in found.items() if article}
+
+    async def _may_share(self, channel: str) -> bool:
+        """Say whether a channel is the company's own, or one that is named; one that cannot be looked at is neither."""
+        if channel in self._desk.workspace.settings.slack_external_channels:
+            return True
+        try:
+            found = await told(self._client.conversations_info(channel=channel), "conversations.info")
+        except (SlackRefusedError, SlackTroubleError):
+            return False
+        return not found["channel"].get("is_ext_shared")
+
+
+def _value(action: Body) -> str:
+    return str(action.get("value") or (action.get("selected_option") or {}).get("value") or "")

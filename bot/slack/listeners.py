@@ -1,0 +1,116 @@
+"""The listeners: what Bolt calls for each thing that Slack sends. Each keeps what it must; only then Slack is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+
+from bot.slack import scopes
+from bot.slack.jobs import Request
+from bot.slack.messages import not_allowed_message
+from bot.slack.policy import Admission, admission
+from bot.slack.questions import Desk
+from bot.slack.reading import words_of
+from bot.slack.reception import Reception
+from bot.slack.views import check_view
+from bot.slack.web import told
+
+log = logging.getLogger(__name__)
+
+Body = dict[str, Any]
+
+
+class Listeners:
+    """Hears questions, the slash command and the shortcut."""
+
+    def __init__(self, desk: Desk, reception: Reception) -> None:
+        self._desk = desk
+        self._reception = reception
+
+    def register(self, app: AsyncApp) -> None:
+        """Register what is heard, and what stands before all of it."""
+        app.use(self._refuse_replays)
+        app.error(log_error)
+        app.event("message")(self.hear)
+        app.event("app_mention")(self.hear)
+        app.command(scopes.COMMAND)(self.command)
+        app.shortcut(scopes.SHORTCUT)(self.shortcut)
+
+    async def hear(self, body: Body) -> None:
+        """Take up a message, if it is for the bot."""
+        await self._reception.hear(body)
+
+    async def command(self, ack: AsyncAck, command: Body, body: Body) -> None:
+        """Take up `/cite question`."""
+        channel, person, trigger = command["channel_id"], command["user_id"], command["trigger_id"]
+        if self._turned_away(channel, person):
+            await ack(text=not_allowed_message().text)
+            return
+        await self._reception.take(
+            Request(
+                kind="command",
+                channel=channel,
+                thread="",
+                target=trigger,
+                ts=trigger,
+                person=person,
+                team=command.get("team_id", ""),
+                text=words_of(command.get("text") or "", self._desk.surface.me),
+                details={"response_url": command["response_url"]},
+            )
+        )
+        await ack()
+
+    async def shortcut(self, ack: AsyncAck, shortcut: Body) -> None:
+        """Open a modal at once, because its trigger lasts for three seconds, and check the message then."""
+        channel, person = shortcut["channel"]["id"], shortcut["user"]["id"]
+        message, trigger = shortcut["message"], shortcut["trigger_id"]
+        if self._turned_away(channel, person):
+            await ack()
+            return
+        opened = await told(
+            self._desk.surface.client.views_open(trigger_id=trigger, view=check_view((), done=False)),
+            "views.open",
+        )
+        await self._reception.take(
+            Request(
+                kind="check",
+                channel=channel,
+                thread="",
+                target=trigger,
+                ts=trigger,
+                person=person,
+                text=words_of(message.get("text") or "", self._desk.surface.me),
+                details={"view_id": opened["view"]["id"]},
+            )
+        )
+        await ack()
+
+    def _turned_away(self, channel: str, person: str) -> bool:
+        settings = self._desk.workspace.settings
+        return admission(settings, channel, person, external=False) is not Admission.ANSWERED
+
+    async def _refuse_replays(self, req: AsyncBoltRequest, next_: Any) -> BoltResponse | None:
+        """Take a signed request once: who has recorded one cannot send it again.
+
+        What Slack itself delivers again says so; whatever that may be, it is told by what it holds.
+        """
+        signature = (req.headers.get("x-slack-signature") or [""])[0]
+        if req.mode == "http" and signature and not req.headers.get("x-slack-retry-num"):
+            inbox = self._desk.inbox
+            if not await asyncio.to_thread(inbox.first_time, "", signature, "request"):
+                return BoltResponse(status=401, body='{"error": "replayed request"}')
+        response: BoltResponse | None = await next_()
+        return response
+
+
+async def log_error(error: Exception) -> BoltResponse:
+    """Log where a listener failed, not with what words: they can hold what somebody said. Slack sends it again."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("a listener failed: %s\n%s", type(error).__name__, where)
+    return BoltResponse(status=500)

@@ -1,0 +1,102 @@
+"""What Citewire says of itself in Slack, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.articles.records import Headline
+from bot.slack.blocks import Message
+from bot.slack.budget import TEXT
+from bot.slack.rich import line, mark, person, rich, words
+from bot.slack.text import clip, clip_escaped, clip_literal
+
+READING = "is reading the articles …"  # the status beside the bot's name
+LOADING = ["Reading the articles …", "Checking every sentence against its source …"]  # shown in turn
+
+_HOW = (
+    "Mention me with a question, write to me directly, or use /cite for an answer that only you see. "
+    "Every sentence I give cites the passage it stands on; when the articles do not say, I say so."
+)
+
+
+def waiting_message() -> Message:
+    """Say that an answer is being looked for."""
+    return _message("Reading the articles …")
+
+
+def failure_message(reference: str) -> Message:
+    """Say that no answer came about; `reference` finds the reason in the log."""
+    return _message(
+        f"I could not answer this: something went wrong on my side. Please ask again. (Reference: {reference})"
+    )
+
+
+def interrupted_message() -> Message:
+    """Say that an answer was cut off by a restart."""
+    return _message("I am being restarted. The answer to this follows when I am back.")
+
+
+def busy_message(limit: int) -> Message:
+    """Say that a person has as many questions waiting as one may."""
+    questions = "question is" if limit == 1 else f"{limit} questions are"
+    return _message(
+        f"Your {questions} still waiting for an answer. Please ask this one again when they are answered."
+    )
+
+
+def question_message(reason: str) -> Message:
+    """Say why what was asked is no question that can be put."""
+    return _message(f"I cannot answer this: {reason}.")
+
+
+def not_allowed_message() -> Message:
+    """Say that this person or channel is not among those that are answered."""
+    return _message("I am not set up to answer here. Please ask whoever set me up in this workspace.")
+
+
+def no_articles_message() -> Message:
+    """Say that there is nothing to answer from."""
+    return _message("I have no articles to answer from yet. Please ask whoever set me up in this workspace.")
+
+
+def help_message() -> Message:
+    """Say how to ask."""
+    return _message(_HOW)
+
+
+def noted_message(verdict: str, note: str, citation: int) -> Message:
+    """Say what was noted of an answer or of one of its sources."""
+    if citation:
+        return _message(f"Noted of source [{citation}]: {note}. Thank you.")
+    more = "" if verdict == "right" else " The menu beside a source says what is wrong with it."
+    return _message(f"Noted: {verdict}. Thank you; you can change your mind at any time.{more}")
+
+
+def cannot_share_message() -> Message:
+    """Say why a private answer cannot be shared."""
+    return _message(
+        "I can share an answer only where I was invited, and not in channels shared with another company."
+    )
+
+
+def help_wanted_message(helpers: str, *, asked_by: str, question: str) -> Message:
+    """Call the people who help: a user group (S…) or a person (U…)."""
+    asked = clip(question, 1_000)
+    mention = f"<!subteam^{helpers}>" if helpers.startswith("S") else f"<@{helpers}>"
+    shown = (person(helpers), mark(", "), person(asked_by), mark(" asks for a person: "), words(f"“{asked}”"))
+    text = f"{mention} could you help with this question? {clip_escaped(f'“{asked}”', 2_000)}"
+    return Message(text, (rich(line(*shown)),))
+
+
+def suggested_prompts(headlines: Iterable[Headline]) -> list[dict[str, str]]:
+    """Return questions about these articles, for the agent's pane."""
+    titles = [clip_literal(headline.title, 150) for headline in headlines if headline.title]
+    about = [
+        {"title": clip_literal(title, 70), "message": f"What do the articles say about this: {title}?"}
+        for title in titles
+    ]
+    return [*about[:3], {"title": "What can you do?", "message": "What can you do?"}]
+
+
+def _message(said: str) -> Message:
+    return Message(clip_escaped(said, TEXT), (rich(line(words(said))),))

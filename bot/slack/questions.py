@@ -1,0 +1,169 @@
+"""Questions asked in a channel, a thread or a direct conversation: answered where they were asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bot.answers.conversation import leans
+from bot.answers.question import Exchange, Question
+from bot.answers.turn import Trace
+from bot.errors import SlackRefusedError, SlackTroubleError
+from bot.retrieval.filters import Filters
+from bot.slack.answering import batches
+from bot.slack.blocks import Message
+from bot.slack.channels import ChannelSettings
+from bot.slack.inbox import Inbox
+from bot.slack.jobs import Job
+from bot.slack.messages import help_message, no_articles_message
+from bot.slack.reading import words_of
+from bot.slack.reply import Reply, Surface
+from bot.slack.web import told
+
+if TYPE_CHECKING:
+    from bot.workspace import Workspace
+
+_HEARD = 3  # messages of a thread, before the bot was asked in it, that a question may lean on
+_PAGE = 50
+_TITLE = 80
+
+
+class Desk:
+    """What every session needs: the chain and its journal, the inbox, and what is set for each channel."""
+
+    def __init__(
+        self, workspace: Workspace, surface: Surface, inbox: Inbox, channels: ChannelSettings
+    ) -> None:
+        self.workspace = workspace
+        self.surface = surface
+        self.inbox = inbox
+        self.channels = channels
+
+    def question(self, job: Job, history: Sequence[Exchange] = ()) -> Question:
+        """Return what a job asks, as it is asked in its channel."""
+        sources = self.channels.get(job.channel).sources
+        asked = datetime.fromtimestamp(job.received).astimezone()
+        return Question(
+            job.text, history=tuple(history), filters=Filters(sources=tuple(sources)), asked=asked
+        )
+
+    def keep(self, job: Job, trace: Trace) -> None:
+        """Store an answer before it is shown: what people say of it needs it."""
+        self.workspace.journal.remember(trace)
+        self.inbox.answered(job, trace.answer.id)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no articles at all."""
+        return not self.workspace.library.totals().articles
+
+
+class QuestionSession:
+    """Answers a question, or an edited one in the place of its first answer."""
+
+    def __init__(self, desk: Desk, job: Job) -> None:
+        self._desk = desk
+        self._job = job
+        self._reply = Reply(desk.surface, desk.inbox, job)
+
+    async def work(self) -> None:
+        """Answer in the thread, part by part as each is verified."""
+        job, inbox = self._job, self._desk.inbox
+        if await asyncio.to_thread(inbox.overtaken, job):
+            return  # by an edit or a deletion, which comes next
+        await self._reply.begin()
+        if job.answer_id and (
+            stored := await asyncio.to_thread(self._desk.workspace.journal.recall, job.answer_id)
+        ):
+            await self._reply.end(stored[0])  # found before a crash
+            return
+        history = await self._history()
+        if not job.text and history:  # only mentioned, below what somebody said
+            job = replace(job, text=history[-1].question)
+            history = history[:-1]
+        if not job.text:
+            await self._reply.say(help_message())
+            return
+        await self._answer(job, history)
+
+    async def say(self, message: Message) -> None:
+        """Say something in the place of the answer."""
+        await self._reply.say(message)
+
+    async def _answer(self, job: Job, history: Sequence[Exchange]) -> None:
+        question = await asyncio.to_thread(self._desk.question, job, history)
+        trace: Trace | None = None
+        async for parts in batches(lambda: self._desk.workspace.chain.traced(question)):
+            if isinstance(parts[-1], Trace):
+                trace = parts[-1]
+            if shown := [part for part in parts if not isinstance(part, Trace)]:
+                await self._reply.add(shown)
+        assert trace
+        if trace.answer.status == "not_found" and await asyncio.to_thread(lambda: self._desk.is_empty):
+            await self._reply.say(no_articles_message())
+            return
+        await asyncio.to_thread(self._desk.keep, job, trace)
+        await self._reply.end(trace.answer)
+        if job.direct and not history:
+            await self._title(job)
+
+    async def _title(self, job: Job) -> None:
+        await self._desk.surface.attempt(
+            "assistant.threads.setTitle",
+            "assistant_threads_setTitle",
+            channel_id=job.channel,
+            thread_ts=job.thread,
+            title=job.text[:_TITLE],
+        )
+
+    async def _history(self) -> tuple[Exchange, ...]:
+        """Return what was said before: to the bot, or else in the thread in which it is asked for the first time."""
+        job = self._job
+        said = await asyncio.to_thread(self._desk.inbox.history, job)
+        if said or job.direct or job.thread == job.target or (job.text and not leans(job.text)):
+            return said
+        return await self._overheard()
+
+    async def _overheard(self) -> tuple[Exchange, ...]:
+        job, surface = self._job, self._desk.surface
+        call = surface.client.conversations_replies(
+            channel=job.channel, ts=job.thread, latest=job.target, limit=_PAGE
+        )
+        try:
+            page = await told(call, "conversations.replies")
+        except (SlackRefusedError, SlackTroubleError):
+            return ()
+        words = [
+            words_of(message.get("text") or "", surface.me)
+            for message in page.get("messages") or ()
+            if message.get("ts", "") < job.target
+            and not message.get("bot_id")
+            and message.get("user") != surface.me
+        ]
+        return tuple(Exchange(text) for text in list(filter(None, words))[-_HEARD:])
+
+
+class DeletionSession:
+    """Takes back the answer to a question that was deleted."""
+
+    def __init__(self, desk: Desk, job: Job) -> None:
+        self._desk = desk
+        self._job = job
+
+    async def work(self) -> None:
+        """Delete the answer, where there is one."""
+        job, inbox, client = self._job, self._desk.inbox, self._desk.surface.client
+        reply = await asyncio.to_thread(inbox.reply_to, job.channel, job.target)
+        if reply:
+            try:
+                await told(client.chat_delete(channel=job.channel, ts=reply), "chat.delete")
+            except SlackRefusedError as exc:
+                if exc.reason != "message_not_found":
+                    raise
+        await asyncio.to_thread(inbox.withdraw, job.channel, job.target)
+
+    async def say(self, message: Message) -> None:
+        """Say nothing: nobody waits for a word."""

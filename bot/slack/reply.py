@@ -1,0 +1,246 @@
+"""The one message that answers a job: streamed where the server can, else posted once and updated.
+
+Whatever happens in between (a broken connection, a crash, another process that takes the job over), there is one
+message an answer: before the first call that could make it, the inbox notes so, and who takes over looks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from slack_sdk.web.async_chat_stream import AsyncChatStream
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.answers.answer import Answer, Sentence
+from bot.answers.turn import Notice
+from bot.errors import SlackRefusedError, SlackTroubleError
+from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
+from bot.slack.inbox import Inbox
+from bot.slack.jobs import Job
+from bot.slack.messages import LOADING, READING
+from bot.slack.web import post, told
+
+NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
+_BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
+_STREAM = 11_000  # characters of a stream; Slack takes 12,000, and its end holds more
+_PAGE = 200
+
+
+class LostError(Exception):
+    """The job is another process's by now: nothing more may be said."""
+
+
+class Surface:
+    """What this process says things with: the client, who it is, and what the server was found not to have."""
+
+    def __init__(self, client: AsyncWebClient, me: str, *, helpers: bool) -> None:
+        """Speak as the bot user `me`; with `helpers` answers have a button that calls a person."""
+        self.client = client
+        self.me = me
+        self.helpers = helpers
+        self.lacks: set[str] = set()
+        self._said: set[asyncio.Task[None]] = set()
+
+    def soon(self, said: Coroutine[Any, Any, None]) -> None:
+        """Say something in the background."""
+        task = asyncio.create_task(said)
+        self._said.add(task)  # the loop itself keeps no hold of it
+        task.add_done_callback(self._said.discard)
+
+    async def close(self) -> None:
+        """Wait for what is still being said."""
+        await asyncio.gather(*self._said, return_exceptions=True)
+
+    async def attempt(self, method: str, call: str, **arguments: Any) -> None:
+        """Make a call that nothing depends on, unless the server is known not to have it."""
+        if method in self.lacks:
+            return
+        try:
+            await told(getattr(self.client, call)(**arguments), method)
+        except SlackRefusedError as exc:
+            if exc.missing:
+                self.lacks.add(method)
+        except SlackTroubleError:
+            pass
+
+
+class Reply:
+    """What is said to one job, as one message."""
+
+    def __init__(self, surface: Surface, inbox: Inbox, job: Job) -> None:
+        self._surface = surface
+        self._client = surface.client
+        self._inbox = inbox
+        self._job = job
+        self._ts = job.reply
+        self._stream: AsyncChatStream | None = None
+        self._shown: list[Notice | Sentence] = []
+        self._above = ""  # what stands in the stream
+        self._last = time.monotonic()
+        self._showing: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Find what was said before a crash, or in answer to the question's earlier wording; show that work begins."""
+        if not self._ts and self._job.kind == "edit":
+            self._ts = await asyncio.to_thread(self._inbox.reply_to, self._job.channel, self._job.target)
+        if not self._ts and self._job.posting:
+            self._ts = await self._found()
+        if self._ts and self._job.posting:  # perhaps a stream that was never stopped; else Slack refuses
+            await self._surface.attempt(
+                "chat.stopStream", "chat_stopStream", channel=self._job.channel, ts=self._ts
+            )
+        self._showing = asyncio.create_task(self._status(READING))  # which the answer need not wait for
+
+    async def add(self, parts: Sequence[Notice | Sentence]) -> None:
+        """Show verified parts of an answer that is still being written."""
+        self._shown += parts
+        if not self._ts and "chat.startStream" not in self._surface.lacks:
+            await self._open_stream()
+        if self._stream:
+            await self._append("".join(streamed(part) for part in parts))
+        elif time.monotonic() - self._last > _BETWEEN_UPDATES:
+            await self._put(partial_message(self._shown))
+
+    async def end(self, answer: Answer) -> None:
+        """Show the whole answer."""
+        if self._stream and await self._stop(answer):
+            return
+        await self._put(answer_message(answer, helpers=self._surface.helpers))
+
+    async def say(self, message: Message) -> None:
+        """Say something instead of an answer, in the place of what stands there."""
+        if self._stream:
+            await self._surface.attempt(
+                "chat.stopStream", "chat_stopStream", channel=self._job.channel, ts=self._ts
+            )
+            self._stream = None
+        await self._put(message)
+
+    # One message updated
+
+    async def _put(self, message: Message) -> None:
+        self._last = time.monotonic()
+        if self._ts and await self._updated(message):
+            return
+        await self._fence()
+        ts = await post(self._client, message, channel=self._job.channel, thread_ts=self._job.thread)
+        await self._note(ts)
+
+    async def _updated(self, message: Message) -> bool:
+        """Update the message; say whether it still stood there."""
+        update = self._client.chat_update(
+            channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
+        )
+        try:
+            await told(update, "chat.update")
+        except SlackRefusedError as exc:
+            if exc.reason != "message_not_found":
+                raise
+            self._ts = ""
+            return False
+        if self._job.kind == "edit":
+            await self._status("")  # an update does not end it as a new message does
+            await asyncio.to_thread(self._inbox.posted, self._job, self._ts)
+        return True
+
+    # A stream
+
+    async def _open_stream(self) -> None:
+        self._stream = await self._client.chat_stream(
+            channel=self._job.channel,
+            thread_ts=self._job.thread,
+            recipient_team_id=self._job.team or None,
+            recipient_user_id=self._job.person,
+            buffer_size=1,
+        )
+        await self._fence()
+
+    async def _append(self, text: str) -> None:
+        """Append to the stream; go on without one where the server has none, or refuses to go on with it."""
+        assert self._stream
+        if len(self._above) + len(text) > _STREAM:
+            return  # the whole answer stands there at its end
+        begun = bool(self._stream.ts)
+        try:
+            await told(
+                self._stream.append(markdown_text=text), "chat.appendStream" if begun else "chat.startStream"
+            )
+        except SlackRefusedError as exc:
+            if exc.missing:
+                self._surface.lacks.add("chat.startStream")
+            self._stream = None
+            return
+        self._above += text
+        if not begun and self._stream.ts:
+            await self._note(self._stream.ts)
+
+    async def _stop(self, answer: Answer) -> bool:
+        """End the stream with the answer's sources; say whether the whole answer stands there now."""
+        assert self._stream
+        said = next((str(part) for part in self._shown if isinstance(part, Notice)), "")
+        whole = self._above == "".join(map(streamed, self._shown)) and self._sentences == answer.sentences
+        blocks = closing_blocks(answer, said=said, above=self._above, helpers=self._surface.helpers)
+        try:
+            await told(self._stream.stop(blocks=list(blocks)), "chat.stopStream")
+        except SlackRefusedError:
+            return False
+        finally:
+            self._stream = None
+        return whole
+
+    @property
+    def _sentences(self) -> tuple[Sentence, ...]:
+        return tuple(part for part in self._shown if isinstance(part, Sentence))
+
+    # One and only one
+
+    async def _fence(self) -> None:
+        if self._showing:  # a status that came after the answer would stay
+            await self._showing
+        if not await asyncio.to_thread(self._inbox.about_to_post, self._job):
+            raise LostError
+
+    async def _note(self, ts: str) -> None:
+        self._ts = ts
+        await asyncio.to_thread(self._inbox.posted, self._job, ts)
+
+    async def _found(self) -> str:
+        """Return our message in the thread that no job knows: the one that was made when nobody could note it."""
+        known = await asyncio.to_thread(self._inbox.replies, self._job.channel, self._job.thread)
+        cursor = ""
+        while True:
+            page = await told(
+                self._client.conversations_replies(
+                    channel=self._job.channel,
+                    ts=self._job.thread,
+                    oldest=self._job.target,
+                    limit=_PAGE,
+                    cursor=cursor or None,
+                    include_all_metadata=True,
+                ),
+                "conversations.replies",
+            )
+            for message in page.get("messages") or ():
+                if self._is_ours(message) and message["ts"] not in known:
+                    return str(message["ts"])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return ""
+
+    def _is_ours(self, message: dict[str, Any]) -> bool:
+        is_note = (message.get("metadata") or {}).get("event_type") == NOTE
+        return message.get("user") == self._surface.me and not is_note and message["ts"] > self._job.target
+
+    async def _status(self, status: str) -> None:
+        more = {"loading_messages": LOADING} if status else {}
+        await self._surface.attempt(
+            "assistant.threads.setStatus",
+            "assistant_threads_setStatus",
+            channel_id=self._job.channel,
+            thread_ts=self._job.thread,
+            status=status,
+            **more,
+        )

@@ -1,0 +1,82 @@
+"""What the Slack app is allowed and what it is told of: every scope, why, and every event.
+
+`deploy/slack-manifest.yaml` asks for exactly these, and `citewire doctor --slack` compares the token with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COMMAND = "/cite"
+SHORTCUT = "check_message"
+SHORTCUT_NAME = "Check against articles"  # Slack takes 24 characters
+APP_SCOPE = "connections:write"  # the app-level token's own, for Socket Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Something the bot's token allows: what for, the Web API methods that need it, the events that come with it."""
+
+    why: str
+    methods: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+# A thread is read and followed where people talk: each kind of conversation has a scope of its own.
+BOT_SCOPES = {
+    "app_mentions:read": Scope("to be asked by name", events=("app_mention",)),
+    "assistant:write": Scope(
+        "suggested prompts and titles in the agent's pane",
+        methods=("assistant.threads.setSuggestedPrompts", "assistant.threads.setTitle"),
+    ),
+    "channels:history": Scope(
+        "what a thread in a public channel is about, and what follows, is edited or deleted in it",
+        methods=("conversations.replies",),
+        events=("message.channels",),
+    ),
+    "channels:read": Scope(
+        "is a public channel shared with another company, and is the bot in it",
+        methods=("conversations.info", "users.conversations"),
+    ),
+    "chat:write": Scope(
+        "answers, streamed or updated, private notices, and the status while working",
+        methods=(
+            "chat.postMessage",
+            "chat.update",
+            "chat.delete",
+            "chat.postEphemeral",
+            "chat.startStream",
+            "chat.appendStream",
+            "chat.stopStream",
+            "assistant.threads.setStatus",
+        ),
+    ),
+    "commands": Scope(f"{COMMAND}, and the shortcut “{SHORTCUT_NAME}”"),
+    "groups:history": Scope(
+        "the same threads in a private channel",
+        methods=("conversations.replies",),
+        events=("message.groups",),
+    ),
+    "groups:read": Scope(
+        "the same of a private channel",
+        methods=("conversations.info", "users.conversations"),
+    ),
+    "im:history": Scope(
+        "direct messages to the bot, the agent's pane included",
+        methods=("conversations.replies",),
+        events=("message.im",),
+    ),
+    "mpim:history": Scope(
+        "the same threads in a direct message of several people",
+        methods=("conversations.replies",),
+        events=("message.mpim",),
+    ),
+}
+
+# Neither needs a scope: the Home tab and the agent's pane being opened, and what is done with our own views.
+FREE_EVENTS = ("app_home_opened",)
+FREE_METHODS = ("auth.test", "views.open", "views.update", "views.publish")
+
+BOT_EVENTS = tuple(
+    sorted({*FREE_EVENTS, *(event for scope in BOT_SCOPES.values() for event in scope.events)})
+)

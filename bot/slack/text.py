@@ -1,0 +1,93 @@
+"""Text on its way to Slack and from it: what others wrote is shown as they wrote it, and never does anything."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from bot.articles.article import clean_line
+
+# Invisible, and no break: set inside what Slack would take for an emoji, a link or a name, it is none any more.
+JOINER = "\u2060"
+
+# Marks that turn the direction of what stands beside them, and joiners: those in a shown text are all ours.
+_HIDDEN = re.compile("[\u200e\u200f\u061c\u2060]")
+
+_TAG = r"<(?=[!@#/?\w])"
+_ENTITY = r"&(?=\#?\w{1,31};)"
+_EMOJI = r":(?=[^\s:]+:)"
+_SCHEME = r"(?<=\w):(?=[^\s\d])"  # https://… and mailto:…, but not 12:30
+_DOMAIN = r"(?<=\S)[.。．｡](?=[^\W\d_]{2})"
+_NAME = r"[@#](?=\w)"
+_BREAKS = re.compile(f"{_TAG}|{_ENTITY}|{_EMOJI}|{_SCHEME}|{_DOMAIN}|{_NAME}")
+_EDGE = re.compile(r"(?<!\w)[*_~`]+|[*_~`]+(?!\w)|`+")  # where emphasis and code begin or end
+# Quotes, lists, headings, tables and rules.
+_OPENS_LINE = re.compile(r"[>•◦▪#|=]|[-+](?:\s|$)|--|\d{1,9}[.)](?:\s|$)")
+_PUNCTUATION = re.compile(r"[\\`*_~\[\]|]")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def visible(text: str) -> str:
+    """Return text on one line, without characters that control, reorder or hide; "" where nothing can be seen."""
+    shown = clean_line(_HIDDEN.sub("", text))
+    return shown if any(unicodedata.category(char) not in ("Cf", "Mn") for char in shown) else ""
+
+
+def literal(text: str) -> str:
+    """Return text of others for rich text and plain text objects.
+
+    They hold no markup; what a reader of messages could still take for a mention, a link or an emoji is broken.
+    """
+    return _BREAKS.sub(rf"\g<0>{JOINER}", visible(text))
+
+
+def escape(text: str) -> str:
+    """Return text of others for mrkdwn, such as a message's `text`, which shows and does no more than it says.
+
+    Entities are written last, and nothing is unescaped after that. Without joiners, and with its entities read, the
+    result is `visible(text)`.
+    """
+    shown = _EDGE.sub(rf"{JOINER}\g<0>{JOINER}", literal(text))
+    return _opened(shown).translate(_ENTITIES)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text of others for the standard Markdown of streamed messages, which Slack reads for mentions as well."""
+    return _opened(_PUNCTUATION.sub(r"\\\g<0>", literal(text)))
+
+
+def clip(text: str, limit: int) -> str:
+    """Return the visible text in at most `limit` characters, cut behind a word and marked with "…"."""
+    shown = visible(text)
+    if len(shown) <= limit:
+        return shown
+    cut = shown[: max(0, limit - 2)]
+    word = f"{cut}{shown[len(cut)]}".rfind(" ")
+    if word > limit // 2:
+        return f"{cut[:word].rstrip(' ,;:–—-')} …"
+    while cut and unicodedata.category(shown[len(cut)])[0] == "M":  # an accent stays with its letter
+        cut = cut[:-1]
+    return f"{cut}…"
+
+
+def clip_literal(text: str, limit: int) -> str:
+    """Return `literal(text)` in at most `limit` characters."""
+    return _clipped(literal, text, limit)
+
+
+def clip_escaped(text: str, limit: int) -> str:
+    """Return `escape(text)` in at most `limit` characters."""
+    return _clipped(escape, text, limit)
+
+
+def _clipped(form: Callable[[str], str], text: str, limit: int) -> str:
+    """Cut before the text takes its form, so that no entity is ever cut."""
+    room = limit
+    while len(formed := form(clip(text, room))) > limit:
+        room = min(room - 1, room * limit // len(formed))
+    return formed
+
+
+def _opened(line: str) -> str:
+    return JOINER + line if _OPENS_LINE.match(line) else line

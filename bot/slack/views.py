@@ -1,0 +1,208 @@
+"""What opens beside the conversation: the sources of an answer, the check of a message, the Home tab, the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.answers.answer import Answer, Citation
+from bot.answers.checking import Checked
+from bot.answers.support import Verdict
+from bot.articles.article import Article
+from bot.articles.records import Totals
+from bot.slack.blocks import Message, sentence_parts
+from bot.slack.budget import LABEL, TEXT, VIEW_BLOCKS, Block
+from bot.slack.channels import ChannelSetting
+from bot.slack.rich import (
+    Part,
+    bullets,
+    button,
+    channel,
+    context,
+    header,
+    line,
+    mark,
+    plain,
+    quoted,
+    rich,
+    section,
+    words,
+)
+from bot.slack.sources import citation_menu, copies, is_quoted, titled, where
+from bot.slack.text import clip, visible
+from bot.terminal import day
+
+View = dict[str, Any]
+
+_AROUND = 500  # characters of the article beside a quote
+_OPTION = 150  # characters of an option's value
+_LISTED = 50  # channels of the Home tab
+
+_VERDICTS: dict[Verdict, str] = {
+    "supported": "Supported",
+    "weak": "Weakly supported",
+    "unsupported": "Not supported",
+}
+_HOW = (
+    "Mention me with a question in a channel, or write to me directly.",
+    "Use /cite with a question for an answer that only you see until you share it.",
+    "Open the menu of a message to have it checked against the articles, sentence by sentence.",
+    "Ask on in the thread: I go on until somebody else is spoken to.",
+)
+
+
+def sources_view(answer: Answer, articles: Mapping[tuple[str, int], Article]) -> View:
+    """Return each citation's quote within what stands around it in its article, where that is still there.
+
+    `articles` are found by id and version.
+    """
+    blocks = [] if is_quoted(answer) else [rich(line(*sentence_parts(answer.sentences)))]
+    apart = len(blocks) + 2 * len(answer.citations) <= VIEW_BLOCKS
+    for citation in answer.citations:
+        article = articles.get((citation.article_id, citation.version))
+        if apart:
+            blocks.append(section(_head(citation), accessory=citation_menu(citation.n, answer.id)))
+            blocks.append(rich(line(*_passage(citation, article), mark("\n"), *_origin(citation))))
+        else:
+            blocks.append(
+                rich(line(words(_head(citation), bold=True), mark("\n"), *_passage(citation, article)))
+            )
+    return _modal("Sources", blocks)
+
+
+def check_view(checked: Sequence[Checked], *, done: bool) -> View:
+    """Return the verdicts on a message's sentences, those that are there so far."""
+    blocks = [block for one in checked for block in _verdict(one)]
+    if not done:
+        blocks.append(context("Reading the articles …"))
+    elif checked:
+        blocks.insert(0, section(_count(checked)))
+    else:
+        blocks.append(section("There is no sentence in this message that could be checked."))
+    return _modal("Check", blocks)
+
+
+def notice_view(message: Message) -> View:
+    """Return a message that stands where a view was to be."""
+    return _modal("Citewire", message.blocks)
+
+
+def home_view(
+    totals: Totals, newest: datetime | None, *, channels: Mapping[str, ChannelSetting] | None
+) -> View:
+    """Return the Home tab: what the bot knows, how to ask and, for those who may set them, the channels' outlets."""
+    blocks = [header("Citewire"), section(_known(totals, newest))]
+    blocks.append(rich(line(mark("How to ask", bold=True)), bullets(line(words(how)) for how in _HOW)))
+    if channels is not None:
+        blocks += _settings({name: setting for name, setting in channels.items() if setting.sources})
+    return {"type": "home", "blocks": blocks}
+
+
+def channel_view() -> View:
+    """Return the form in which a channel's outlets are chosen; it comes back as "channel_sources"."""
+    conversations = {
+        "type": "conversations_select",
+        "action_id": "channel",
+        "placeholder": plain("Choose a channel"),
+        "filter": {"include": ["public", "private"], "exclude_bot_users": True},
+    }
+    outlets = {
+        "type": "multi_external_select",
+        "action_id": "outlets",
+        "placeholder": plain("All outlets"),
+        "min_query_length": 0,
+    }
+    blocks: list[Block] = [
+        {"type": "input", "label": plain("Channel"), "element": conversations},
+        {
+            "type": "input",
+            "label": plain("Outlets"),
+            "hint": plain("The channel is answered from these alone; from all where none is chosen."),
+            "element": outlets,
+            "optional": True,
+        },
+    ]
+    form = _modal("A channel's outlets", blocks)
+    return {**form, "close": plain("Cancel"), "callback_id": "channel_sources", "submit": plain("Save")}
+
+
+def outlet_options(names: Iterable[str]) -> list[Part]:
+    """Return outlets to choose from; the value is the name itself, so one that Slack cannot hold is left out."""
+    return [
+        {"text": plain(name, longest=LABEL), "value": name}
+        for name in names
+        if visible(name) and len(name) <= _OPTION
+    ]
+
+
+def _modal(name: str, blocks: Sequence[Block]) -> View:
+    if len(blocks) > VIEW_BLOCKS:
+        left = len(blocks) - VIEW_BLOCKS + 1
+        blocks = [*blocks[: VIEW_BLOCKS - 1], context(f"… and {left:,} more")]
+    return {"type": "modal", "title": plain(name), "close": plain("Close"), "blocks": list(blocks)}
+
+
+def _head(citation: Citation) -> str:
+    return f"[{citation.n}] {where(citation)}"
+
+
+def _passage(citation: Citation, article: Article | None) -> Iterator[Part]:
+    """Yield the quote in bold within what stands around it."""
+    before, after = _around(article.text, citation) if article else ("", "")
+    if visible(before):
+        yield from (words(before), mark(" "))
+    yield words(citation.quote, bold=True)
+    if visible(after):
+        yield from (mark(" "), words(after))
+
+
+def _around(text: str, citation: Citation) -> tuple[str, str]:
+    """Return what stands before and after a quote, from and to a space: words are not cut."""
+    start = text.rfind(" ", 0, max(0, citation.start - _AROUND)) + 1
+    end = text.find(" ", citation.end + _AROUND) if citation.end + _AROUND < len(text) else -1
+    before = ("… " if start else "") + text[start : citation.start]
+    return before, text[citation.end : end] + " …" if end > 0 else text[citation.end :]
+
+
+def _origin(citation: Citation) -> Iterator[Part]:
+    yield titled(citation)
+    if also := copies(citation):
+        yield from (mark(" · "), words(also, italic=True))
+
+
+def _verdict(one: Checked) -> Iterator[Block]:
+    said = [mark(f"{_VERDICTS[one.verdict]}: ", bold=True), words(one.sentence)]
+    parts = [line(*said, mark("\n"), words(one.reason, italic=True))]
+    for citation in one.citations:
+        parts.append(quoted(words(f"“{clip(citation.quote, TEXT // 2)}”")))
+        parts.append(line(words(where(citation)), mark(" · "), *_origin(citation)))
+    yield rich(*parts)
+
+
+def _count(checked: Sequence[Checked]) -> str:
+    held = sum(one.verdict == "supported" for one in checked)
+    weakly = sum(one.verdict == "weak" for one in checked)
+    also = f", {weakly} more weakly" if weakly else ""
+    return f"The articles support {held} of {len(checked)} sentences{also}."
+
+
+def _known(totals: Totals, newest: datetime | None) -> str:
+    if not totals.articles:
+        return "I have no articles to answer from yet."
+    number = f"{totals.articles:,} articles" if totals.articles > 1 else "one article"
+    dated = f", the newest of {day(newest)}" if newest else ""
+    return f"I answer from {number}{dated}. Every sentence I give cites the passage it stands on."
+
+
+def _settings(channels: Mapping[str, ChannelSetting]) -> Iterator[Block]:
+    yield header("Channels")
+    rows = [
+        line(channel(name), mark(": "), words(", ".join(setting.sources)))
+        for name, setting in list(channels.items())[:_LISTED]
+    ]
+    if rows:
+        yield rich(bullets(rows))
+    left = len(channels) - len(rows)
+    yield context(f"… and {left:,} more" if left else "Every other channel is answered from all outlets.")
+    yield {"type": "actions", "elements": [button("Set a channel's outlets", "set_channel", "set")]}

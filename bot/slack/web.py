@@ -1,0 +1,92 @@
+"""Slack's Web API: the client, what it does about limits, and what its errors mean."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import SlackRefusedError, SlackTroubleError
+from bot.settings import Settings
+from bot.slack.blocks import Message
+
+_TIMEOUT = 10  # seconds a call may take: half of a lease on a job, so that nobody posts past its end
+_RATE_RETRIES = 10  # Slack says how long to wait; a channel takes about a message a second
+_NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
+
+log = logging.getLogger(__name__)
+
+
+def open_client(settings: Settings) -> AsyncWebClient:
+    """Return a client for the bot's token. After 429 it waits as long as Slack says, and sends that one call again.
+
+    It never sends again by itself what may have had its effect: a broken connection would post an answer twice.
+    """
+    return AsyncWebClient(
+        token=settings.slack_bot_token.get_secret_value(),
+        base_url=settings.slack_api_url,
+        timeout=_TIMEOUT,
+        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=_RATE_RETRIES)],
+    )
+
+
+async def told(call: Awaitable[Any], method: str) -> Any:
+    """Await a call; translate what the SDK raises into SlackRefusedError or SlackTroubleError."""
+    try:
+        return await call
+    except SlackApiError as exc:
+        status, reason = _status(exc), _reason(exc)
+        if status == 404 or reason in _NO_SUCH_METHOD:
+            raise SlackRefusedError(method, reason or "no such method", missing=True) from exc
+        if status >= 500 or not reason:
+            raise SlackTroubleError(f"{method}: status {status}") from exc
+        raise SlackRefusedError(method, reason) from exc
+    except (TimeoutError, aiohttp.ClientError, OSError, SlackClientError) as exc:
+        raise SlackTroubleError(f"{method}: {type(exc).__name__}") from exc
+
+
+async def attempted(call: Awaitable[Any], method: str) -> bool:
+    """Await a call that nothing depends on; say whether it succeeded, and log it where it did not."""
+    try:
+        await told(call, method)
+    except (SlackRefusedError, SlackTroubleError) as exc:
+        log.info("not done: %s", exc)
+        return False
+    return True
+
+
+async def post(client: AsyncWebClient, message: Message, *, channel: str, **more: Any) -> str:
+    """Post a message and return its ts. Nothing in it is unfurled. Raises SlackRefusedError, SlackTroubleError."""
+    call = client.chat_postMessage(
+        channel=channel,
+        text=message.text,
+        blocks=list(message.blocks),
+        unfurl_links=False,
+        unfurl_media=False,
+        **more,
+    )
+    return str((await told(call, "chat.postMessage"))["ts"])
+
+
+async def whisper(
+    client: AsyncWebClient, message: Message, *, channel: str, person: str, thread: str = ""
+) -> None:
+    """Say something that only one person sees; nothing depends on it."""
+    call = client.chat_postEphemeral(
+        channel=channel, user=person, text=message.text, blocks=list(message.blocks), thread_ts=thread or None
+    )
+    await attempted(call, "chat.postEphemeral")
+
+
+def _status(exc: SlackApiError) -> int:
+    return int(getattr(exc.response, "status_code", 0) or getattr(exc.response, "status", 200))
+
+
+def _reason(exc: SlackApiError) -> str:
+    data = getattr(exc.response, "data", exc.response)
+    return str(data.get("error", "")) if isinstance(data, dict) else ""

@@ -1,0 +1,185 @@
+"""The worker: takes jobs from the inbox, a few at a time, and sees to it that each gets its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from bot.errors import CitewireError, QuestionError, SlackRefusedError, SlackTroubleError
+from bot.slack.blocks import Message
+from bot.slack.inbox import LEASE, Inbox
+from bot.slack.jobs import Job, Kind
+from bot.slack.messages import failure_message, interrupted_message, question_message
+from bot.slack.reply import LostError
+
+log = logging.getLogger(__name__)
+
+_POLL = 1.0  # seconds between looks for jobs that another process left
+_HEARTBEAT = LEASE / 5
+_TRIES = 6  # then the asker is told; a process that dies six times with one job dies of it
+_BACKOFF = 2.0  # seconds, doubled with each try
+
+
+class Session(Protocol):
+    """One job on its way: what is done for it, and how something else is said to whoever asked."""
+
+    async def work(self) -> None:
+        """Do what was asked for. Raises what goes wrong."""
+
+    async def say(self, message: Message) -> None:
+        """Say this instead of an answer."""
+
+
+class Worker:
+    """Works on up to `concurrency` jobs at once; `sessions` opens the session of each kind."""
+
+    def __init__(
+        self, inbox: Inbox, sessions: Mapping[Kind, Callable[[Job], Session]], *, concurrency: int
+    ) -> None:
+        self._inbox = inbox
+        self._sessions = sessions
+        self._slots = asyncio.Semaphore(concurrency)
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._news = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look for jobs now."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called."""
+        heartbeat = asyncio.create_task(self._keep_leases())
+        try:
+            while not self._stopping:
+                await self._slots.acquire()
+                job = None if self._stopping else await self._next()
+                if job:
+                    self._begin(job)
+                else:
+                    self._slots.release()
+                    await self._wait()
+        finally:
+            if not self._running:
+                heartbeat.cancel()
+
+    async def stop(self, *, grace: float) -> None:
+        """Begin nothing more; give what is under way `grace` seconds, and say of the rest that it is interrupted."""
+        self._stopping = True
+        self.wake()
+        if not self._running:
+            return
+        log.info("finishing %d answers", len(self._running))
+        _, unfinished = await asyncio.wait(self._running.values(), timeout=grace)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+
+    # Within
+
+    async def _next(self) -> Job | None:
+        self._news.clear()  # before the look: what comes after it wakes the next
+        try:
+            return await asyncio.to_thread(self._inbox.claim)
+        except CitewireError as exc:
+            log.error("no job can be taken: %s", exc)
+            return None
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._news.wait(), _POLL)
+
+    def _begin(self, job: Job) -> None:
+        task = asyncio.create_task(self._see_to(job))
+        self._running[job.id] = task
+        task.add_done_callback(lambda _: self._ended(job))
+
+    def _ended(self, job: Job) -> None:
+        del self._running[job.id]
+        self._slots.release()
+        self.wake()
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT)
+            if self._running:
+                try:
+                    await asyncio.to_thread(self._inbox.renew, list(self._running))
+                except CitewireError as exc:
+                    log.error("leases could not be renewed: %s", exc)
+
+    async def _see_to(self, job: Job) -> None:
+        """Do a job; whatever happens, it is closed, told to have failed, or given back."""
+        session = self._sessions[job.kind](job)
+        try:
+            if job.tries > _TRIES:
+                await self._fail(job, session, failure_message(job.reference), "tried too often")
+                return
+            await session.work()
+            await asyncio.to_thread(self._inbox.close, job)
+        except LostError:
+            log.warning("%s is another process's by now", job.reference)
+        except asyncio.CancelledError:
+            await self._interrupt(job, session)
+        except SlackTroubleError as exc:
+            await self._put_off(job, exc)
+        except (
+            SlackRefusedError
+        ) as exc:  # nothing can be said there: it is archived, or the bot was put out of it
+            log.error("%s cannot be answered: %s", job.reference, exc)
+            await asyncio.to_thread(self._inbox.close, job, failed=True)
+        except QuestionError as exc:
+            await self._fail(job, session, question_message(str(exc)), "is no question that can be put")
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the asker hears of it
+            await self._fail(job, session, failure_message(job.reference), _told(exc))
+
+    async def _fail(self, job: Job, session: Session, message: Message, why: str) -> None:
+        """Tell the asker in plain words, and the log in its own; where that fails, try all of it again later."""
+        log.error("%s failed: %s", job.reference, why)
+        try:
+            await session.say(message)
+            await asyncio.to_thread(self._inbox.close, job, failed=True)
+        except LostError:
+            log.warning("%s is another process's by now", job.reference)
+        except SlackRefusedError as exc:
+            log.error("%s: the asker cannot be told: %s", job.reference, exc)
+            await asyncio.to_thread(self._inbox.close, job, failed=True)
+        except CitewireError as exc:
+            await self._put_off(job, exc)
+
+    async def _put_off(self, job: Job, exc: Exception) -> None:
+        log.warning("%s is put off: %s", job.reference, exc)
+        if job.tries > 2 * _TRIES:
+            log.error("%s is given up", job.reference)
+            await asyncio.to_thread(self._inbox.close, job, failed=True)
+            return
+        with _logged_errors(job):  # a library that cannot be written to: the lease will end by itself
+            await asyncio.to_thread(self._inbox.release, job, after=_BACKOFF * 2 ** min(job.tries, 6))
+
+    async def _interrupt(self, job: Job, session: Session) -> None:
+        """Say that an answer was interrupted, and give it back: it follows when somebody is there again."""
+        try:
+            await session.say(interrupted_message())
+        except (LostError, CitewireError) as exc:
+            log.warning("%s: its interruption could not be told: %s", job.reference, exc)
+        with _logged_errors(job):
+            await asyncio.to_thread(self._inbox.release, job)
+
+
+@contextlib.contextmanager
+def _logged_errors(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except CitewireError as exc:
+        log.error("%s: %s", job.reference, exc)
+
+
+def _told(exc: Exception) -> str:
+    """Return for the log what went wrong; of an unforeseen error where, because its words may hold article text."""
+    if isinstance(exc, CitewireError):
+        return str(exc)
+    return f"{type(exc).__name__}\n{''.join(traceback.format_tb(exc.__traceback__))}"
