@@ -33,7 +33,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.balancer import Balancer, free_port, listens
 from slack_server import SlackServer
-from slack_state import BOT
 from sqlalchemy import select
 
 from bot.articles.library import Library, open_library
@@ -41,10 +40,14 @@ from bot.articles.schema import answers
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 CITEWIRE = Path(sys.executable).with_name("citewire")
+BOT = "U0BOT"
 CHANNELS = 8
+DIRECT = 0.25  # of the questions outside threads
 REDELIVERED = 0.2
 BURST = 10  # questions asked within half a second before the kill
 DOWN = 10.0  # seconds until the killed replica is there again
+# What who takes over a job calls, not knowing whether the dead one had come so far, and Slack then refuses.
+EXPECTED = "chat.stopStream: message_not_in_streaming_state"
 QUIET = 30.0  # seconds without any call: longer than the lease of a job whose worker has died
 LONGEST = 600.0
 
@@ -87,7 +90,7 @@ def plan(args: argparse.Namespace, people: list[str], channels: list[str]) -> li
     for at, person in zip(sorted(times), askers, strict=True):
         root = _thread_for(person, at, asks, chance)
         if root is None:
-            channel = chance.choice([*channels, *channels, f"D{person[1:]}"])
+            channel = f"D{person[1:]}" if chance.random() < DIRECT else chance.choice(channels)
             ask = Ask(at, person, channel, chance.choice(texts), mention=not channel.startswith("D"))
         else:
             text = chance.choice([text for text in texts if text not in root.texts])
@@ -275,6 +278,7 @@ def run(args: argparse.Namespace, folder: Path) -> bool:
         result = read_back(slack, library, asks)
         codes = [replica.stop() for replica in replicas]
         unsafe = foreign(slack, library)
+        slack.problems[:] = [problem for problem in slack.problems if not problem.startswith(EXPECTED)]
         show(args, slack, result, asks, unsafe=unsafe, under_way=under_way[0], codes=codes)
         if args.v:
             for line in [
