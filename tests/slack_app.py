@@ -21,7 +21,6 @@ from bot.settings import load_settings
 from bot.slack.app import Address, serve
 from bot.workspace import Workspace
 
-
 ME = "<@U0BOT>"
 NEWS, DESK, SHARED = "C0NEWS", "G0DESK", "C0SHARED"
 ANN, BEN, CAT = "U0ANN", "U0BEN", "U0CAT"
@@ -95,7 +94,9 @@ class App:
 
     def quiet(self) -> None:
         """Wait until everything that Slack has delivered is acknowledged and worked on."""
-        self.slack.wait_for(lambda: all(delivery.outcome.done() for delivery in self.slack.deliveries.values()))
+        self.slack.wait_for(
+            lambda: all(delivery.outcome.done() for delivery in self.slack.deliveries.values())
+        )
         until = time.monotonic() + 20
         while self._open():  # the end of a job is told to nobody
             assert time.monotonic() < until
@@ -114,7 +115,7 @@ class App:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             try:
                 runner.run(self._serve())
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001 - raised by `start`
                 self.failed = exc
             finally:
                 self._listening.set()
@@ -139,7 +140,9 @@ def start(
     apps: list[App] = []
 
     def start(*, http: bool = True, articles: list[Article] = four, **settings: Any) -> App:
-        found = load_settings(data_dir=tmp_path / "data", slack_api_url=slack.url, min_confidence=0.3, **settings)
+        found = load_settings(
+            data_dir=tmp_path / "data", slack_api_url=slack.url, min_confidence=0.3, **settings
+        )
         workspace = Workspace(found, embedder=WordEmbedder())
         if not workspace.library.totals().articles and articles:
             take_in(workspace, articles)

@@ -33,11 +33,10 @@ from slack_people import People
 from slack_safety import found
 from slack_state import BOT, Message, Ticket
 
+from bot.slack.scopes import BOT_SCOPES
+
 T = TypeVar("T")
 
-SCOPES = {"app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write", "commands",
-          "groups:history", "groups:read", "im:history", "im:read", "im:write", "reactions:write", "usergroups:read",
-          "users:read"}  # fmt: skip
 JSON_ARGUMENTS = {"blocks": "invalid_blocks_format", "view": "invalid_arguments", "metadata": "invalid_metadata_format",
                   "attachments": "invalid_attachments", "chunks": "invalid_chunks", "prompts": "invalid_arguments",
                   "loading_messages": "invalid_arguments"}  # fmt: skip
@@ -78,7 +77,7 @@ class SlackServer(People):
     ) -> None:
         super().__init__()
         self.bot_token, self.app_token, self.signing_secret = bot_token, app_token, signing_secret
-        self.scopes = set(SCOPES)
+        self.scopes = set(BOT_SCOPES)  # as the manifest asks for
         self.app_scopes = {"connections:write"}
         self.groups = [
             {"id": "S0DESK", "team_id": "T0TEAM", "handle": "desk", "name": "Desk", "users": ["U0BEN"]}

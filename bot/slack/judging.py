@@ -44,7 +44,8 @@ class _Click:
     @classmethod
     def of(cls, body: Body) -> _Click:
         container, message = body.get("container") or {}, body.get("message") or {}
-        ts = container.get("message_ts") or message.get("ts") or ""
+        # A message that only one person sees has no thread.
+        ts = "" if container.get("is_ephemeral") else container.get("message_ts") or message.get("ts") or ""
         return cls(
             person=body["user"]["id"],
             channel=str(container.get("channel_id") or (body.get("channel") or {}).get("id") or ""),

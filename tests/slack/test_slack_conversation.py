@@ -121,8 +121,8 @@ def test_a_bare_mention_explains_itself_or_answers_what_stands_above_it(slack: S
 
 
 def test_a_question_in_somebody_elses_thread_is_understood_with_it(slack: SlackServer, app: App) -> None:
-    root = slack.say(NEWS, BEN, "I heard of a bank in California.")
-    slack.say(NEWS, ANN, f"{ME} did it fail?", thread_ts=root)
+    root = slack.say(NEWS, BEN, "A bank in California failed.")
+    slack.say(NEWS, ANN, f"{ME} When was that?", thread_ts=root)
     found = words(replies(slack, NEWS, root)[0])
     assert BANK in found
 
@@ -157,7 +157,9 @@ def test_a_deleted_question_takes_its_answer_along(slack: SlackServer, app: App)
     slack.wait_for(lambda: [one["ts"] for one in slack.messages(NEWS, ts, by="U0BOT")] == [second["ts"]])
 
 
-def test_a_question_deleted_or_edited_before_its_turn_is_not_answered_as_it_was(slack: SlackServer, start: Start) -> None:
+def test_a_question_deleted_or_edited_before_its_turn_is_not_answered_as_it_was(
+    slack: SlackServer, start: Start
+) -> None:
     start(slack_concurrency=1)
     slack.delay("chat.startStream", 0.5)
     busy = slack.say(NEWS, BEN, f"{ME} Which bank failed in California?")
@@ -186,7 +188,9 @@ def test_nothing_is_said_in_channels_shared_with_another_company_unless_they_are
     assert CUP in words(replies(slack, SHARED, ts)[0])
 
 
-def test_only_who_and_where_is_listed_is_answered_and_others_are_told_once(slack: SlackServer, start: Start) -> None:
+def test_only_who_and_where_is_listed_is_answered_and_others_are_told_once(
+    slack: SlackServer, start: Start
+) -> None:
     app = start(slack_channels=(NEWS,), slack_users=(ANN,))
     elsewhere = slack.say(DESK, ANN, f"{ME} Who won the final against France?")
     other = slack.say(NEWS, BEN, f"{ME} Who won the final against France?")
@@ -212,7 +216,9 @@ def test_who_asks_too_much_at_once_is_told_so(slack: SlackServer, start: Start) 
     replies(slack, NEWS, other)
     told = slack.wait_for(lambda: slack.shown_to(ANN))
     assert "still waiting" in words(told[0])
-    answered = [ts for ts in asked if slack.wait_for(lambda ts=ts: True) and slack.messages(NEWS, ts, by="U0BOT")]
+    answered = [
+        ts for ts in asked if slack.wait_for(lambda ts=ts: True) and slack.messages(NEWS, ts, by="U0BOT")
+    ]
     assert len(answered) <= 2
 
 
