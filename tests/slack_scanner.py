@@ -82,9 +82,9 @@ def read_markdown(text: str) -> str:
     while at < len(text):
         if text[at] == "\\":
             at += 1
-            assert text[at] in "\\`*_~[]|", f"a bare backslash in {text!r}"
+            assert text[at] in "\\`*_~[]|<", f"a bare backslash in {text!r}"
         else:
-            assert text[at] not in "`*_~[]|", f"markup in {text!r}"
+            assert text[at] not in "`*_~[]|<", f"markup in {text!r}"
         shown, at = shown + text[at], at + 1
     assert not re.search(r"<[!@#/?a-z]|&#?\w+;|^\s*([>#+=-]|\d+[.)])\s", text, re.I), f"markup in {text!r}"
     return shown

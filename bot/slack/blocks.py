@@ -25,6 +25,7 @@ from bot.slack.text import clip, clip_escaped, escape_markdown
 _WEAK = "(weakly supported)"
 _NOTICE = 400  # characters
 _SPOKEN = 3_000  # characters of a message's `text`
+_SPOKEN_SOURCES = 40
 _FAILED = "I could not answer this."
 
 
@@ -97,16 +98,13 @@ def streamed(part: Sentence | Notice) -> str:
 
 def spoken(answer: Answer) -> str:
     """Return an answer as text alone, without links, for notifications and screen readers."""
-    longest = max(40, min(160, _SPOKEN // 2 // (len(answer.citations) or 1)))
-    sources = [
-        clip_escaped(f"[{citation.n}] {where(citation)} · {citation.title}", longest)
-        for citation in answer.citations
-    ]
-    said = (
-        [answer.notice, *map(_said, answer.sentences)] if answer.sentences else [answer.notice, answer.text]
-    )
+    said = [answer.notice, *(map(_said, answer.sentences) if answer.sentences else [answer.text])]
     above = clip_escaped(" ".join(filter(None, said)), _SPOKEN // 2) or _FAILED
-    return "\n".join((above, *sources))
+    cited = answer.citations[:_SPOKEN_SOURCES]
+    longest = min(160, _SPOKEN // 2 // (len(cited) or 1))
+    sources = [clip_escaped(f"[{one.n}] {where(one)} · {one.title}", longest) for one in cited]
+    left = len(answer.citations) - len(cited)
+    return "\n".join((above, *sources, *([f"… and {left:,} more"] if left else [])))
 
 
 def _bodies(answer: Answer) -> Iterator[tuple[Block, ...]]:

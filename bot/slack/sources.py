@@ -49,8 +49,7 @@ def source_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
     """Yield the blocks of all citations."""
     if measure.apart:
         for citation in answer.citations:
-            head = f"[{citation.n}] {where(citation, measure)}"
-            yield section(head, accessory=citation_menu(citation.n, answer.id))
+            yield source_head(citation, answer.id, measure)
             yield rich(*_body(citation, measure))
     elif answer.citations and measure.title:
         yield rich(bullets(line(*_row(citation, measure)) for citation in answer.citations))
@@ -58,13 +57,14 @@ def source_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
         yield rich(line(*_names(answer, measure)))
 
 
-def citation_menu(n: int, answer_id: str) -> Part:
-    """Return the menu by which a reader says what is wrong with a citation."""
+def source_head(citation: Citation, answer_id: str, measure: Measure = WHOLE) -> Block:
+    """Return number, outlet and date of a citation, with the menu by which a reader says what is wrong with it."""
     options = [
-        {"text": {"type": "plain_text", "text": label}, "value": f"{reason}:{n}:{answer_id}"}
+        {"text": {"type": "plain_text", "text": label}, "value": f"{reason}:{citation.n}:{answer_id}"}
         for reason, label in REASONS.items()
     ]
-    return {"type": "overflow", "action_id": f"citation:{n}", "options": options}
+    menu = {"type": "overflow", "action_id": f"citation:{citation.n}", "options": options}
+    return section(f"[{citation.n}] {where(citation, measure)}", accessory=menu)
 
 
 def nearest_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:

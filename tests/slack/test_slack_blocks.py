@@ -262,7 +262,7 @@ def allowed(answer: Answer) -> set[str]:
     return {visible(address or "") for address in addresses}
 
 
-@settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(answers())
 def test_no_text_of_others_rings_a_bell_or_can_be_followed(answer: Answer) -> None:
     for private in (False, True):
