@@ -124,6 +124,7 @@ class Courier:
         ack = Ack(delivery.id, time.perf_counter() - began, attempt, failure)
         delivery.attempts.append(ack)
         self.acks.append(ack)
+        self.told()
         return failure, answer
 
     async def _over_http(self, delivery: Delivery, attempt: int, reason: str) -> tuple[str, Any]:
