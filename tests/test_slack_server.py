@@ -245,6 +245,14 @@ def test_a_call_is_refused_with_slacks_own_code(
     assert slack.problems
 
 
+def test_blocks_that_an_update_leaves_out_stay(slack: SlackServer, client: WebClient) -> None:
+    ts = client.chat_postMessage(**GOOD, blocks=[section()])["ts"]
+    client.chat_update(channel="C0NEWS", ts=ts, text="interrupted")
+    assert slack.problems == ["chat.update: blocks that are not sent stay as they were"]
+    client.chat_update(channel="C0NEWS", ts=ts, text="interrupted", blocks=[])
+    assert slack.messages("C0NEWS")[0]["blocks"] == []
+
+
 def test_an_update_takes_less_text_than_a_post(slack: SlackServer, client: WebClient) -> None:
     ts = client.chat_postMessage(**GOOD)["ts"]
     client.chat_update(channel="C0NEWS", ts=ts, text="x" * 4000)

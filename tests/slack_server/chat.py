@@ -18,24 +18,18 @@ if TYPE_CHECKING:
 def check_content(slack: SlackServer, given: Arguments, *, name: str) -> None:
     """Refuse what Slack refuses in the content of a message, and note what it mishandles."""
     text, blocks, markdown = given.get("text"), given.get("blocks"), given.get("markdown_text")
+    long, links_names = len(text or ""), given.get("link_names") or given.get("parse") == "full"
     refuse(not (text or blocks or markdown or given.get("attachments")), "no_text")
     refuse(bool(markdown and (text or blocks)), "markdown_text_conflict")
-    refuse(
-        len(markdown or "") > MOST_MARKDOWN, "msg_too_long", f"{len(markdown or '')} characters of Markdown"
-    )
-    longest = MOST_TEXT if name == "chat.update" else 40_000
-    refuse(len(text or "") > longest, "msg_too_long", f"text has {len(text or '')} characters")
+    refuse(len(markdown or "") > MOST_MARKDOWN, "msg_too_long", "of Markdown")
+    refuse(long > (MOST_TEXT if name == "chat.update" else 40_000), "msg_too_long", f"{long} characters")
     if blocks:
         check_blocks(blocks)
-        slack.problem_if(
-            not text, name, "no text beside the blocks: notifications and screen readers get none"
-        )
     slack.problem_if(
-        len(text or "") > MOST_TEXT, name, f"text of {len(text or '')} characters is cut by Slack"
+        bool(blocks) and not text, name, "no text beside the blocks, for notifications and screen readers"
     )
-    slack.problem_if(
-        bool(given.get("link_names")) or given.get("parse") == "full", name, "Slack would link names"
-    )
+    slack.problem_if(long > MOST_TEXT, name, f"text of {long} characters is cut by Slack")
+    slack.problem_if(bool(links_names), name, "Slack would link names")
     check_metadata(given.get("metadata"))
 
 
@@ -75,14 +69,8 @@ def check_thread(slack: SlackServer, channel: Channel, given: Arguments, name: s
 def from_bot(**content: Any) -> Message:
     """Give a message of the bot's."""
     profile = {"id": BOT_ID, "app_id": APP, "name": "Citewire", "team_id": TEAM, "deleted": False}
-    return {
-        "type": "message",
-        "user": BOT,
-        "bot_id": BOT_ID,
-        "app_id": APP,
-        "team": TEAM,
-        "bot_profile": profile,
-    } | content
+    return {"type": "message", "user": BOT, "bot_id": BOT_ID, "app_id": APP, "team": TEAM,
+            "bot_profile": profile} | content  # fmt: skip
 
 
 CONTENT = ("text", "blocks", "metadata", "attachments")
@@ -127,8 +115,10 @@ def update(slack: SlackServer, given: Arguments) -> dict[str, Any]:
     content = content_of(given)
     if "blocks" in content:
         content["blocks"] = slack.with_ids(content["blocks"])
-    elif "text" in given:
-        message.pop("blocks", None)  # as Slack: text alone replaces the blocks
+    else:
+        slack.problem_if(
+            bool(message.get("blocks")), "chat.update", "blocks that are not sent stay as they were"
+        )
     message.update(content, edited={"user": BOT, "ts": slack.next_ts()})
     slack.edited(channel, message, before)
     return {"channel": channel.id, "ts": message["ts"], "text": message["text"], "message": message}

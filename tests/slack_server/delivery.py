@@ -73,10 +73,12 @@ class Courier:
         self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Any]]] = {}
         self._connected = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        """Stop everything under way."""
+        """Stop everything under way and take nothing more."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,6 +94,8 @@ class Courier:
 
     def start(self, delivery: Delivery, *, retry: int = 0, reason: str = "") -> None:
         """Deliver in the background; called on the server's loop."""
+        if self._closed:
+            return
         task = asyncio.ensure_future(self._deliver(delivery, retry=retry, reason=reason))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -120,6 +124,7 @@ class Courier:
         ack = Ack(delivery.id, time.perf_counter() - began, attempt, failure)
         delivery.attempts.append(ack)
         self.acks.append(ack)
+        self.told()
         return failure, answer
 
     async def _over_http(self, delivery: Delivery, attempt: int, reason: str) -> tuple[str, Any]:

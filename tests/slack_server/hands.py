@@ -69,17 +69,18 @@ class Hands(People):
             payload = self._interaction("block_actions", user, container=container | thread, actions=[action],
                                         channel=self._named(channel), state={"values": {}},
                                         response_url=self.response_url(ticket))  # fmt: skip
-            return self.send(
-                INTERACTIVE, payload | ({} if ephemeral else {"message": message}), self.next_id("click")
-            )
+            payload |= {} if ephemeral else {"message": message}
+            return self.send(INTERACTIVE, payload, self.next_id("click"))
 
     def click_in_view(self, user: str, view_id: str, action_id: str, value: str | None = None) -> Delivery:
         """Use an element of a modal or of the home tab."""
         with self.changed:
             view = self.views[view_id]
             action = self._action(view["blocks"], action_id, value)
-            payload = self._interaction("block_actions", user, view=view_id, actions=[action], container={
-                "type": "view", "view_id": view_id}) | {"view": view}  # fmt: skip
+            container = {"type": "view", "view_id": view_id}
+            payload = self._interaction(
+                "block_actions", user, upon=view_id, view=view, actions=[action], container=container
+            )
             return self.send(INTERACTIVE, payload, self.next_id("click"))
 
     def options(
@@ -90,52 +91,44 @@ class Hands(People):
             holder = self.views[view_id] if view_id else self._shown(user, channel, ts)
             block, element = _element(holder["blocks"], action_id)
             assert element["type"].endswith("external_select"), f"{action_id} has its options"
+            asked = {"action_id": action_id, "block_id": block["block_id"], "value": typed}
             payload = self._interaction(
-                "block_suggestion", user, action_id=action_id, block_id=block["block_id"], value=typed
+                "block_suggestion", user, **asked, **{"view" if view_id else "message": holder}
             )
-            return self.send(
-                INTERACTIVE, payload | {"view" if view_id else "message": holder}, self.next_id("options")
-            )
+            return self.send(INTERACTIVE, payload, self.next_id("options"))
 
     def submit(self, view_id: str, user: str, values: dict[str, Any] | None = None) -> Delivery:
         """Submit a modal with values by action_id; what the app answers is done to the modal."""
         with self.changed:
             view = self.views[view_id]
             view["state"] = {"values": self._state(view, values or {})}
-            payload = self._interaction("view_submission", user, view=view_id, response_urls=[]) | {
-                "view": dict(view)
-            }
-            delivery = self.send(INTERACTIVE, payload, self.next_id("submit"))
-            delivery.outcome.add_done_callback(lambda done: self._submitted(view_id, user, done.result()))
-            return delivery
+            payload = self._interaction("view_submission", user, upon=view_id, view=view, response_urls=[])
+            return self.send(INTERACTIVE, payload, self.next_id("submit"))
 
     def close_view(self, view_id: str, user: str) -> Delivery | None:
         """Close a modal without submitting it."""
         with self.changed:
             view = self.views.pop(view_id)
-            payload = self._interaction("view_closed", user, is_cleared=False) | {"view": view}
+            payload = self._interaction("view_closed", user, is_cleared=False, view=view)
             return (
                 self.send(INTERACTIVE, payload, self.next_id("close"))
                 if view.get("notify_on_close")
                 else None
             )
 
-    def _interaction(self, kind: str, user: str, *, view: str = "", **more: Any) -> dict[str, Any]:
+    def _interaction(self, kind: str, user: str, *, upon: str = "", **more: Any) -> dict[str, Any]:
         person = self.people[user]
         who = {"id": user, "username": person["name"], "name": person["name"], "team_id": person["team_id"]}
         return {"type": kind, "user": who, "team": {"id": TEAM, "domain": "team"}, "api_app_id": APP,
                 "token": "verification-token", "enterprise": None, "is_enterprise_install": False,
-                "trigger_id": self.trigger(user, view=view)} | more  # fmt: skip
+                "trigger_id": self.trigger(user, view=upon)} | more  # fmt: skip
 
     def _named(self, channel: str) -> dict[str, str]:
         return {"id": channel, "name": self.channels[channel].name or "directmessage"}
 
     def _shown(self, user: str, channel: str, ts: str) -> Message:
-        own = [
-            each
-            for each in self.ephemerals
-            if (each["only_for"], each["channel"], each["ts"]) == (user, channel, ts)
-        ]
+        key = (user, channel, ts)
+        own = [each for each in self.ephemerals if (each["only_for"], each["channel"], each["ts"]) == key]
         return own[0] if own else self.channels[channel].messages[ts]
 
     def _action(
@@ -143,26 +136,18 @@ class Hands(People):
     ) -> dict[str, Any]:
         within = [block for block in blocks if not block_id or block["block_id"] == block_id]
         block, element = _element(within, action_id)
-        head = {
-            "type": element["type"],
-            "action_id": action_id,
-            "block_id": block["block_id"],
-            "action_ts": self.next_ts(),
-        }
-        return head | _done_with(element, value)
+        head = {"type": element["type"], "action_id": action_id, "block_id": block["block_id"]}
+        return head | {"action_ts": self.next_ts()} | _done_with(element, value)
 
     def _state(self, view: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
         state: dict[str, Any] = {}
         for block, element in _elements(view["blocks"]):
             key = CHOSEN.get(element["type"].split("_")[0], "selected_option")
             given = values.pop(element["action_id"], None)
-            assert given is not None or block["type"] != "input" or block.get("optional"), (
-                f"{element['action_id']} is required"
-            )
-            state.setdefault(block["block_id"], {})[element["action_id"]] = {
-                "type": element["type"],
-                key: _chosen(element, given),
-            }
+            required = block["type"] == "input" and not block.get("optional")
+            assert given is not None or not required, f"{element['action_id']} is required"
+            filled = {"type": element["type"], key: _chosen(element, given)}
+            state.setdefault(block["block_id"], {})[element["action_id"]] = filled
         assert not values, f"no such inputs: {sorted(values)}"
         return state
 

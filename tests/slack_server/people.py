@@ -36,6 +36,8 @@ class People(Surfaces):
                 {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}]}  # fmt: skip
             message = {"type": "message", "user": user, "text": text, "client_msg_id": str(uuid.uuid4()),
                        "team": self.people[user]["team_id"]} | thread | extra  # fmt: skip
+            if place.external:
+                message |= {"user_team": message["team"], "source_team": message["team"]}
             self.write(place, message)
             self.wrote(place, message | {"blocks": [rich]})
             self._mention(place, message)
@@ -124,9 +126,7 @@ class People(Surfaces):
                         "deleted_ts": message["ts"], "hidden": True, "ts": self.next_ts()}, channel)  # fmt: skip
         self.changed.notify_all()
 
-    def event(
-        self, event: dict[str, Any], channel: Channel | None = None, *, user: str = ""
-    ) -> Delivery | None:
+    def event(self, event: dict[str, Any], channel: Channel | None = None) -> Delivery | None:
         """Wrap an event as Slack does and send it, if the app is there and has the scope."""
         scope = EVENT_SCOPES[event["type"]].format(channel.scope if channel else "")
         if (channel and BOT not in channel.members) or (scope and scope not in self.scopes):
@@ -171,7 +171,9 @@ class People(Surfaces):
         """List a person's open modals, the topmost last."""
         with self.changed:
             return [
-                view for view in self.views.values() if view["only_for"] == user and view["type"] == "modal"
+                view
+                for view in self.views.values()
+                if (self.owners[view["id"]], view["type"]) == (user, "modal")
             ]
 
     def home_of(self, user: str) -> dict[str, Any] | None:

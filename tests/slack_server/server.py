@@ -17,7 +17,7 @@ from aiohttp import web
 from slack_server import chat, conversations, streams, views
 from slack_server.api import METHODS, needed
 from slack_server.controls import Call, Controls, Failure
-from slack_server.delivery import COMMANDS, EVENTS, Ack, Courier, Delivery
+from slack_server.delivery import EVENTS, Ack, Courier, Delivery
 from slack_server.refusal import Refused, refuse
 from slack_server.state import Ticket
 
@@ -154,13 +154,20 @@ class SlackServer(Controls):
     def _settled(self, delivery: Delivery) -> None:
         """Do what follows from the acknowledgement of a click or a command."""
         with self.changed:
-            self.problem_if(not delivery.delivered, delivery.kind, f"{delivery.id} was not acknowledged")
-            answer = delivery.outcome.result()
-            if delivery.kind == COMMANDS and answer:
-                self.check_safety("ack", answer)
-                self.show(
-                    delivery.payload["channel_id"], delivery.payload["user_id"], chat.content_of(answer)
-                )
+            try:
+                refuse(not delivery.delivered, "not acknowledged", delivery.id)
+                self._follow(delivery.payload, delivery.outcome.result())
+            except (Refused, LookupError) as fault:
+                self.problem(str(delivery.payload.get("type", "command")), str(fault))
+            self.changed.notify_all()
+
+    def _follow(self, payload: dict[str, Any], answer: dict[str, Any]) -> None:
+        if payload.get("type") == "view_submission":
+            self.submitted(payload["view"]["id"], payload["user"]["id"], answer)
+        elif "command" in payload and answer:
+            chat.check_content(self, answer, name="command")
+            self.check_safety("command", answer)
+            self.show(payload["channel_id"], payload["user_id"], chat.content_of(answer))
 
     def response_url(self, ticket: Ticket) -> str:
         token = uuid.uuid4().hex

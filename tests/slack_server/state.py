@@ -94,6 +94,7 @@ class Workspace:
         self.titles: dict[tuple[str, str], str] = {}
         self.prompts: dict[str, dict[str, Any]] = {}
         self.views: dict[str, dict[str, Any]] = {}  # open modals and home tabs, by id
+        self.owners: dict[str, str] = {}  # view id → user
         self.homes: dict[str, str] = {}  # user → view id
         self.triggers: dict[str, Ticket] = {}
         self.response_urls: dict[str, Ticket] = {}

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from slack_server.limits import check_view
-from slack_server.refusal import Refused, refuse
+from slack_server.refusal import refuse
 from slack_server.state import APP, BOT, BOT_ID, TEAM, Message, Ticket, Workspace
 
 
@@ -23,18 +23,20 @@ class Surfaces(Workspace):
         return self.ephemerals[-1]
 
     def _original(self, ticket: Ticket) -> Message:
-        original = [
-            each for each in self.ephemerals if each["ts"] == ticket.ts and each["only_for"] == ticket.user
-        ]
+        key = (ticket.ts, ticket.user)
+        original = [each for each in self.ephemerals if (each["ts"], each["only_for"]) == key]
         return original[0] if original else self.message(ticket.channel, ticket.ts)
 
     def replace_original(self, ticket: Ticket, content: dict[str, Any]) -> None:
         """Put something else in the place of the message that was clicked."""
         refuse(not ticket.ts, "no_original", "a command has no message to replace")
         message = self._original(ticket)
+        before = dict(message)
         blocks = {"blocks": self.with_ids(content["blocks"])} if "blocks" in content else {}
         message.pop("blocks", None)
         message.update(content | blocks)
+        if "only_for" not in message:
+            self.edited(self.channels[ticket.channel], message, before)
 
     def take_back(self, ticket: Ticket) -> None:
         """Remove the message that was clicked."""
@@ -53,9 +55,8 @@ class Surfaces(Workspace):
         root = self.views[below]["root_view_id"] if below else view_id
         kept = {"callback_id": "", "private_metadata": "", "external_id": ""} | view | {
             "id": view_id, "team_id": TEAM, "app_id": APP, "bot_id": BOT_ID, "root_view_id": root,
-            "previous_view_id": below or None, "state": {"values": {}}, "only_for": user,
-            "blocks": self.with_ids(view["blocks"]), "hash": self._hash()}  # fmt: skip
-        self.views[view_id] = kept
+            "previous_view_id": below or None, "state": {"values": {}}, "blocks": self.with_ids(view["blocks"]), "hash": self._hash()}  # fmt: skip
+        self.views[view_id], self.owners[view_id] = kept, user
         return kept
 
     def push_view(self, view: dict[str, Any], user: str, below: str) -> dict[str, Any]:
@@ -83,25 +84,18 @@ class Surfaces(Workspace):
     def _hash(self) -> str:
         return f"{time.time():.0f}.{hashlib.sha1(self.next_ts().encode()).hexdigest()[:8]}"
 
-    def _submitted(self, view_id: str, user: str, answer: dict[str, Any]) -> None:
+    def submitted(self, view_id: str, user: str, answer: dict[str, Any]) -> None:
         """Do to a modal what the app answered to its submission."""
-        with self.changed:
-            action = answer.get("response_action")
-            try:
-                if action in {"update", "push"}:
-                    check_view(answer["view"], kinds=("modal",))
-                    self.check_safety("view_submission", answer)
-                if action == "update":
-                    self.replace_view(view_id, answer["view"], None)
-                elif action == "push":
-                    self.push_view(answer["view"], user, view_id)
-                elif action == "clear":
-                    root = self.views[view_id]["root_view_id"]
-                    self.views = {
-                        key: view for key, view in self.views.items() if view["root_view_id"] != root
-                    }
-                elif action != "errors":
-                    self.views.pop(view_id)
-            except Refused as refused:
-                self.problem("view_submission", str(refused))
-            self.changed.notify_all()
+        action = answer.get("response_action")
+        if action in {"update", "push"}:
+            check_view(answer["view"], kinds=("modal",))
+            self.check_safety("view_submission", answer)
+        if action == "update":
+            self.replace_view(view_id, answer["view"], None)
+        elif action == "push":
+            self.push_view(answer["view"], user, view_id)
+        elif action == "clear":
+            root = self.views[view_id]["root_view_id"]
+            self.views = {key: view for key, view in self.views.items() if view["root_view_id"] != root}
+        elif action != "errors":
+            self.views.pop(view_id)
