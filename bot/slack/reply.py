@@ -7,6 +7,7 @@ message an answer: before the first call that could make it, the inbox notes so,
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from bot.slack.web import post, replies, told
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
+_NO_STREAMS = 30.0  # seconds without streams after Slack has refused one
 _STREAM = 11_000  # characters of a stream; Slack takes 12,000, and its end holds more
 
 
@@ -35,13 +37,28 @@ class LostError(Exception):
 class Surface:
     """What this process says things with: the client, who it is, and what the server was found not to have."""
 
-    def __init__(self, client: AsyncWebClient, me: str, *, helpers: bool) -> None:
-        """Speak as the bot user `me`; with `helpers` answers have a button that calls a person."""
+    def __init__(self, client: AsyncWebClient, impatient: AsyncWebClient, me: str, *, helpers: bool) -> None:
+        """Speak as the bot user `me`; with `helpers` answers have a button that calls a person.
+
+        After 429 `client` waits for as long as Slack says, and the `impatient` one does not: a stream that may not
+        begin yet is no reason to keep a whole answer back.
+        """
         self.client = client
+        self.impatient = impatient
         self.me = me
         self.helpers = helpers
         self.lacks: set[str] = set()
+        self._streams_from = 0.0  # by the monotonic clock
         self._said: set[asyncio.Task[None]] = set()
+
+    @property
+    def streams(self) -> bool:
+        """Whether a stream may be begun."""
+        return time.monotonic() >= self._streams_from
+
+    def no_streams(self, exc: SlackRefusedError) -> None:
+        """Begin no stream for a while: Slack takes about 20 a minute, and some servers take none."""
+        self._streams_from = math.inf if exc.missing else time.monotonic() + _NO_STREAMS
 
     def soon(self, said: Coroutine[Any, Any, None]) -> None:
         """Say something in the background."""
@@ -87,16 +104,12 @@ class Reply:
             self._ts = await asyncio.to_thread(self._inbox.reply_to, self._job.channel, self._job.target)
         if not self._ts and self._job.posting:
             self._ts = await self._found()
-        if self._ts and self._job.posting:  # perhaps a stream that was never stopped; else Slack refuses
-            await self._surface.attempt(
-                "chat.stopStream", "chat_stopStream", channel=self._job.channel, ts=self._ts
-            )
         self._showing = asyncio.create_task(self._status(READING))  # which the answer need not wait for
 
     async def add(self, parts: Sequence[Notice | Sentence]) -> None:
         """Show verified parts of an answer that is still being written."""
         self._shown += parts
-        if not self._ts and "chat.startStream" not in self._surface.lacks:
+        if not self._ts and self._surface.streams:
             await self._open_stream()
         if self._stream:
             await self._append("".join(streamed(part) for part in parts))
@@ -111,11 +124,7 @@ class Reply:
 
     async def say(self, message: Message) -> None:
         """Say something instead of an answer, in the place of what stands there."""
-        if self._stream:
-            await self._surface.attempt(
-                "chat.stopStream", "chat_stopStream", channel=self._job.channel, ts=self._ts
-            )
-            self._stream = None
+        self._stream = None
         await self._put(message)
 
     # One message updated
@@ -130,25 +139,34 @@ class Reply:
 
     async def _updated(self, message: Message) -> bool:
         """Update the message; say whether it still stood there."""
-        update = self._client.chat_update(
-            channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
-        )
         try:
-            await told(update, "chat.update")
+            await self._update(message)
         except SlackRefusedError as exc:
-            if exc.reason != "message_not_found":
+            if exc.reason == "message_not_found":
+                self._ts = ""
+                return False
+            if exc.reason != "streaming_state_conflict":
                 raise
-            self._ts = ""
-            return False
+            # A stream that could not be ended, or was left by who began it.
+            await told(
+                self._client.chat_stopStream(channel=self._job.channel, ts=self._ts), "chat.stopStream"
+            )
+            await self._update(message)
         if self._job.kind == "edit":
             await self._status("")  # an update does not end it as a new message does
             await asyncio.to_thread(self._inbox.posted, self._job, self._ts)
         return True
 
+    async def _update(self, message: Message) -> None:
+        update = self._client.chat_update(
+            channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
+        )
+        await told(update, "chat.update")
+
     # A stream
 
     async def _open_stream(self) -> None:
-        self._stream = await self._client.chat_stream(
+        self._stream = await self._surface.impatient.chat_stream(
             channel=self._job.channel,
             thread_ts=self._job.thread,
             recipient_team_id=self._job.team or None,
@@ -168,8 +186,8 @@ class Reply:
                 self._stream.append(markdown_text=text), "chat.appendStream" if begun else "chat.startStream"
             )
         except SlackRefusedError as exc:
-            if exc.missing:
-                self._surface.lacks.add("chat.startStream")
+            if not begun:
+                self._surface.no_streams(exc)
             self._stream = None
             return
         self._above += text

@@ -23,8 +23,8 @@ _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_impleme
 log = logging.getLogger(__name__)
 
 
-def open_client(settings: Settings) -> AsyncWebClient:
-    """Return a client for the bot's token. After 429 it waits as long as Slack says, and sends that one call again.
+def open_client(settings: Settings, *, patient: bool = True) -> AsyncWebClient:
+    """Return a client for the bot's token. After 429 a patient one waits as long as Slack says, and sends it again.
 
     It never sends again by itself what may have had its effect: a broken connection would post an answer twice.
     """
@@ -32,7 +32,7 @@ def open_client(settings: Settings) -> AsyncWebClient:
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
         timeout=_TIMEOUT,
-        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=_RATE_RETRIES)],
+        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=_RATE_RETRIES)] if patient else [],
     )
 
 
