@@ -130,7 +130,8 @@ def is_quoted(answer: Answer) -> bool:
 
 
 def _body(citation: Citation, measure: Measure) -> Iterator[Part]:
-    yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
+    if measure.quote:
+        yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
     below = [titled(citation, measure)]
     if also := copies(citation, measure):
         below += [mark(" · "), words(also, italic=True)]
