@@ -106,7 +106,7 @@ def spoken(answer: Answer) -> str:
 
 
 def _fitted(answer: Answer, top: Sequence[Block], end: Sequence[Block]) -> tuple[Block, ...]:
-    """Put between top and end what fits: first less of each source, then less sentences, and always every source."""
+    """Put between top and end what fits: less of each source before fewer sentences, and always every source."""
 
     def blocks(shown: int, measure: Measure) -> tuple[Block, ...]:
         near = nearest_blocks(answer, measure)
