@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import hypothesis
@@ -29,6 +30,11 @@ from bot.retrieval.ingest import Report, ingest
 from bot.retrieval.words import analyze
 from bot.settings import load_settings
 from bot.workspace import Workspace
+
+if TYPE_CHECKING:
+    from emulate import Emulate
+
+pytest_plugins = ["slack_app"]
 
 # The same examples each time: who runs the tests is told of their own change. HYPOTHESIS_PROFILE=default explores.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
@@ -232,3 +238,16 @@ def four() -> list[Article]:
 def take_in(workspace: Workspace, articles: Sequence[Article], **options: object) -> Report:
     with workspace.writing() as indexer:
         return ingest(indexer, workspace.library, articles, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def emulated_slack(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Emulate]:
+    """emulate from npm, a Slack that other people wrote; installed once into pytest's cache."""
+    from emulate import Emulate, Unavailable, install
+
+    try:
+        program = install(pytestconfig.cache.mkdir("emulate-0.8.0"))
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    with Emulate(program, tmp_path) as slack:
+        yield slack

@@ -46,8 +46,8 @@ def test_example_commands_parse(line: str, tmp_path: Path) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    assert set(re.findall(rf"^\| `({PREFIX}[A-Z_]+)`", README, re.M)) == {
-        PREFIX + name.upper() for name in Settings.model_fields
+    assert set(re.findall(rf"^\| `((?:{PREFIX}|SLACK_)[A-Z_]+)`", README, re.M)) == {
+        str(field.validation_alias or PREFIX + name.upper()) for name, field in Settings.model_fields.items()
     }
 
 

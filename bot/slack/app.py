@@ -7,13 +7,14 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.errors import CitewireError, SettingsError, SlackError, SlackRefusedError, SlackTroubleError
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
+    from slack_bolt.authorization import AuthorizeResult
 
     from bot.slack.reply import Surface
     from bot.slack.worker import Worker
@@ -129,12 +130,34 @@ def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
     reception = Reception(settings, surface, inbox, on_new=worker.wake)
     app = AsyncApp(
         client=surface.client,
+        authorize=_known(surface),
         signing_secret=settings.slack_signing_secret.get_secret_value(),
         process_before_response=True,  # what is to be kept is kept before Slack is told that it was received
+        logger=_bolts_log(),
     )
     for part in (Listeners(desk, reception), Judging(desk), Home(desk)):
         part.register(app)
     return app, worker
+
+
+def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult]]:
+    """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again."""
+    from slack_bolt.authorization import AuthorizeResult
+
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+        token = surface.client.token
+        return AuthorizeResult(
+            enterprise_id=enterprise_id, team_id=team_id, bot_user_id=surface.me, bot_token=token
+        )
+
+    return authorize
+
+
+def _bolts_log() -> logging.Logger:
+    """Return a log that takes errors alone: below them Bolt logs what people say, and that we brought the client."""
+    bolts = logging.getLogger(f"{__name__}.bolt")
+    bolts.setLevel(logging.ERROR)
+    return bolts
 
 
 async def _first_of(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
@@ -180,12 +203,12 @@ async def _over_socket(
 ) -> AsyncIterator[None]:
     from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 
-    from bot.slack.web import SlackRefusedError, SlackTroubleError, told
+    from bot.slack.web import told
 
     handler = AsyncSocketModeHandler(app, workspace.settings.slack_app_token.get_secret_value())
     try:
         try:
-            await told(handler.client.connect(), "apps.connections.open")
+            await told(handler.client.connect(), "apps.connections.open")  # type: ignore[no-untyped-call]  # the SDK's
         except SlackRefusedError as exc:
             raise SlackError(
                 f"Slack refuses SLACK_APP_TOKEN: {exc.reason}; `citewire doctor --slack` says more"
@@ -195,7 +218,7 @@ async def _over_socket(
         say("Connected to Slack over a socket")
         yield
     finally:
-        await handler.client.close()
+        await handler.client.close()  # type: ignore[no-untyped-call]  # the SDK's
 
 
 def _load_in_background(workspace: Workspace) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.jobs import Kind, Request
-from bot.slack.text import mentioned, words_of
+from bot.slack.reading import mentioned, words_of
 
 Event = Mapping[str, Any]
 
@@ -90,7 +90,8 @@ def _deleted(body: Event, event: Event, message: Event, me: str) -> Heard | None
     if not _is_person(message, me) or not message["ts"]:
         return None
     request = _request(body, event, message, "delete", text="")
-    return Heard(request, addressed=True, external=bool(body.get("is_ext_shared_channel")))
+    addressed = request.direct or me in mentioned(message.get("text") or "")
+    return Heard(request, addressed=addressed, external=bool(body.get("is_ext_shared_channel")))
 
 
 def _request(body: Event, event: Event, message: Event, kind: Kind, *, text: str) -> Request:

@@ -13,7 +13,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.answers.answer import Answer
 from bot.articles.article import Article
 from bot.errors import SlackRefusedError, SlackTroubleError
-from bot.slack.blocks import Message, answer_message
+from bot.slack.blocks import answer_message
 from bot.slack.messages import (
     cannot_share_message,
     help_wanted_message,
@@ -23,15 +23,13 @@ from bot.slack.policy import Admission, admission
 from bot.slack.private import respond
 from bot.slack.questions import Desk
 from bot.slack.reply import NOTE
+from bot.slack.sources import REASONS
 from bot.slack.views import sources_view
-from bot.slack.web import attempted, told
+from bot.slack.web import ask, attempted, post, told, whisper
 
 log = logging.getLogger(__name__)
 
 Body = dict[str, Any]
-
-# What the menu beside a source says of it, in the words that the journal keeps.
-REASONS = {"unsupported": "does not say that", "outdated": "out of date", "article": "wrong article"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,8 @@ class _Click:
     @classmethod
     def of(cls, body: Body) -> _Click:
         container, message = body.get("container") or {}, body.get("message") or {}
-        ts = container.get("message_ts") or message.get("ts") or ""
+        # A message that only one person sees has no thread.
+        ts = "" if container.get("is_ephemeral") else container.get("message_ts") or message.get("ts") or ""
         return cls(
             person=body["user"]["id"],
             channel=str(container.get("channel_id") or (body.get("channel") or {}).get("id") or ""),
@@ -64,7 +63,7 @@ class Judging:
 
     def register(self, app: AsyncApp) -> None:
         """Register every button and menu of an answer."""
-        app.action("feedback")(self.judge)
+        app.action(re.compile(r"feedback(_right|_wrong)?"))(self.judge)
         app.action(re.compile(r"citation:\d+"))(self.judge_citation)
         app.action("sources")(self.show_sources)
         app.action("ask_person")(self.ask_person)
@@ -82,7 +81,7 @@ class Judging:
         reason, _, rest = _value(action).partition(":")
         n, _, answer_id = rest.partition(":")
         if reason in REASONS and n.isdigit():
-            await self._keep(_Click.of(body), answer_id, "wrong", REASONS[reason], citation=int(n))
+            await self._keep(_Click.of(body), answer_id, "wrong", REASONS[reason].lower(), citation=int(n))
         await ack()
 
     async def show_sources(self, ack: AsyncAck, body: Body, action: Body) -> None:
@@ -105,12 +104,11 @@ class Judging:
             return
         if not await self._first(click.channel, answer.id, "ask_person"):
             return
-        message = help_wanted_message(helpers, person=click.person, question=answer.question)
+        message = help_wanted_message(helpers, asked_by=click.person, question=answer.question)
         note = {"event_type": NOTE, "event_payload": {}}
-        post = self._client.chat_postMessage(
-            channel=click.channel, thread_ts=click.thread, metadata=note, **message.to_post()
+        await attempted(
+            post(self._client, message, channel=click.channel, thread_ts=click.thread, metadata=note), "help"
         )
-        await attempted(post, "chat.postMessage")
 
     async def share(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show a private answer to the channel that it was asked in."""
@@ -121,11 +119,13 @@ class Judging:
         if not await self._may_share(click.channel):
             await respond(click.response_url, cannot_share_message())
         elif await self._first(click.channel, answer.id, "share"):
-            await respond(
-                click.response_url, answer_message(answer, helpers=self._desk.surface.helpers), public=True
-            )
+            await self._share(click, answer)
 
     # Within
+
+    async def _share(self, click: _Click, answer: Answer) -> None:
+        shared = answer_message(answer, helpers=self._desk.surface.helpers, shared_by=click.person)
+        await respond(click.response_url, shared, public=True)
 
     async def _keep(
         self, click: _Click, answer_id: str, verdict: str, note: str = "", *, citation: int = 0
@@ -136,18 +136,15 @@ class Judging:
         await asyncio.to_thread(
             journal.judge, answer_id, verdict, note, person=click.person, citation=citation
         )
-        self._desk.surface.soon(self._thank(click, noted_message(verdict, note, citation)))
-
-    async def _thank(self, click: _Click, message: Message) -> None:
-        thread = click.thread if click.thread else None
-        post = self._client.chat_postEphemeral(
-            channel=click.channel,
-            user=click.person,
-            text=message.text,
-            blocks=list(message.blocks),
-            thread_ts=thread,
+        self._desk.surface.soon(
+            whisper(
+                self._client,
+                noted_message(verdict, note, citation),
+                channel=click.channel,
+                person=click.person,
+                thread=click.thread,
+            )
         )
-        await attempted(post, "chat.postEphemeral")
 
     def _admitted(self, click: _Click) -> bool:
         settings = self._desk.workspace.settings
@@ -171,7 +168,7 @@ class Judging:
         if channel in self._desk.workspace.settings.slack_external_channels:
             return True
         try:
-            found = await told(self._client.conversations_info(channel=channel), "conversations.info")
+            found = await ask(self._client, "conversations.info", {"channel": channel})
         except (SlackRefusedError, SlackTroubleError):
             return False
         return not found["channel"].get("is_ext_shared")

@@ -12,11 +12,11 @@ from slack_bolt.response import BoltResponse
 
 from bot.slack import scopes
 from bot.slack.jobs import Request
-from bot.slack.messages import not_here_message
+from bot.slack.messages import not_allowed_message
 from bot.slack.policy import Admission, admission
 from bot.slack.questions import Desk
+from bot.slack.reading import words_of
 from bot.slack.reception import Reception
-from bot.slack.text import words_of
 from bot.slack.views import check_view
 from bot.slack.web import told
 
@@ -49,7 +49,7 @@ class Listeners:
         """Take up `/cite question`."""
         channel, person, trigger = command["channel_id"], command["user_id"], command["trigger_id"]
         if self._turned_away(channel, person):
-            await ack(text=not_here_message().text)
+            await ack(text=not_allowed_message().text)
             return
         await self._reception.take(
             Request(

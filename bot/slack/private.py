@@ -19,7 +19,7 @@ from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.questions import Desk
 from bot.slack.views import check_view, notice_view
-from bot.slack.web import told
+from bot.slack.web import post, told
 
 _RESPONSE_URL = (
     29 * 60.0
@@ -56,8 +56,7 @@ class CommandSession:
         fresh = time.time() - self._job.received < _RESPONSE_URL
         if fresh and await respond(self._job.details["response_url"], message):
             return
-        post = self._desk.surface.client.chat_postMessage(channel=self._job.person, **message.to_post())
-        await told(post, "chat.postMessage")
+        await post(self._desk.surface.client, message, channel=self._job.person)
 
 
 async def respond(url: str, message: Message, *, public: bool = False) -> bool:

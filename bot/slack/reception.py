@@ -13,10 +13,10 @@ from bot.slack.blocks import Message
 from bot.slack.inbox import Inbox, Taken
 from bot.slack.intake import Event, Heard, heard
 from bot.slack.jobs import Request
-from bot.slack.messages import busy_message, not_here_message
+from bot.slack.messages import busy_message, not_allowed_message
 from bot.slack.policy import Admission, admission
 from bot.slack.reply import Surface
-from bot.slack.web import attempted
+from bot.slack.web import whisper
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,11 @@ class Reception:
                 await self._turn_away(request)
             return
         if taken_up := await asyncio.to_thread(self._takes_up, message):
-            await self.take(taken_up, follow=taken_up.kind == "question")
+            taken = await self.take(taken_up, follow=taken_up.kind == "question")
+            if taken is Taken.SEEN and taken_up.kind != request.kind:  # the question itself came in just now
+                await self.take(request)
 
-    async def take(self, request: Request, *, follow: bool = False) -> None:
+    async def take(self, request: Request, *, follow: bool = False) -> Taken:
         """Keep a request, and say so where it is one too many. Raises LibraryError."""
         taken = await asyncio.to_thread(self._inbox.take, request, follow=follow)
         if taken is Taken.NEW:
@@ -57,14 +59,15 @@ class Reception:
         elif taken is Taken.TOO_MANY:
             log.info("%s has too many questions open", request.person)
             self._surface.soon(self._tell(request, busy_message(self._settings.slack_waiting)))
+        return taken
 
     def _takes_up(self, message: Heard) -> Request | None:
         """Return what a message asks of the bot, None for nothing; it may make the bot fall quiet in a thread."""
         request = message.request
         if request.kind != "question" and self._inbox.knows(request.channel, request.target):
             return request
-        if request.kind == "delete":
-            return None
+        if request.kind == "delete":  # it can arrive before the question does, which is then not answered
+            return request if message.addressed else None
         if message.addressed:  # an edit may be what makes a message a question to the bot
             return replace(request, kind="question", ts=request.target)
         in_thread = request.kind == "question" and request.thread != request.target
@@ -88,7 +91,7 @@ class Reception:
             self._inbox.first_time, request.channel, request.target, request.what, event_id=request.event_id
         )
         if first:
-            self._surface.soon(self._tell(request, not_here_message()))
+            self._surface.soon(self._tell(request, not_allowed_message()))
 
     async def _tell(self, request: Request, message: Message) -> None:
         """Say something that only the asker sees."""
@@ -97,12 +100,7 @@ class Reception:
 
             await respond(request.details["response_url"], message)
             return
-        thread = request.thread if request.thread != request.target else None
-        post = self._surface.client.chat_postEphemeral(
-            channel=request.channel,
-            user=request.person,
-            text=message.text,
-            blocks=list(message.blocks),
-            thread_ts=thread,
+        thread = request.thread if request.thread != request.target else ""
+        await whisper(
+            self._surface.client, message, channel=request.channel, person=request.person, thread=thread
         )
-        await attempted(post, "chat.postEphemeral")

@@ -21,12 +21,11 @@ from bot.slack.blocks import Message, answer_message, closing_blocks, partial_me
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import LOADING, READING
-from bot.slack.web import told
+from bot.slack.web import post, replies, told
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
 _STREAM = 11_000  # characters of a stream; Slack takes 12,000, and its end holds more
-_PAGE = 200
 
 
 class LostError(Exception):
@@ -78,7 +77,7 @@ class Reply:
         self._ts = job.reply
         self._stream: AsyncChatStream | None = None
         self._shown: list[Notice | Sentence] = []
-        self._streamed = 0
+        self._above = ""  # what stands in the stream
         self._last = time.monotonic()
         self._showing: asyncio.Task[None] | None = None
 
@@ -126,13 +125,14 @@ class Reply:
         if self._ts and await self._updated(message):
             return
         await self._fence()
-        arguments = {"channel": self._job.channel, "thread_ts": self._job.thread, **message.to_post()}
-        posted = await told(self._client.chat_postMessage(**arguments), "chat.postMessage")
-        await self._note(posted["ts"])
+        ts = await post(self._client, message, channel=self._job.channel, thread_ts=self._job.thread)
+        await self._note(ts)
 
     async def _updated(self, message: Message) -> bool:
         """Update the message; say whether it still stood there."""
-        update = self._client.chat_update(channel=self._job.channel, ts=self._ts, **message.to_update())
+        update = self._client.chat_update(
+            channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
+        )
         try:
             await told(update, "chat.update")
         except SlackRefusedError as exc:
@@ -160,7 +160,7 @@ class Reply:
     async def _append(self, text: str) -> None:
         """Append to the stream; go on without one where the server has none, or refuses to go on with it."""
         assert self._stream
-        if self._streamed + len(text) > _STREAM:
+        if len(self._above) + len(text) > _STREAM:
             return  # the whole answer stands there at its end
         begun = bool(self._stream.ts)
         try:
@@ -172,22 +172,27 @@ class Reply:
                 self._surface.lacks.add("chat.startStream")
             self._stream = None
             return
-        self._streamed += len(text)
+        self._above += text
         if not begun and self._stream.ts:
             await self._note(self._stream.ts)
 
     async def _stop(self, answer: Answer) -> bool:
         """End the stream with the answer's sources; say whether the whole answer stands there now."""
         assert self._stream
-        whole = tuple(part for part in self._shown if isinstance(part, Sentence)) == answer.sentences
-        blocks = closing_blocks(answer, helpers=self._surface.helpers)
+        said = next((str(part) for part in self._shown if isinstance(part, Notice)), "")
+        whole = self._above == "".join(map(streamed, self._shown)) and self._sentences == answer.sentences
+        blocks = closing_blocks(answer, said=said, above=self._above, helpers=self._surface.helpers)
         try:
             await told(self._stream.stop(blocks=list(blocks)), "chat.stopStream")
         except SlackRefusedError:
             return False
         finally:
             self._stream = None
-        return whole and self._streamed <= _STREAM
+        return whole
+
+    @property
+    def _sentences(self) -> tuple[Sentence, ...]:
+        return tuple(part for part in self._shown if isinstance(part, Sentence))
 
     # One and only one
 
@@ -203,26 +208,13 @@ class Reply:
 
     async def _found(self) -> str:
         """Return our message in the thread that no job knows: the one that was made when nobody could note it."""
-        known = await asyncio.to_thread(self._inbox.replies, self._job.channel, self._job.thread)
-        cursor = ""
-        while True:
-            page = await told(
-                self._client.conversations_replies(
-                    channel=self._job.channel,
-                    ts=self._job.thread,
-                    oldest=self._job.target,
-                    limit=_PAGE,
-                    cursor=cursor or None,
-                    include_all_metadata=True,
-                ),
-                "conversations.replies",
-            )
-            for message in page.get("messages") or ():
-                if self._is_ours(message) and message["ts"] not in known:
-                    return str(message["ts"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                return ""
+        channel, thread = self._job.channel, self._job.thread
+        known = await asyncio.to_thread(self._inbox.replies, channel, thread)
+        with_notes = {"oldest": self._job.target, "include_all_metadata": "true"}
+        async for message in replies(self._client, channel, thread, **with_notes):
+            if self._is_ours(message) and message["ts"] not in known:
+                return str(message["ts"])
+        return ""
 
     def _is_ours(self, message: dict[str, Any]) -> bool:
         is_note = (message.get("metadata") or {}).get("event_type") == NOTE

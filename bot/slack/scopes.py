@@ -75,7 +75,7 @@ BOT_SCOPES = {
 
 # Neither needs a scope: the Home tab and the agent's pane being opened, and what is done with our own views.
 FREE_EVENTS = ("app_home_opened",)
-FREE_METHODS = ("auth.test", "views.open", "views.push", "views.update", "views.publish")
+FREE_METHODS = ("auth.test", "views.open", "views.update", "views.publish")
 
 BOT_EVENTS = tuple(
     sorted({*FREE_EVENTS, *(event for scope in BOT_SCOPES.values() for event in scope.events)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 
 import aiohttp
@@ -13,9 +13,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SlackRefusedError, SlackTroubleError
 from bot.settings import Settings
+from bot.slack.blocks import Message
 
 _TIMEOUT = 10  # seconds a call may take: half of a lease on a job, so that nobody posts past its end
 _RATE_RETRIES = 10  # Slack says how long to wait; a channel takes about a message a second
+_PAGE = 200
 _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,48 @@ async def attempted(call: Awaitable[Any], method: str) -> bool:
         log.info("not done: %s", exc)
         return False
     return True
+
+
+async def post(client: AsyncWebClient, message: Message, *, channel: str, **more: Any) -> str:
+    """Post a message and return its ts. Nothing in it is unfurled. Raises SlackRefusedError, SlackTroubleError."""
+    call = client.chat_postMessage(
+        channel=channel,
+        text=message.text,
+        blocks=list(message.blocks),
+        unfurl_links=False,
+        unfurl_media=False,
+        **more,
+    )
+    return str((await told(call, "chat.postMessage"))["ts"])
+
+
+async def replies(
+    client: AsyncWebClient, channel: str, thread: str, **more: Any
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the messages of a thread, its first included, page by page. Raises SlackRefusedError, SlackTroubleError."""
+    cursor: str | None = None
+    while cursor != "":
+        asked = {"channel": channel, "ts": thread, "limit": _PAGE, "cursor": cursor, **more}
+        page = await ask(client, "conversations.replies", asked)
+        for message in page.get("messages") or ():
+            yield message
+        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+
+
+async def ask(client: AsyncWebClient, method: str, asked: Mapping[str, Any]) -> Any:
+    """Call a method that only reads; by POST, which every server of Slack's API takes, where the SDK would GET."""
+    params = {name: value for name, value in asked.items() if value is not None}
+    return await told(client.api_call(method, params=params), method)
+
+
+async def whisper(
+    client: AsyncWebClient, message: Message, *, channel: str, person: str, thread: str = ""
+) -> None:
+    """Say something that only one person sees; nothing depends on it."""
+    call = client.chat_postEphemeral(
+        channel=channel, user=person, text=message.text, blocks=list(message.blocks), thread_ts=thread or None
+    )
+    await attempted(call, "chat.postEphemeral")
 
 
 def _status(exc: SlackApiError) -> int:

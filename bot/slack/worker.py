@@ -13,7 +13,7 @@ from bot.errors import CitewireError, QuestionError, SlackRefusedError, SlackTro
 from bot.slack.blocks import Message
 from bot.slack.inbox import LEASE, Inbox
 from bot.slack.jobs import Job, Kind
-from bot.slack.messages import failure_message, interrupted_message, question_error_message
+from bot.slack.messages import failure_message, interrupted_message, question_message
 from bot.slack.reply import LostError
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Worker:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._stopping = False
+        self._heartbeat: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         """Look for jobs now."""
@@ -53,31 +54,28 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop` is called."""
-        heartbeat = asyncio.create_task(self._keep_leases())
-        try:
-            while not self._stopping:
-                await self._slots.acquire()
-                job = None if self._stopping else await self._next()
-                if job:
-                    self._begin(job)
-                else:
-                    self._slots.release()
-                    await self._wait()
-        finally:
-            if not self._running:
-                heartbeat.cancel()
+        self._heartbeat = asyncio.create_task(self._keep_leases())
+        while not self._stopping:
+            await self._slots.acquire()
+            job = None if self._stopping else await self._next()
+            if job:
+                self._begin(job)
+            else:
+                self._slots.release()
+                await self._wait()
 
     async def stop(self, *, grace: float) -> None:
         """Begin nothing more; give what is under way `grace` seconds, and say of the rest that it is interrupted."""
         self._stopping = True
         self.wake()
-        if not self._running:
-            return
-        log.info("finishing %d answers", len(self._running))
-        _, unfinished = await asyncio.wait(self._running.values(), timeout=grace)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        if running := list(self._running.values()):
+            log.info("finishing %d answers", len(running))
+            _, unfinished = await asyncio.wait(running, timeout=grace)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+        if self._heartbeat:
+            self._heartbeat.cancel()
 
     # Within
 
@@ -133,7 +131,7 @@ class Worker:
             log.error("%s cannot be answered: %s", job.reference, exc)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
         except QuestionError as exc:
-            await self._fail(job, session, question_error_message(str(exc)), "is no question that can be put")
+            await self._fail(job, session, question_message(str(exc)), "is no question that can be put")
         except Exception as exc:  # noqa: BLE001 - whatever it is, the asker hears of it
             await self._fail(job, session, failure_message(job.reference), _told(exc))
 
