@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.answers.answer import Answer, Citation, Nearest
+from bot.answers.extractive import ExtractiveAnswerer
 from bot.slack.budget import TEXT, URL, Block
 from bot.slack.rich import Part, bullets, context, line, link, mark, quoted, rich, section, web_address, words
 from bot.slack.text import clip, literal
@@ -130,7 +131,8 @@ def is_quoted(answer: Answer) -> bool:
 
 
 def _body(citation: Citation, measure: Measure) -> Iterator[Part]:
-    yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
+    if measure.quote:
+        yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
     below = [titled(citation, measure)]
     if also := copies(citation, measure):
         below += [mark(" · "), words(also, italic=True)]
@@ -158,7 +160,7 @@ def _foot(answer: Answer) -> Iterator[str]:
         yield f"As of {day(answer.as_of)}"
     if answer.status != "answered":
         return
-    if any(sentence.support != "verbatim" for sentence in answer.sentences):
+    if answer.answerer != ExtractiveAnswerer.name:
         yield f"Written by {clip(answer.answerer, 80)}; each sentence was checked against what it cites"
     elif answer.citations:
         yield "Quoted word for word"

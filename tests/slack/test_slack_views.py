@@ -44,7 +44,7 @@ def an_answer(*citations: Citation, **fields: Any) -> Answer:
 
 
 def seen(view: dict[str, Any]) -> Seen:
-    View(**view).to_dict()  # the SDK's own checks
+    View(**view).validate_json()  # the SDK's own checks
     assert_takeable(view["blocks"], most=100, room=None)
     found = scan(view)
     for text in found.texts:
