@@ -234,6 +234,7 @@ CALLS = [
 def test_a_call_is_refused_with_slacks_own_code(
     slack: SlackServer, client: WebClient, method: str, arguments: dict[str, Any], error: str
 ) -> None:
+    slack.scopes |= {"users:read", "reactions:write"}
     slack.add_channel("G0HIDDEN", members={"U0ANN"})
     slack.dm("U0ANN")
     ts = slack.say("C0NEWS", "U0ANN", "hello")

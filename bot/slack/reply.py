@@ -7,6 +7,7 @@ message an answer: before the first call that could make it, the inbox notes so,
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Coroutine, Sequence
@@ -24,10 +25,13 @@ from bot.slack.jobs import Job
 from bot.slack.messages import LOADING, READING
 from bot.slack.web import post, replies, told
 
+log = logging.getLogger(__name__)
+
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
+_TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
 _NO_STREAMS = 30.0  # seconds without streams after Slack has refused one
-_STREAM = 11_000  # characters of a stream; Slack takes 12,000, and its end holds more
+_STREAM = 8_000  # characters of a stream; the sources below it need room too
 
 
 class LostError(Exception):
@@ -130,6 +134,16 @@ class Reply:
     # One message updated
 
     async def _put(self, message: Message) -> None:
+        """Post or update the message; in words alone, where Slack does not take its blocks."""
+        try:
+            await self._show(message)
+        except SlackRefusedError as exc:
+            if exc.reason not in _TOO_MUCH or not message.blocks:
+                raise
+            log.error("%s: %s", self._job.reference, exc)
+            await self._show(Message(message.text, ()))
+
+    async def _show(self, message: Message) -> None:
         self._last = time.monotonic()
         if self._ts and await self._updated(message):
             return

@@ -94,6 +94,15 @@ def test_where_nothing_can_be_said_it_is_not_tried_for_ever(
     assert sum(call.method == "chat.postMessage" for call in slack.calls) == 1
 
 
+def test_blocks_that_slack_does_not_take_become_words(slack: SlackServer, app: App) -> None:
+    slack.without("chat.startStream")
+    slack.fail("chat.postMessage", error="msg_blocks_too_long")
+    ts = slack.say(NEWS, ANN, QUESTION)
+    [answer] = replies(slack, NEWS, ts)
+    assert CUP in answer["text"]
+    assert "Daily · 18 December 2022 · Final won on penalties" in answer["text"]
+
+
 def test_a_failure_of_ours_is_told_in_one_plain_sentence_with_a_reference(
     slack: SlackServer, app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
