@@ -19,6 +19,7 @@ import httpx
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 from sqlalchemy import create_engine
 
 from bot.articles import schema
@@ -207,10 +208,11 @@ def packaged_encoders(pytestconfig: pytest.Config) -> Path:
     digest = hashlib.sha256("\n".join(key).encode()).hexdigest()[:16]
     assert pytestconfig.cache is not None
     encoders = pytestconfig.cache.mkdir("encoders") / digest
-    for outdated in encoders.parent.iterdir():
-        if outdated != encoders:
-            shutil.rmtree(outdated)
-    SentenceTransformerEmbedder(encoders=encoders).ensure_encoder()
+    with FileLock(pytestconfig.cache.mkdir("locks") / "encoders"):  # tests run in several processes
+        for outdated in encoders.parent.iterdir():
+            if outdated != encoders:
+                shutil.rmtree(outdated)
+        SentenceTransformerEmbedder(encoders=encoders).ensure_encoder()
     return encoders
 
 
@@ -246,7 +248,8 @@ def emulated_slack(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Emul
     from emulate import Emulate, Unavailable, install
 
     try:
-        program = install(pytestconfig.cache.mkdir("emulate-0.8.0"))
+        with FileLock(pytestconfig.cache.mkdir("locks") / "emulate"):
+            program = install(pytestconfig.cache.mkdir("emulate-0.8.0"))
     except Unavailable as reason:
         pytest.skip(str(reason))
     with Emulate(program, tmp_path) as slack:
