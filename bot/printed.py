@@ -45,8 +45,8 @@ def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
         if isinstance(part, Trace):
             break
         if isinstance(part, Notice):
-            notice = str(part)
-            _print(Text(notice, style="italic"))
+            notice = f"{notice} {part}".strip()
+            _print(Text(str(part), style="italic"))
         elif part.support != "verbatim":
             shown = True
             _print(_sentence(part))

@@ -205,8 +205,10 @@ class AnswerChain(Runnable[Any, Answer]):
     def _composed(self, turn: Turn, finding: Finding, begun: float) -> Iterator[Notice | Sentence | Trace]:
         """Answer with what a chat model writes; where nothing of it can be used, with quotes."""
         assert self._composer
+        told = ""
         for part in self._written(turn, self._composer):
             if isinstance(part, Notice | Sentence):
+                told = str(part) if isinstance(part, Notice) else told
                 yield part
             else:
                 composition = part
@@ -225,7 +227,8 @@ class AnswerChain(Runnable[Any, Answer]):
             of_model |= {"answerer": self._composer.name, "confidence": 1 - finding.confidence}
             yield self._trace(turn, begun, **of_model, **self._not_found(turn))
         else:
-            yield from self._quoted(turn, finding, begun, because=composition.why_quotes, **of_model)
+            because = composition.why_quotes
+            yield from self._quoted(turn, finding, begun, because=because, told=told, **of_model)
 
     def _written(self, turn: Turn, composer: Composer) -> Iterator[Notice | Sentence | Composition]:
         parts = composer.compose(turn.standalone, turn.hits, asked=turn.now)
@@ -240,15 +243,18 @@ class AnswerChain(Runnable[Any, Answer]):
         yield from parts
 
     def _quoted(
-        self, turn: Turn, finding: Finding, begun: float, *, because: str = "", **more: Any
+        self, turn: Turn, finding: Finding, begun: float, *, because: str = "", told: str = "", **more: Any
     ) -> Iterator[Notice | Sentence | Trace]:
+        """Answer with quotes; what of the notice was `told` already is not told again."""
         bibliography = Bibliography(self._library)
         sentences = tuple(
             Sentence(text=quote.text, citations=(bibliography.cite(quote.hit, Span(quote.start, quote.end)),))
             for quote in finding.quotes
         )
-        yield from sentences
         answered = _answered(turn, sentences, bibliography.citations, because)
+        if notice := answered["notice"].removeprefix(told).strip():
+            yield Notice(notice)
+        yield from sentences
         yield self._trace(turn, begun, confidence=finding.confidence, **more, **answered)
 
     def _trace(self, turn: Turn, begun: float, *, prompt_hash: str = "", **parts: Any) -> Trace:

@@ -72,7 +72,7 @@ def closing_blocks(
 def partial_message(parts: Sequence[Sentence | Notice]) -> Message:
     """Return the verified beginning of an answer, for where it cannot be streamed."""
     sentences = [part for part in parts if isinstance(part, Sentence)]
-    notice = next((part for part in parts if isinstance(part, Notice)), "")
+    notice = " ".join(part for part in parts if isinstance(part, Notice))
     for measure in (WHOLE, *LEAST):
         shown = sentence_parts(sentences, measure)
         blocks = (*_notice(notice), rich(line(*shown, mark("…", italic=True))))
