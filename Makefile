@@ -32,7 +32,7 @@ ask: .venv/.ready
 	@$(BIN)/citewire ask -- "$$Q"
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/.dev
 	$(BIN)/ruff check .

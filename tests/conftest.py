@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 from sqlalchemy import create_engine
 
 from bot.articles import schema
@@ -29,6 +31,9 @@ from bot.retrieval.ingest import Report, ingest
 from bot.retrieval.words import analyze
 from bot.settings import load_settings
 from bot.workspace import Workspace
+
+if TYPE_CHECKING:
+    from emulate import Emulate
 
 pytest_plugins = ["slack_app"]
 
@@ -203,10 +208,11 @@ def packaged_encoders(pytestconfig: pytest.Config) -> Path:
     digest = hashlib.sha256("\n".join(key).encode()).hexdigest()[:16]
     assert pytestconfig.cache is not None
     encoders = pytestconfig.cache.mkdir("encoders") / digest
-    for outdated in encoders.parent.iterdir():
-        if outdated != encoders:
-            shutil.rmtree(outdated)
-    SentenceTransformerEmbedder(encoders=encoders).ensure_encoder()
+    with FileLock(pytestconfig.cache.mkdir("locks") / "encoders"):  # tests run in several processes
+        for outdated in encoders.parent.iterdir():
+            if outdated != encoders:
+                shutil.rmtree(outdated)
+        SentenceTransformerEmbedder(encoders=encoders).ensure_encoder()
     return encoders
 
 
@@ -234,3 +240,17 @@ def four() -> list[Article]:
 def take_in(workspace: Workspace, articles: Sequence[Article], **options: object) -> Report:
     with workspace.writing() as indexer:
         return ingest(indexer, workspace.library, articles, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def emulated_slack(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Emulate]:
+    """emulate from npm, a Slack that other people wrote; installed once into pytest's cache."""
+    from emulate import Emulate, Unavailable, install
+
+    try:
+        with FileLock(pytestconfig.cache.mkdir("locks") / "emulate"):
+            program = install(pytestconfig.cache.mkdir("emulate-0.8.0"))
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    with Emulate(program, tmp_path) as slack:
+        yield slack

@@ -82,9 +82,9 @@ def read_markdown(text: str) -> str:
     while at < len(text):
         if text[at] == "\\":
             at += 1
-            assert text[at] in "\\`*_~[]|", f"a bare backslash in {text!r}"
+            assert text[at] in "\\`*_~[]|<", f"a bare backslash in {text!r}"
         else:
-            assert text[at] not in "`*_~[]|", f"markup in {text!r}"
+            assert text[at] not in "`*_~[]|<", f"markup in {text!r}"
         shown, at = shown + text[at], at + 1
     assert not re.search(r"<[!@#/?a-z]|&#?\w+;|^\s*([>#+=-]|\d+[.)])\s", text, re.I), f"markup in {text!r}"
     return shown
@@ -106,9 +106,11 @@ def assert_harmless(text: str) -> None:
 def assert_takeable(blocks: Any, *, most: int = 50, room: int | None = 12_000) -> None:
     """Fail where Slack would refuse these blocks: by its SDK's own models, and by its documented limits."""
     assert 0 < len(blocks) <= most
-    for block in Block.parse_all([dict(block) for block in blocks]):
+    parsed = Block.parse_all(list(blocks))
+    assert len(parsed) == len(blocks)
+    for block in parsed:
+        block.validate_json()
         block.to_dict()
-    assert len(Block.parse_all(list(blocks))) == len(blocks)
     if room:
         assert len(json.dumps(blocks, ensure_ascii=False).encode()) <= room
         assert sum(len(part["text"]) for part in _parts(blocks) if isinstance(part.get("text"), str)) <= room

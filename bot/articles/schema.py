@@ -19,7 +19,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     inspect,
     text,
 )
@@ -141,7 +140,7 @@ slack_events = Table(
     Column(
         "received", Float, nullable=False, index=True
     ),  # seconds since 1970, as all times of Slack's tables
-    UniqueConstraint("channel", "ts", "kind"),
+    Index("slack_events_once", "channel", "ts", "kind", unique=True),
 )
 
 # What people in Slack asked for and what has become of it. `due` is when a waiting job may be begun, and until when

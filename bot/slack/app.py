@@ -96,7 +96,8 @@ async def _introduced(workspace: Workspace) -> Surface:
         ) from exc
     except SlackTroubleError as exc:
         raise SlackError(f"Slack cannot be reached at {settings.slack_api_url}: {exc}") from exc
-    return Surface(client, me["user_id"], helpers=bool(settings.slack_helpers))
+    impatient = open_client(settings, patient=False)
+    return Surface(client, impatient, me["user_id"], helpers=bool(settings.slack_helpers))
 
 
 def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
@@ -173,7 +174,13 @@ async def _over_http(app: AsyncApp, address: Address, say: Callable[[str], None]
     from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 
     async def receive(request: web.Request) -> web.Response:
-        response = await app.async_dispatch(await to_bolt_request(request))
+        try:
+            response = await app.async_dispatch(await to_bolt_request(request))
+        except web.HTTPException:  # too large
+            raise
+        except Exception as exc:  # noqa: BLE001 - Bolt reads a body before it looks at the signature, and trusts its form
+            log.warning("a request that is not Slack's: %s", type(exc).__name__)
+            return web.Response(status=400)
         answered: web.Response = await to_aiohttp_response(response)
         return answered
 

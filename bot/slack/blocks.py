@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.answers.answer import Answer, Sentence
 from bot.answers.turn import Notice
@@ -25,6 +26,7 @@ from bot.slack.text import clip, clip_escaped, escape_markdown
 _WEAK = "(weakly supported)"
 _NOTICE = 400  # characters
 _SPOKEN = 3_000  # characters of a message's `text`
+_SPOKEN_SOURCES = 40
 _FAILED = "I could not answer this."
 
 
@@ -46,11 +48,7 @@ def answer_message(
     """
     top = [*_question(answer, shared_by), *_notice(answer.notice)]
     end = [*foot_blocks(answer), *_buttons(answer, helpers, private)]
-    for body in _bodies(answer):
-        blocks = (*top, *body, *end)
-        if fits(blocks):
-            break
-    return Message(spoken(answer), blocks)
+    return Message(spoken(answer), _fitted(answer, top, end))
 
 
 def closing_blocks(
@@ -58,13 +56,14 @@ def closing_blocks(
 ) -> tuple[Block, ...]:
     """Return what stands below the sentences of a streamed answer.
 
-    `said` is the notice that opened the stream, `above` all of its Markdown.
+    `said` is the notice that opened the stream, `above` all of its Markdown. Where the sentences are quotes, these
+    are not repeated.
     """
-    top = _notice(answer.notice.removeprefix(said))
-    end = [*foot_blocks(answer), *_buttons(answer, helpers, private=False)]
-    first = [*top]
+    top = tuple(_notice(answer.notice.removeprefix(said)))
+    end = (*foot_blocks(answer), *_buttons(answer, helpers, private=False))
     for measure in (WHOLE, *SHORTER, *LEAST):
-        blocks = (*first, *source_blocks(answer, measure), *nearest_blocks(answer, measure), *end)
+        unsaid = replace(measure, quote=0) if is_quoted(answer) else measure
+        blocks = (*top, *source_blocks(answer, unsaid), *nearest_blocks(answer, unsaid), *end)
         if fits(blocks, taken=len(above.encode())):
             break
     return blocks
@@ -97,34 +96,33 @@ def streamed(part: Sentence | Notice) -> str:
 
 def spoken(answer: Answer) -> str:
     """Return an answer as text alone, without links, for notifications and screen readers."""
-    longest = max(40, min(160, _SPOKEN // 2 // (len(answer.citations) or 1)))
-    sources = [
-        clip_escaped(f"[{citation.n}] {where(citation)} · {citation.title}", longest)
-        for citation in answer.citations
-    ]
-    said = (
-        [answer.notice, *map(_said, answer.sentences)] if answer.sentences else [answer.notice, answer.text]
-    )
+    said = [answer.notice, *(map(_said, answer.sentences) if answer.sentences else [answer.text])]
     above = clip_escaped(" ".join(filter(None, said)), _SPOKEN // 2) or _FAILED
-    return "\n".join((above, *sources))
+    cited = answer.citations[:_SPOKEN_SOURCES]
+    longest = min(160, _SPOKEN // 2 // (len(cited) or 1))
+    sources = [clip_escaped(f"[{one.n}] {where(one)} · {one.title}", longest) for one in cited]
+    left = len(answer.citations) - len(cited)
+    return "\n".join((above, *sources, *([f"… and {left:,} more"] if left else [])))
 
 
-def _bodies(answer: Answer) -> Iterator[tuple[Block, ...]]:
-    """Yield what can be shown of sentences and sources, the most first; the first that fits is to be shown."""
+def _fitted(answer: Answer, top: Sequence[Block], end: Sequence[Block]) -> tuple[Block, ...]:
+    """Put between top and end what fits: less of each source before fewer sentences, and always every source."""
+
+    def blocks(shown: int, measure: Measure) -> tuple[Block, ...]:
+        near = nearest_blocks(answer, measure)
+        return (*top, *_sentences(answer, shown, measure), *source_blocks(answer, measure), *near, *end)
+
+    if is_quoted(answer) and fits(quoted := (*top, *source_blocks(answer), *nearest_blocks(answer), *end)):
+        return quoted
     everything = len(answer.sentences)
-    if is_quoted(answer):
-        yield tuple(source_blocks(answer))
     for measure in (WHOLE, *SHORTER):
-        yield _body(answer, everything, measure)
+        if fits(whole := blocks(everything, measure)):
+            return whole
     for measure in (SHORTER[-1], *LEAST):
-        for shown in range(everything - 1, 0, -1):
-            yield _body(answer, shown, measure)
-    yield _body(answer, min(everything, 1), LEAST[-1])
-
-
-def _body(answer: Answer, shown: int, measure: Measure) -> tuple[Block, ...]:
-    sentences = _sentences(answer, shown, measure)
-    return (*sentences, *source_blocks(answer, measure), *nearest_blocks(answer, measure))
+        fitting = bisect_left(range(1, everything), True, key=lambda n: not fits(blocks(n, measure)))
+        if fitting:
+            return blocks(fitting, measure)
+    return blocks(min(everything, 1), LEAST[-1])
 
 
 def _sentences(answer: Answer, shown: int, measure: Measure) -> Iterator[Block]:

@@ -10,6 +10,7 @@ Block = dict[str, Any]
 
 BLOCKS = 50  # in a message
 VIEW_BLOCKS = 100
+VIEW = 250_000  # characters of a view's JSON, in which others than ASCII take six
 TEXT = 3_000  # characters of a text object
 LABEL = 75  # of a button's or an option's text
 TITLE = 24  # of a view's title and its buttons
@@ -29,3 +30,8 @@ def size(blocks: Sequence[Block]) -> int:
 def fits(blocks: Sequence[Block], *, taken: int = 0) -> bool:
     """Say whether these blocks can be a message's, of which `taken` is used already."""
     return len(blocks) <= BLOCKS and size(blocks) + taken <= MESSAGE
+
+
+def fits_view(view: Block) -> bool:
+    """Say whether Slack takes a view of this size."""
+    return len(view["blocks"]) <= VIEW_BLOCKS and len(json.dumps(view)) <= VIEW

@@ -25,7 +25,7 @@ from bot.slack.questions import Desk
 from bot.slack.reply import NOTE
 from bot.slack.sources import REASONS
 from bot.slack.views import sources_view
-from bot.slack.web import attempted, post, told, whisper
+from bot.slack.web import ask, attempted, post, told, whisper
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Judging:
         if channel in self._desk.workspace.settings.slack_external_channels:
             return True
         try:
-            found = await told(self._client.conversations_info(channel=channel), "conversations.info")
+            found = await ask(self._client, "conversations.info", {"channel": channel})
         except (SlackRefusedError, SlackTroubleError):
             return False
         return not found["channel"].get("is_ext_shared")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -21,13 +22,12 @@ from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.reading import words_of
 from bot.slack.reply import Reply, Surface
-from bot.slack.web import told
+from bot.slack.web import replies, told
 
 if TYPE_CHECKING:
     from bot.workspace import Workspace
 
 _HEARD = 3  # messages of a thread, before the bot was asked in it, that a question may lean on
-_PAGE = 50
 _TITLE = 80
 
 
@@ -129,21 +129,15 @@ class QuestionSession:
 
     async def _overheard(self) -> tuple[Exchange, ...]:
         job, surface = self._job, self._desk.surface
-        call = surface.client.conversations_replies(
-            channel=job.channel, ts=job.thread, latest=job.target, limit=_PAGE
-        )
+        heard: deque[str] = deque(maxlen=_HEARD)
         try:
-            page = await told(call, "conversations.replies")
+            async for message in replies(surface.client, job.channel, job.thread, latest=job.target):
+                is_ours = message.get("bot_id") or message.get("user") == surface.me
+                if not is_ours and message["ts"] < job.target:
+                    heard.append(words_of(message.get("text") or "", surface.me))
         except (SlackRefusedError, SlackTroubleError):
-            return ()
-        words = [
-            words_of(message.get("text") or "", surface.me)
-            for message in page.get("messages") or ()
-            if message.get("ts", "") < job.target
-            and not message.get("bot_id")
-            and message.get("user") != surface.me
-        ]
-        return tuple(Exchange(text) for text in list(filter(None, words))[-_HEARD:])
+            return ()  # the question is answered by itself
+        return tuple(Exchange(text) for text in heard if text)
 
 
 class DeletionSession:

@@ -7,6 +7,8 @@ message an answer: before the first call that could make it, the inbox notes so,
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -21,12 +23,15 @@ from bot.slack.blocks import Message, answer_message, closing_blocks, partial_me
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import LOADING, READING
-from bot.slack.web import post, told
+from bot.slack.web import post, replies, told
+
+log = logging.getLogger(__name__)
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
-_STREAM = 11_000  # characters of a stream; Slack takes 12,000, and its end holds more
-_PAGE = 200
+_TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
+_NO_STREAMS = 30.0  # seconds without streams after Slack has refused one
+_STREAM = 8_000  # characters of a stream; the sources below it need room too
 
 
 class LostError(Exception):
@@ -36,13 +41,28 @@ class LostError(Exception):
 class Surface:
     """What this process says things with: the client, who it is, and what the server was found not to have."""
 
-    def __init__(self, client: AsyncWebClient, me: str, *, helpers: bool) -> None:
-        """Speak as the bot user `me`; with `helpers` answers have a button that calls a person."""
+    def __init__(self, client: AsyncWebClient, impatient: AsyncWebClient, me: str, *, helpers: bool) -> None:
+        """Speak as the bot user `me`; with `helpers` answers have a button that calls a person.
+
+        After 429 `client` waits for as long as Slack says, and the `impatient` one does not: a stream that may not
+        begin yet is no reason to keep a whole answer back.
+        """
         self.client = client
+        self.impatient = impatient
         self.me = me
         self.helpers = helpers
         self.lacks: set[str] = set()
+        self._streams_from = 0.0  # by the monotonic clock
         self._said: set[asyncio.Task[None]] = set()
+
+    @property
+    def streams(self) -> bool:
+        """Whether a stream may be begun."""
+        return time.monotonic() >= self._streams_from
+
+    def no_streams(self, exc: SlackRefusedError) -> None:
+        """Begin no stream for a while: Slack takes about 20 a minute, and some servers take none."""
+        self._streams_from = math.inf if exc.missing else time.monotonic() + _NO_STREAMS
 
     def soon(self, said: Coroutine[Any, Any, None]) -> None:
         """Say something in the background."""
@@ -88,16 +108,12 @@ class Reply:
             self._ts = await asyncio.to_thread(self._inbox.reply_to, self._job.channel, self._job.target)
         if not self._ts and self._job.posting:
             self._ts = await self._found()
-        if self._ts and self._job.posting:  # perhaps a stream that was never stopped; else Slack refuses
-            await self._surface.attempt(
-                "chat.stopStream", "chat_stopStream", channel=self._job.channel, ts=self._ts
-            )
         self._showing = asyncio.create_task(self._status(READING))  # which the answer need not wait for
 
     async def add(self, parts: Sequence[Notice | Sentence]) -> None:
         """Show verified parts of an answer that is still being written."""
         self._shown += parts
-        if not self._ts and "chat.startStream" not in self._surface.lacks:
+        if not self._ts and self._surface.streams:
             await self._open_stream()
         if self._stream:
             await self._append("".join(streamed(part) for part in parts))
@@ -112,16 +128,22 @@ class Reply:
 
     async def say(self, message: Message) -> None:
         """Say something instead of an answer, in the place of what stands there."""
-        if self._stream:
-            await self._surface.attempt(
-                "chat.stopStream", "chat_stopStream", channel=self._job.channel, ts=self._ts
-            )
-            self._stream = None
+        self._stream = None
         await self._put(message)
 
     # One message updated
 
     async def _put(self, message: Message) -> None:
+        """Post or update the message; in words alone, where Slack does not take its blocks."""
+        try:
+            await self._show(message)
+        except SlackRefusedError as exc:
+            if exc.reason not in _TOO_MUCH or not message.blocks:
+                raise
+            log.error("%s: %s", self._job.reference, exc)
+            await self._show(Message(message.text, ()))
+
+    async def _show(self, message: Message) -> None:
         self._last = time.monotonic()
         if self._ts and await self._updated(message):
             return
@@ -131,25 +153,34 @@ class Reply:
 
     async def _updated(self, message: Message) -> bool:
         """Update the message; say whether it still stood there."""
-        update = self._client.chat_update(
-            channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
-        )
         try:
-            await told(update, "chat.update")
+            await self._update(message)
         except SlackRefusedError as exc:
-            if exc.reason != "message_not_found":
+            if exc.reason == "message_not_found":
+                self._ts = ""
+                return False
+            if exc.reason != "streaming_state_conflict":
                 raise
-            self._ts = ""
-            return False
+            # A stream that could not be ended, or was left by who began it.
+            await told(
+                self._client.chat_stopStream(channel=self._job.channel, ts=self._ts), "chat.stopStream"
+            )
+            await self._update(message)
         if self._job.kind == "edit":
             await self._status("")  # an update does not end it as a new message does
             await asyncio.to_thread(self._inbox.posted, self._job, self._ts)
         return True
 
+    async def _update(self, message: Message) -> None:
+        update = self._client.chat_update(
+            channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
+        )
+        await told(update, "chat.update")
+
     # A stream
 
     async def _open_stream(self) -> None:
-        self._stream = await self._client.chat_stream(
+        self._stream = await self._surface.impatient.chat_stream(
             channel=self._job.channel,
             thread_ts=self._job.thread,
             recipient_team_id=self._job.team or None,
@@ -169,8 +200,8 @@ class Reply:
                 self._stream.append(markdown_text=text), "chat.appendStream" if begun else "chat.startStream"
             )
         except SlackRefusedError as exc:
-            if exc.missing:
-                self._surface.lacks.add("chat.startStream")
+            if not begun:
+                self._surface.no_streams(exc)
             self._stream = None
             return
         self._above += text
@@ -209,26 +240,13 @@ class Reply:
 
     async def _found(self) -> str:
         """Return our message in the thread that no job knows: the one that was made when nobody could note it."""
-        known = await asyncio.to_thread(self._inbox.replies, self._job.channel, self._job.thread)
-        cursor = ""
-        while True:
-            page = await told(
-                self._client.conversations_replies(
-                    channel=self._job.channel,
-                    ts=self._job.thread,
-                    oldest=self._job.target,
-                    limit=_PAGE,
-                    cursor=cursor or None,
-                    include_all_metadata=True,
-                ),
-                "conversations.replies",
-            )
-            for message in page.get("messages") or ():
-                if self._is_ours(message) and message["ts"] not in known:
-                    return str(message["ts"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                return ""
+        channel, thread = self._job.channel, self._job.thread
+        known = await asyncio.to_thread(self._inbox.replies, channel, thread)
+        with_notes = {"oldest": self._job.target, "include_all_metadata": "true"}
+        async for message in replies(self._client, channel, thread, **with_notes):
+            if self._is_ours(message) and message["ts"] not in known:
+                return str(message["ts"])
+        return ""
 
     def _is_ours(self, message: dict[str, Any]) -> bool:
         is_note = (message.get("metadata") or {}).get("event_type") == NOTE

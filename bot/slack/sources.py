@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.answers.answer import Answer, Citation, Nearest
+from bot.answers.extractive import ExtractiveAnswerer
 from bot.slack.budget import TEXT, URL, Block
 from bot.slack.rich import Part, bullets, context, line, link, mark, quoted, rich, section, web_address, words
 from bot.slack.text import clip, literal
@@ -49,8 +50,7 @@ def source_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
     """Yield the blocks of all citations."""
     if measure.apart:
         for citation in answer.citations:
-            head = f"[{citation.n}] {where(citation, measure)}"
-            yield section(head, accessory=citation_menu(citation.n, answer.id))
+            yield source_head(citation, answer.id, measure)
             yield rich(*_body(citation, measure))
     elif answer.citations and measure.title:
         yield rich(bullets(line(*_row(citation, measure)) for citation in answer.citations))
@@ -58,13 +58,14 @@ def source_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
         yield rich(line(*_names(answer, measure)))
 
 
-def citation_menu(n: int, answer_id: str) -> Part:
-    """Return the menu by which a reader says what is wrong with a citation."""
+def source_head(citation: Citation, answer_id: str, measure: Measure = WHOLE) -> Block:
+    """Return number, outlet and date of a citation, with the menu by which a reader says what is wrong with it."""
     options = [
-        {"text": {"type": "plain_text", "text": label}, "value": f"{reason}:{n}:{answer_id}"}
+        {"text": {"type": "plain_text", "text": label}, "value": f"{reason}:{citation.n}:{answer_id}"}
         for reason, label in REASONS.items()
     ]
-    return {"type": "overflow", "action_id": f"citation:{n}", "options": options}
+    menu = {"type": "overflow", "action_id": f"citation:{citation.n}", "options": options}
+    return section(f"[{citation.n}] {where(citation, measure)}", accessory=menu)
 
 
 def nearest_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
@@ -130,7 +131,8 @@ def is_quoted(answer: Answer) -> bool:
 
 
 def _body(citation: Citation, measure: Measure) -> Iterator[Part]:
-    yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
+    if measure.quote:
+        yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
     below = [titled(citation, measure)]
     if also := copies(citation, measure):
         below += [mark(" · "), words(also, italic=True)]
@@ -158,7 +160,7 @@ def _foot(answer: Answer) -> Iterator[str]:
         yield f"As of {day(answer.as_of)}"
     if answer.status != "answered":
         return
-    if any(sentence.support != "verbatim" for sentence in answer.sentences):
+    if answer.answerer != ExtractiveAnswerer.name:
         yield f"Written by {clip(answer.answerer, 80)}; each sentence was checked against what it cites"
     elif answer.citations:
         yield "Quoted word for word"

@@ -14,17 +14,16 @@ JOINER = "\u2060"
 # Marks that turn the direction of what stands beside them, and joiners: those in a shown text are all ours.
 _HIDDEN = re.compile("[\u200e\u200f\u061c\u2060]")
 
-_TAG = r"<(?=[!@#/?\w])"
-_ENTITY = r"&(?=\#?\w{1,31};)"
-_EMOJI = r":(?=[^\s:]+:)"
-_SCHEME = r"(?<=\w):(?=[^\s\d])"  # https://… and mailto:…, but not 12:30
-_DOMAIN = r"(?<=\S)[.。．｡](?=[^\W\d_]{2})"
-_NAME = r"[@#](?=\w)"
-_BREAKS = re.compile(f"{_TAG}|{_ENTITY}|{_EMOJI}|{_SCHEME}|{_DOMAIN}|{_NAME}")
+# A joiner stands behind what opens a mention, an entity, an emoji or a name, and before what makes an address.
+_OPENS = re.compile(r"<(?=[!@#/?\w])|&(?=\#?\w{1,31};)|:(?=[^\s:]+:)|[@#](?=\w)")
+_ADDRESSES = re.compile(
+    r"(?<=\w)(?=:[^\s\d])"  # https://… and mailto:…, but not 12:30
+    r"|(?<=\S)(?=[.。．｡][^\W\d_]{2})|(?i:(?<=www))(?=\.)"
+)
 _EDGE = re.compile(r"(?<!\w)[*_~`]+|[*_~`]+(?!\w)|`+")  # where emphasis and code begin or end
 # Quotes, lists, headings, tables and rules.
 _OPENS_LINE = re.compile(r"[>•◦▪#|=]|[-+](?:\s|$)|--|\d{1,9}[.)](?:\s|$)")
-_PUNCTUATION = re.compile(r"[\\`*_~\[\]|]")
+_PUNCTUATION = re.compile(r"[\\`*_~\[\]|<]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -39,7 +38,7 @@ def literal(text: str) -> str:
 
     They hold no markup; what a reader of messages could still take for a mention, a link or an emoji is broken.
     """
-    return _BREAKS.sub(rf"\g<0>{JOINER}", visible(text))
+    return _ADDRESSES.sub(JOINER, _OPENS.sub(rf"\g<0>{JOINER}", visible(text)))
 
 
 def escape(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from bot.answers.support import Verdict
 from bot.articles.article import Article
 from bot.articles.records import Totals
 from bot.slack.blocks import Message, sentence_parts
-from bot.slack.budget import LABEL, TEXT, VIEW_BLOCKS, Block
+from bot.slack.budget import LABEL, Block, fits_view
 from bot.slack.channels import ChannelSetting
 from bot.slack.rich import (
     Part,
@@ -29,7 +29,18 @@ from bot.slack.rich import (
     section,
     words,
 )
-from bot.slack.sources import citation_menu, copies, is_quoted, titled, where
+from bot.slack.sources import (
+    LEAST,
+    SHORTER,
+    WHOLE,
+    Measure,
+    copies,
+    is_quoted,
+    source_blocks,
+    source_head,
+    titled,
+    where,
+)
 from bot.slack.text import clip, visible
 from bot.terminal import day
 
@@ -37,7 +48,10 @@ View = dict[str, Any]
 
 _AROUND = 500  # characters of the article beside a quote
 _OPTION = 150  # characters of an option's value
+_CHECKED = 40  # sentences of a message
+_REASON = 300  # characters
 _LISTED = 50  # channels of the Home tab
+_OUTLETS = 300  # characters of a channel's outlets there
 
 _VERDICTS: dict[Verdict, str] = {
     "supported": "Supported",
@@ -57,30 +71,19 @@ def sources_view(answer: Answer, articles: Mapping[tuple[str, int], Article]) ->
 
     `articles` are found by id and version.
     """
-    blocks = [] if is_quoted(answer) else [rich(line(*sentence_parts(answer.sentences)))]
-    apart = len(blocks) + 2 * len(answer.citations) <= VIEW_BLOCKS
-    for citation in answer.citations:
-        article = articles.get((citation.article_id, citation.version))
-        if apart:
-            blocks.append(section(_head(citation), accessory=citation_menu(citation.n, answer.id)))
-            blocks.append(rich(line(*_passage(citation, article), mark("\n"), *_origin(citation))))
-        else:
-            blocks.append(
-                rich(line(words(_head(citation), bold=True), mark("\n"), *_passage(citation, article)))
-            )
-    return _modal("Sources", blocks)
+    return _fitted("Sources", lambda measure: _sources(answer, articles, measure))
 
 
 def check_view(checked: Sequence[Checked], *, done: bool) -> View:
     """Return the verdicts on a message's sentences, those that are there so far."""
-    blocks = [block for one in checked for block in _verdict(one)]
+    if done and not checked:
+        return _modal("Check", [section("There is no sentence in this message that could be checked.")])
+    shown, left = checked[:_CHECKED], len(checked) - _CHECKED
+    top = [section(_count(checked))] if done else []
+    end = [context(f"… and {left:,} more")] if left > 0 else []
     if not done:
-        blocks.append(context("Reading the articles …"))
-    elif checked:
-        blocks.insert(0, section(_count(checked)))
-    else:
-        blocks.append(section("There is no sentence in this message that could be checked."))
-    return _modal("Check", blocks)
+        end.append(context("Reading the articles …"))
+    return _fitted("Check", lambda measure: [*top, *(_verdict(one, measure) for one in shown), *end])
 
 
 def notice_view(message: Message) -> View:
@@ -137,22 +140,35 @@ def outlet_options(names: Iterable[str]) -> list[Part]:
 
 
 def _modal(name: str, blocks: Sequence[Block]) -> View:
-    if len(blocks) > VIEW_BLOCKS:
-        left = len(blocks) - VIEW_BLOCKS + 1
-        blocks = [*blocks[: VIEW_BLOCKS - 1], context(f"… and {left:,} more")]
     return {"type": "modal", "title": plain(name), "close": plain("Close"), "blocks": list(blocks)}
 
 
-def _head(citation: Citation) -> str:
-    return f"[{citation.n}] {where(citation)}"
+def _fitted(name: str, blocks: Callable[[Measure], list[Block]]) -> View:
+    """Return a modal of these blocks, as much of each as fits."""
+    for measure in (WHOLE, *SHORTER, *LEAST):
+        view = _modal(name, blocks(measure))
+        if fits_view(view):
+            break
+    return view
 
 
-def _passage(citation: Citation, article: Article | None) -> Iterator[Part]:
+def _sources(answer: Answer, articles: Mapping[tuple[str, int], Article], measure: Measure) -> list[Block]:
+    blocks = [] if is_quoted(answer) else [rich(line(*sentence_parts(answer.sentences, measure)))]
+    if not measure.apart:
+        return [*blocks, *source_blocks(answer, measure)]
+    for citation in answer.citations:
+        article = articles.get((citation.article_id, citation.version)) if measure is WHOLE else None
+        shown = (*_passage(citation, article, measure), mark("\n"), *_origin(citation, measure))
+        blocks += [source_head(citation, answer.id, measure), rich(line(*shown))]
+    return blocks
+
+
+def _passage(citation: Citation, article: Article | None, measure: Measure) -> Iterator[Part]:
     """Yield the quote in bold within what stands around it."""
     before, after = _around(article.text, citation) if article else ("", "")
     if visible(before):
         yield from (words(before), mark(" "))
-    yield words(citation.quote, bold=True)
+    yield words(clip(citation.quote, measure.quote), bold=True)
     if visible(after):
         yield from (mark(" "), words(after))
 
@@ -165,19 +181,21 @@ def _around(text: str, citation: Citation) -> tuple[str, str]:
     return before, text[citation.end : end] + " …" if end > 0 else text[citation.end :]
 
 
-def _origin(citation: Citation) -> Iterator[Part]:
-    yield titled(citation)
-    if also := copies(citation):
+def _origin(citation: Citation, measure: Measure) -> Iterator[Part]:
+    yield titled(citation, measure)
+    if also := copies(citation, measure):
         yield from (mark(" · "), words(also, italic=True))
 
 
-def _verdict(one: Checked) -> Iterator[Block]:
-    said = [mark(f"{_VERDICTS[one.verdict]}: ", bold=True), words(one.sentence)]
-    parts = [line(*said, mark("\n"), words(one.reason, italic=True))]
+def _verdict(one: Checked, measure: Measure) -> Block:
+    said = [mark(f"{_VERDICTS[one.verdict]}: ", bold=True), words(clip(one.sentence, measure.sentence))]
+    parts = [line(*said, mark("\n"), words(clip(one.reason, _REASON), italic=True))]
     for citation in one.citations:
-        parts.append(quoted(words(f"“{clip(citation.quote, TEXT // 2)}”")))
-        parts.append(line(words(where(citation)), mark(" · "), *_origin(citation)))
-    yield rich(*parts)
+        if measure.quote:
+            parts.append(quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”")))
+        named = (words(where(citation, measure)), mark(" · "))
+        parts.append(line(*named, *_origin(citation, measure)))
+    return rich(*parts)
 
 
 def _count(checked: Sequence[Checked]) -> str:
@@ -198,7 +216,7 @@ def _known(totals: Totals, newest: datetime | None) -> str:
 def _settings(channels: Mapping[str, ChannelSetting]) -> Iterator[Block]:
     yield header("Channels")
     rows = [
-        line(channel(name), mark(": "), words(", ".join(setting.sources)))
+        line(channel(name), mark(": "), words(clip(", ".join(setting.sources), _OUTLETS)))
         for name, setting in list(channels.items())[:_LISTED]
     ]
     if rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 
 import aiohttp
@@ -17,13 +17,14 @@ from bot.slack.blocks import Message
 
 _TIMEOUT = 10  # seconds a call may take: half of a lease on a job, so that nobody posts past its end
 _RATE_RETRIES = 10  # Slack says how long to wait; a channel takes about a message a second
+_PAGE = 200
 _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
 
 log = logging.getLogger(__name__)
 
 
-def open_client(settings: Settings) -> AsyncWebClient:
-    """Return a client for the bot's token. After 429 it waits as long as Slack says, and sends that one call again.
+def open_client(settings: Settings, *, patient: bool = True) -> AsyncWebClient:
+    """Return a client for the bot's token. After 429 a patient one waits as long as Slack says, and sends it again.
 
     It never sends again by itself what may have had its effect: a broken connection would post an answer twice.
     """
@@ -31,7 +32,7 @@ def open_client(settings: Settings) -> AsyncWebClient:
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
         timeout=_TIMEOUT,
-        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=_RATE_RETRIES)],
+        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=_RATE_RETRIES)] if patient else [],
     )
 
 
@@ -71,6 +72,25 @@ async def post(client: AsyncWebClient, message: Message, *, channel: str, **more
         **more,
     )
     return str((await told(call, "chat.postMessage"))["ts"])
+
+
+async def replies(
+    client: AsyncWebClient, channel: str, thread: str, **more: Any
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the messages of a thread, its first included, page by page. Raises SlackRefusedError, SlackTroubleError."""
+    cursor: str | None = None
+    while cursor != "":
+        asked = {"channel": channel, "ts": thread, "limit": _PAGE, "cursor": cursor, **more}
+        page = await ask(client, "conversations.replies", asked)
+        for message in page.get("messages") or ():
+            yield message
+        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+
+
+async def ask(client: AsyncWebClient, method: str, asked: Mapping[str, Any]) -> Any:
+    """Call a method that only reads; by POST, which every server of Slack's API takes, where the SDK would GET."""
+    params = {name: value for name, value in asked.items() if value is not None}
+    return await told(client.api_call(method, params=params), method)
 
 
 async def whisper(

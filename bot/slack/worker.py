@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _POLL = 1.0  # seconds between looks for jobs that another process left
 _HEARTBEAT = LEASE / 5
 _TRIES = 6  # then the asker is told; a process that dies six times with one job dies of it
-_BACKOFF = 2.0  # seconds, doubled with each try
+_BACKOFF = 0.5  # seconds, doubled with each try
 
 
 class Session(Protocol):

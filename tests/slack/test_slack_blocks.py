@@ -15,7 +15,7 @@ from slack_scanner import Seen, assert_harmless, assert_takeable, bare, read_mar
 from bot.answers.answer import Answer, Citation, Nearest, Sentence
 from bot.answers.turn import Notice
 from bot.retrieval.window import Window
-from bot.slack.blocks import Message, answer_message, closing_blocks, streamed
+from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
 from bot.slack.text import visible
 
 DAY = datetime(2025, 9, 3, 14, tzinfo=UTC)
@@ -248,6 +248,27 @@ def test_what_closes_a_stream_is_all_but_the_sentences() -> None:
     assert "sources" in json.dumps(blocks)
 
 
+def test_what_closes_a_stream_of_quotes_does_not_repeat_them() -> None:
+    answer = an_answer(sentences=(Sentence(text=QUOTE, citations=(1,)),), answerer="extractive")
+    blocks = closing_blocks(answer, above=streamed(answer.sentences[0]))
+    assert_takeable(blocks)
+    shown = scan(blocks).shown
+    assert QUOTE not in shown
+    assert "[1] bbc.com · 3 September 2025" in shown
+    assert "A dam breaks" in shown
+
+
+def test_a_beginning_is_shown_where_nothing_can_be_streamed() -> None:
+    parts = [
+        Notice("As of 3 September 2025:"),
+        Sentence(text="It <!channel> broke.", citations=(1,), support="supported"),
+    ]
+    message = partial_message(parts)
+    shown = seen(message).shown
+    assert shown.split("\n") == ["As of 3 September 2025:", "It <!channel> broke.", " [1]", " ", "…"]
+    assert bare(message.text) == "As of 3 September 2025: It &lt;!channel&gt; broke. [1]"
+
+
 def test_a_long_stream_leaves_room_for_sources() -> None:
     answer = long_answer(30, 10, 800)
     above = "".join(map(streamed, answer.sentences))
@@ -262,7 +283,7 @@ def allowed(answer: Answer) -> set[str]:
     return {visible(address or "") for address in addresses}
 
 
-@settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(answers())
 def test_no_text_of_others_rings_a_bell_or_can_be_followed(answer: Answer) -> None:
     for private in (False, True):

@@ -29,7 +29,9 @@ def judged(app: App) -> list[tuple[str, str, str, int]]:
     return [(one.person, one.verdict, one.note, one.citation) for one in found]
 
 
-def test_what_people_say_of_an_answer_is_kept_once_each_and_can_be_changed(slack: SlackServer, app: App) -> None:
+def test_what_people_say_of_an_answer_is_kept_once_each_and_can_be_changed(
+    slack: SlackServer, app: App
+) -> None:
     ts, reply = answered(slack, app)
     for person, verdict in ((ANN, "right"), (BEN, "right"), (ANN, "wrong"), (ANN, "wrong")):
         value = next(value for value in _values(reply) if value.startswith(f"{verdict}:"))
@@ -88,7 +90,9 @@ def test_the_command_answers_the_asker_alone_until_they_share_it(slack: SlackSer
 
 
 @pytest.mark.parametrize("channel", [SHARED, "C0QUIET"])
-def test_a_private_answer_is_not_shared_with_other_companies(slack: SlackServer, app: App, channel: str) -> None:
+def test_a_private_answer_is_not_shared_with_other_companies(
+    slack: SlackServer, app: App, channel: str
+) -> None:
     slack.command(ANN, channel, "Who won the final against France?").answer()
     [private] = slack.wait_for(lambda: slack.shown_to(ANN))
     slack.allowed_mentions.add(f"@{ANN}")

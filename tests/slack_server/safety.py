@@ -13,25 +13,32 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-ANGLES = re.compile(r"<([^<>\n]+)>")
+ANGLES = re.compile(r"(?<!\\)<([^<>\n]+)>")
+MRKDWN = re.compile(r"<([^<>\n]+)>")  # a backslash escapes nothing there
 BARE = re.compile(
-    r"""(?ix) (?: https?:// | www\. | mailto: ) [^\s<>|"']+
-        | (?<![\w.@/-]) (?: [a-z0-9-]+ \. )+ (?: com|org|net|io|dev|info|news|example|co\.uk|de|fr|eu|gov|ru|cn|me|ly ) (?! [\w-] ) (?: /[^\s<>|]* )?
+    r"""(?ix)
+    (?: https?:// | www\. | mailto: ) [^\s<>|"']+
+    | (?<![\w.@/-]) [\w.+-]+ @ (?: [\w-]+ \. )+ [a-z]{2,}
+    | (?<![\w.@/-]) (?: [a-z0-9-]+ \. )+
+      (?: com | org | net | io | dev | info | news | example | uk | de | fr | eu | gov | edu | ru | cn | me | ly ) \b
+      (?! [\w-] ) (?: / [^\s<>|]* )?
     """
 )
 SHOUTED = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b", re.IGNORECASE)
-# A Markdown link or image, inline or by reference, none of whose brackets is escaped.
-MARKDOWN = re.compile(r"(?<!\\)!?\[(?:[^\[\]\\]|\\.)*\]\(\s*<?((?:[^\s()<>\\]|\\.|\([^\s()]*\))+)")
+# A Markdown link or image, inline or by reference, whose brackets are not escaped; a label may hold `[1]`.
+MARKDOWN = re.compile(
+    r"(?<!\\)!?\[(?:[^\[\]\\]|\\.|\[(?:[^\[\]\\]|\\.)*\])*\]\(\s*<?((?:[^\s()<>\\]|\\.|\([^\s()]*\))+)[^()\n]*\)"
+)
 REFERENCE = re.compile(r"(?m)^ {0,3}(?<!\\)\[(?:[^\[\]\\]|\\.)+\]:\s*<?(\S+)")
 ADDRESSES = frozenset({"url", "image_url", "title_url", "video_url", "thumbnail_url", "provider_icon_url"})
 
 
-def found(arguments: Any, *, shown_as_text: bool = True) -> Iterator[str]:
+def found(arguments: Any) -> Iterator[str]:
     """Yield every mention (`<@U1>`, `<!here>`, `<#C1>`) and address that the arguments of a call would make."""
     if isinstance(arguments, dict):
         has_blocks = bool(arguments.get("blocks"))
         for key, value in arguments.items():
-            yield from _in_argument(key, value, links=shown_as_text and not has_blocks)
+            yield from _in_argument(key, value, links=not has_blocks)
 
 
 def _in_argument(key: str, value: Any, *, links: bool) -> Iterator[str]:
@@ -72,17 +79,17 @@ def _in_object(node: dict[str, Any]) -> Iterator[str]:
 
 def in_mrkdwn(text: str, *, bare: bool) -> Iterator[str]:
     """Yield what Slack's own markup makes of a text; with `bare`, what it links by itself as well."""
-    for inner in ANGLES.findall(text):
+    for inner in MRKDWN.findall(text):
         yield from _in_angles(inner)
     if bare:
-        rest = ANGLES.sub(" ", text)
+        rest = MRKDWN.sub(" ", text)
         yield from BARE.findall(rest)
         yield from SHOUTED.findall(rest)
 
 
 def in_markdown(text: str) -> Iterator[str]:
     """Yield what Markdown, as streams and markdown blocks have it, makes of a text."""
-    for inner in re.findall(r"(?<!\\)<([^<>\n]+)>", text):
+    for inner in ANGLES.findall(text):
         yield from _in_angles(inner)
     for pattern in (MARKDOWN, REFERENCE):
         yield from (re.sub(r"\\(.)", r"\1", address) for address in pattern.findall(text))

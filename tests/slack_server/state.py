@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from slack_limits import Refused, refuse
+from slack_server.refusal import Refused, refuse
 
 TEAM, BOT, BOT_ID, APP = "T0TEAM", "U0BOT", "B0BOT", "A0APP"
 OTHER_TEAM = "T0OTHER"
@@ -94,6 +94,7 @@ class Workspace:
         self.titles: dict[tuple[str, str], str] = {}
         self.prompts: dict[str, dict[str, Any]] = {}
         self.views: dict[str, dict[str, Any]] = {}  # open modals and home tabs, by id
+        self.owners: dict[str, str] = {}  # view id → user
         self.homes: dict[str, str] = {}  # user → view id
         self.triggers: dict[str, Ticket] = {}
         self.response_urls: dict[str, Ticket] = {}

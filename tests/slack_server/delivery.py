@@ -73,10 +73,12 @@ class Courier:
         self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Any]]] = {}
         self._connected = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        """Stop everything under way."""
+        """Stop everything under way and take nothing more."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -85,8 +87,15 @@ class Courier:
         if self._session:
             await self._session.close()
 
+    @property
+    def under_way(self) -> int:
+        """How many envelopes were sent over a socket and are not acknowledged yet."""
+        return len(self._waiting)
+
     def start(self, delivery: Delivery, *, retry: int = 0, reason: str = "") -> None:
         """Deliver in the background; called on the server's loop."""
+        if self._closed:
+            return
         task = asyncio.ensure_future(self._deliver(delivery, retry=retry, reason=reason))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -96,9 +105,9 @@ class Courier:
         for attempt, delay in enumerate([0.0, *delays], start=retry):
             await asyncio.sleep(delay)
             reason, answer = await self._attempt(delivery, attempt, reason)
-            if not reason:
+            if reason in ("", _NO_RETRY):
                 break
-        else:
+        if reason:
             self.lost.append(delivery)
         if not delivery.outcome.done():
             delivery.outcome.set_result(answer)
@@ -115,6 +124,7 @@ class Courier:
         ack = Ack(delivery.id, time.perf_counter() - began, attempt, failure)
         delivery.attempts.append(ack)
         self.acks.append(ack)
+        self.told()
         return failure, answer
 
     async def _over_http(self, delivery: Delivery, attempt: int, reason: str) -> tuple[str, Any]:
@@ -124,9 +134,12 @@ class Courier:
         if attempt:
             headers |= {"X-Slack-Retry-Num": str(attempt), "X-Slack-Retry-Reason": reason or "unknown_error"}
         try:
-            async with self._http().post(url, data=body, headers=headers) as response:
+            timeout = aiohttp.ClientTimeout(total=self.ack_timeout)
+            async with self._http().post(url, data=body, headers=headers, timeout=timeout) as response:
                 text = await response.text()
-                return ("" if response.status == 200 else "http_error"), _payload(text)
+                if response.ok:
+                    return "", _payload(text)
+                return _NO_RETRY if response.headers.get("X-Slack-No-Retry") == "1" else "http_error", {}
         except TimeoutError:
             return "http_timeout", {}
         except aiohttp.ClientError:
@@ -134,8 +147,7 @@ class Courier:
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=self.ack_timeout)
-            self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         return self._session
 
     @staticmethod
@@ -162,6 +174,7 @@ class Courier:
         self._waiting[envelope["envelope_id"]] = (connection, acknowledged)
         try:
             await connection.send_json(envelope)
+            self.told()
             return "", await asyncio.wait_for(acknowledged, self.ack_timeout)
         except TimeoutError:
             return "timeout", {}
@@ -227,6 +240,7 @@ _CONTENT = {
     COMMANDS: "application/x-www-form-urlencoded",
     INTERACTIVE: "application/x-www-form-urlencoded",
 }
+_NO_RETRY = "no retry wanted"
 _AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
 
 
