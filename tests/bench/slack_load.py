@@ -44,7 +44,8 @@ BOT = "U0BOT"
 CHANNELS = 8
 DIRECT = 0.25  # of the questions outside threads
 REDELIVERED = 0.2
-LATENCY = 0.15  # seconds that Slack takes for a call: what the killed replica had sent may still have its effect
+# Seconds that Slack takes for a call: what the killed replica had sent may still have its effect.
+LATENCY = 0.15
 CALLS = ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
 BURST = 10  # questions asked within half a second before the kill
 DOWN = 10.0  # seconds until the killed replica is there again
