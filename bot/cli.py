@@ -140,16 +140,18 @@ def ask(
 ) -> None:
     """Answer one question from the articles, each sentence with its citation, or say that they do not answer it."""
     from bot import printed, terminal
+    from bot.answers.turn import Trace
 
     asked = _question(question, _window(since, until), source or [], tag or [], k)
     workspace = _workspace(ctx, chat_model="" if model == "none" else model)
     _require_articles(workspace)
     if as_json:
         with terminal.working("Reading the articles"):
-            trace = workspace.chain.trace(asked)
+            *_, trace = workspace.steps.traced(asked)
+        assert isinstance(trace, Trace)
         print(trace.answer.model_dump_json(indent=2))
     else:
-        trace = printed.print_stream(workspace.chain.traced(asked))
+        trace = printed.print_stream(workspace.steps.traced(asked))
     workspace.journal.remember(trace)
 
 

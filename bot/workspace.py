@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bot.answers.chain import AnswerChain
     from bot.answers.generative import Composer
     from bot.answers.journal import Journal
+    from bot.answers.steps import Steps
     from bot.answers.support import Verifier
     from bot.retrieval.embeddings import Embedder
     from bot.retrieval.indexer import Indexer
@@ -78,23 +79,22 @@ class Workspace:
         return Retriever(self.library, self.vectors, self.words, self.embedder, reranker)
 
     @cached_property
-    def chain(self) -> AnswerChain:
+    def steps(self) -> Steps:
         """The way from a question to an answer. Raises ChatModelError where its model cannot be set up."""
-        return self.chain_with(self.settings.chat_model)
+        return self._steps_with(self.settings.chat_model)
+
+    @cached_property
+    def chain(self) -> AnswerChain:
+        """The same as a LangChain Runnable. Raises ChatModelError."""
+        from bot.answers.chain import AnswerChain
+
+        return AnswerChain(self.steps)
 
     def chain_with(self, chat_model: str) -> AnswerChain:
         """Return a chain that answers with this chat model; "" quotes. Raises ChatModelError."""
         from bot.answers.chain import AnswerChain
-        from bot.answers.chatmodel import Pricing
 
-        return AnswerChain(
-            self.library,
-            self.retriever,
-            self.words,
-            min_confidence=self.settings.min_confidence,
-            composer=self._composer(chat_model) if chat_model else None,
-            pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
-        )
+        return AnswerChain(self._steps_with(chat_model))
 
     @cached_property
     def verifier(self) -> Verifier:
@@ -108,6 +108,19 @@ class Workspace:
         return Verifier(
             entailment=Entailment(model, device=self.settings.device) if model else None,
             judge=ModelJudge(open_chat_model(judge, self.settings)) if judge else None,
+        )
+
+    def _steps_with(self, chat_model: str) -> Steps:
+        from bot.answers.chatmodel import Pricing
+        from bot.answers.steps import Steps
+
+        return Steps(
+            self.library,
+            self.retriever,
+            self.words,
+            min_confidence=self.settings.min_confidence,
+            composer=self._composer(chat_model) if chat_model else None,
+            pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
         )
 
     def _composer(self, name: str) -> Composer:

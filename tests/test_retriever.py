@@ -9,8 +9,9 @@ import pytest
 from conftest import make, take_in
 
 from bot.articles.article import Article
+from bot.retrieval.documents import PassageRetriever
 from bot.retrieval.filters import Filters
-from bot.retrieval.retriever import PassageRetriever, Retriever
+from bot.retrieval.retriever import Retriever
 from bot.retrieval.window import Window
 from bot.workspace import Workspace
 

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
 
-from bot.answers.answer import Answer, Citation, Sentence
-from bot.answers.chatmodel import Pricing
-from bot.answers.citing import Bibliography
-from bot.answers.conversation import Rewriting, small_talk_reply, standalone_question
-from bot.answers.extractive import ExtractiveAnswerer, Finding
-from bot.answers.orders import reported
-from bot.answers.question import Question, as_question
-from bot.answers.turn import Notice, Trace, Turn, nearest
-from bot.articles.library import Library
-from bot.articles.passages import Span
-from bot.retrieval.filters import Filters
-from bot.retrieval.retriever import Hit, Retriever
-from bot.retrieval.window import Window, asks_for_now, read_window
-from bot.retrieval.words import WordIndex
+from bot.answers.answer import Answer, Sentence
+from bot.answers.extractive import Finding
+from bot.answers.steps import Steps
+from bot.answers.turn import Notice, Trace, Turn
+from bot.retrieval.retriever import Hit
 
 if TYPE_CHECKING:
-    from bot.answers.generative import Composer, Composition
+    pass
 
 
 class AnswerChain(Runnable[Any, Answer]):
@@ -39,32 +27,19 @@ class AnswerChain(Runnable[Any, Answer]):
     tracers see them all.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        retriever: Retriever,
-        words: WordIndex,
-        *,
-        min_confidence: float = 0.55,
-        composer: Composer | None = None,
-        pricing: Pricing | None = None,
-    ) -> None:
-        """Answer from `library`; below `min_confidence` the articles are taken not to say.
+    def __init__(self, steps: Steps) -> None:
+        self._plain = steps
 
-        With a `composer` its chat model answers, for the given prices; without, the articles' own sentences do.
-        """
-        self._library = library
-        self._retriever = retriever
-        self._min_confidence = min_confidence
-        self._composer = composer
-        self._pricing = pricing or Pricing()
-        self._extractive = ExtractiveAnswerer(retriever, words)
+        def answers(turns: Iterator[Turn]) -> Iterator[Notice | Sentence | Trace]:
+            for turn in turns:
+                yield from steps.answer(turn)
+
         # Its own types know functions from iterators to iterators of the same type only.
-        answers: Any = self._answers
+        untyped: Any = answers
         self._steps: Runnable[Any, Any] = (
-            RunnableLambda(self._understand, name="understand")
-            | RunnableLambda(self._retrieve, name="retrieve")
-            | RunnableGenerator(answers, name="answer")
+            RunnableLambda(steps.understand, name="understand")
+            | RunnableLambda(steps.retrieve, name="retrieve")
+            | RunnableGenerator(untyped, name="answer")
         )
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Answer:  # noqa: A002
@@ -102,193 +77,8 @@ class AnswerChain(Runnable[Any, Answer]):
 
     def find(self, asked: Any) -> Finding:
         """Return what was found to answer this and how much speaks for it. Raises QuestionError."""
-        turn = self._retrieve(self._understand(asked))
-        return self._extractive.find(turn.sought, turn.hits)
+        return self._plain.find(asked)
 
     def search(self, asked: Any) -> tuple[Hit, ...]:
         """Return the passages that would be read to answer this, best first. Raises QuestionError."""
-        return self._retrieve(self._understand(asked)).hits
-
-    def _understand(self, asked: Any) -> Turn:
-        begun = time.perf_counter()
-        question = as_question(asked)
-        now = question.asked or datetime.now().astimezone()
-        if reply := small_talk_reply(question.text):
-            return Turn(question, question.text, now, reply, question.filters)
-        rewriting = self._standalone(question)
-        filters = question.filters
-        if filters.window is None:
-            filters = replace(filters, window=self._window(question.text, rewriting.question, now))
-        return Turn(
-            question,
-            reported(rewriting.question) or rewriting.question,  # an order behind a question is no part of it
-            now,
-            filters=filters,
-            about_now=asks_for_now(question.text),
-            spent=((rewriting.prompt_tokens, rewriting.message),) if rewriting.message else (),
-            timings={"understand": _since(begun)},
-        )
-
-    def _standalone(self, question: Question) -> Rewriting:
-        if self._composer is None:
-            return Rewriting(standalone_question(question.text, question.exchanges))
-        return self._composer.rewritten(question.text, question.exchanges)
-
-    def _window(self, text: str, standalone: str, now: datetime) -> Window | None:
-        """Read the time asked about; one before every article tells of an event, not of when it was reported."""
-        window = read_window(text, now) or read_window(standalone, now)
-        if window is None or window.until is None:
-            return window
-        oldest = self._library.oldest()
-        return window if oldest and oldest < window.until else None
-
-    def _retrieve(self, turn: Turn) -> Turn:
-        if turn.small_talk:
-            return turn
-        begun = time.perf_counter()
-        turn = replace(turn, hits=self._search(turn, turn.filters))
-        if not turn.hits and turn.time_read:
-            caution = f"No article is from the time asked about ({turn.time_read.named}); this is from another time."
-            turn = replace(turn, hits=self._search(turn, turn.question.filters), caution=caution)
-        return replace(turn, timings={**turn.timings, "retrieve": _since(begun)})
-
-    def _search(self, turn: Turn, filters: Filters) -> tuple[Hit, ...]:
-        hits = self._retriever.search(
-            turn.sought, k=turn.question.k, filters=filters, now=turn.now, latest=turn.about_now
-        )
-        return tuple(hits)
-
-    def _answers(self, turns: Iterator[Turn]) -> Iterator[Notice | Sentence | Trace]:
-        for turn in turns:
-            yield from self._answer(turn)
-
-    def _answer(self, turn: Turn) -> Iterator[Notice | Sentence | Trace]:
-        if turn.small_talk:
-            sentences = (Sentence(text=turn.small_talk, citations=()),)
-            yield from sentences
-            yield self._trace(turn, 0.0, status="small_talk", sentences=sentences, confidence=1.0)
-            return
-        begun = time.perf_counter()
-        finding = self._extractive.find(turn.sought, turn.hits)
-        if not self._is_sure(finding) and turn.time_is_over and not turn.caution:
-            turn, finding = self._look_later(turn, finding)
-        if not self._is_sure(finding):
-            yield self._trace(turn, begun, confidence=finding.confidence, **self._not_found(turn))
-        elif self._composer:
-            yield from self._composed(turn, finding, begun)
-        else:
-            yield from self._quoted(turn, finding, begun)
-
-    def _is_sure(self, finding: Finding) -> bool:
-        return finding.confidence >= self._min_confidence and bool(finding.quotes)
-
-    def _look_later(self, turn: Turn, finding: Finding) -> tuple[Turn, Finding]:
-        """Look at articles from after the time asked about: they may look back on it."""
-        window = turn.time_read
-        assert window
-        filters = replace(turn.filters, window=replace(window, until=None))
-        hits = self._search(turn, filters)
-        later = self._extractive.find(turn.sought, hits)
-        if not self._is_sure(later):
-            return turn, finding
-        caution = f"The articles of the time asked about ({window.named}) do not say; a later one does."
-        return replace(turn, hits=hits, caution=caution), later
-
-    def _not_found(self, turn: Turn) -> dict[str, Any]:
-        """Say what came near: of another time, where the time asked about does not say."""
-        hits = turn.hits
-        if turn.time_read and not turn.caution:
-            hits = self._search(turn, turn.question.filters)
-        notice = f"{turn.caution.partition(';')[0]}." if turn.caution else ""  # nothing is from another time
-        return {"status": "not_found", "notice": notice, "nearest": nearest(hits)}
-
-    def _composed(self, turn: Turn, finding: Finding, begun: float) -> Iterator[Notice | Sentence | Trace]:
-        """Answer with what a chat model writes; where nothing of it can be used, with quotes."""
-        assert self._composer
-        told = ""
-        for part in self._written(turn, self._composer):
-            if isinstance(part, Notice | Sentence):
-                told = str(part) if isinstance(part, Notice) else told
-                yield part
-            else:
-                composition = part
-        turn = replace(turn, spent=(*turn.spent, (composition.prompt_tokens, composition.message)))
-        of_model: dict[str, Any] = {
-            "dropped": composition.dropped,
-            "usage": self._pricing.usage(turn.spent),
-            "prompt_hash": composition.prompt_hash,
-        }
-        if composition.sentences:
-            answered = _answered(turn, composition.sentences, composition.citations, composition.caveat)
-            of_model |= {"answerer": self._composer.name, "confidence": finding.confidence}
-            yield self._trace(turn, begun, **of_model, **answered)
-        elif composition.refused and not composition.failure:
-            # The model has read what the evidence was only weighed by: it is surer that nothing answers.
-            of_model |= {"answerer": self._composer.name, "confidence": 1 - finding.confidence}
-            yield self._trace(turn, begun, **of_model, **self._not_found(turn))
-        else:
-            because = composition.why_quotes
-            yield from self._quoted(turn, finding, begun, because=because, told=told, **of_model)
-
-    def _written(self, turn: Turn, composer: Composer) -> Iterator[Notice | Sentence | Composition]:
-        parts = composer.compose(turn.standalone, turn.hits, asked=turn.now)
-        if turn.about_now:  # how old the answer is opens it, and is known last
-            *sentences, composition = parts
-            assert not isinstance(composition, Sentence)
-            if sentences and (notice := turn.notice(_as_of(composition.citations))):
-                yield Notice(notice)
-            parts = iter([*sentences, composition])
-        elif turn.caution:
-            yield Notice(turn.notice(None))
-        yield from parts
-
-    def _quoted(
-        self, turn: Turn, finding: Finding, begun: float, *, because: str = "", told: str = "", **more: Any
-    ) -> Iterator[Notice | Sentence | Trace]:
-        """Answer with quotes; what of the notice was `told` already is not told again."""
-        bibliography = Bibliography(self._library)
-        sentences = tuple(
-            Sentence(text=quote.text, citations=(bibliography.cite(quote.hit, Span(quote.start, quote.end)),))
-            for quote in finding.quotes
-        )
-        answered = _answered(turn, sentences, bibliography.citations, because)
-        if notice := answered["notice"].removeprefix(told).strip():
-            yield Notice(notice)
-        yield from sentences
-        yield self._trace(turn, begun, confidence=finding.confidence, **more, **answered)
-
-    def _trace(self, turn: Turn, begun: float, *, prompt_hash: str = "", **parts: Any) -> Trace:
-        timings = {**turn.timings, **({"answer": _since(begun)} if begun else {})}
-        timings["total"] = sum(timings.values())
-        answer = Answer(
-            **{
-                "question": turn.question.text,
-                "standalone_question": turn.standalone,
-                "window": turn.filters.window,
-                "answerer": self._extractive.name,
-                "timings": {step: round(milliseconds, 1) for step, milliseconds in timings.items()},
-                **parts,
-            }
-        )
-        return Trace(answer, turn.question, turn.now, turn.filters, turn.hits, prompt_hash)
-
-
-def _answered(
-    turn: Turn, sentences: Sequence[Sentence], citations: Sequence[Citation], more: str
-) -> dict[str, Any]:
-    as_of = _as_of(citations)
-    return {
-        "status": "answered",
-        "notice": " ".join(filter(None, (turn.notice(as_of), more))),
-        "sentences": tuple(sentences),
-        "citations": tuple(citations),
-        "as_of": as_of,
-    }
-
-
-def _as_of(citations: Sequence[Citation]) -> datetime | None:
-    return max((cited.published for cited in citations if cited.published), default=None)
-
-
-def _since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1000
+        return self._plain.search(asked)

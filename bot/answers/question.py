@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-
 from bot.articles.article import clean_line
 from bot.errors import QuestionError
 from bot.retrieval.filters import Filters
@@ -69,17 +67,19 @@ def as_question(asked: Any) -> Question:
 def _exchanges(history: Iterable[Any]) -> Iterator[Exchange]:
     asked: str | None = None
     for entry in history:
-        if isinstance(entry, HumanMessage):
+        # A LangChain message is known by its type's name: importing LangChain takes longer than a question may.
+        kind = None if isinstance(entry, str | tuple | list) else getattr(entry, "type", None)
+        if kind == "human":
             if asked is not None:
                 yield Exchange(asked)
             asked = str(entry.text)
-        elif isinstance(entry, AIMessage):
+        elif kind == "ai":
             if asked is not None:
                 yield Exchange(asked, str(entry.text))
             asked = None
         elif isinstance(entry, str):
             yield Exchange(entry)
-        elif not isinstance(entry, BaseMessage):  # a system message is nothing that was asked
+        elif kind is None:  # a system message is nothing that was asked
             yield Exchange(*map(str, entry))
     if asked is not None:
         yield Exchange(asked)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-from langchain_core.messages import BaseMessage
+from typing import TYPE_CHECKING
 
 from bot.answers.answer import Answer, Nearest
 from bot.answers.citing import named
@@ -16,6 +15,9 @@ from bot.articles.records import Headline
 from bot.retrieval.filters import Filters
 from bot.retrieval.retriever import Hit
 from bot.retrieval.window import Window
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
 
 _NEAREST = 3
 _STILL_NOW = timedelta(days=7)  # older than that, an answer about the present says how old it is

@@ -8,10 +8,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict
-
 from bot.articles.library import Library
 from bot.articles.passages import Passage
 from bot.articles.records import Headline
@@ -24,7 +20,6 @@ from bot.retrieval.words import WordIndex
 
 if TYPE_CHECKING:
     import numpy as np
-    from langchain_core.callbacks import CallbackManagerForRetrieverRun
     from numpy.typing import NDArray
 
 DEFAULT_K = 10
@@ -196,37 +191,3 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
 def _with_copy(hit: Hit, headline: Headline) -> Hit:
     known = {hit.headline.article_id, *(copy.article_id for copy in hit.copies)}
     return hit if headline.article_id in known else replace(hit, copies=(*hit.copies, headline))
-
-
-class PassageRetriever(BaseRetriever):
-    """The retriever as LangChain knows one: a question to Documents, whose metadata name their article."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    retriever: Retriever
-    k: int = DEFAULT_K
-    filters: Filters = Filters()
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        return [to_document(hit) for hit in self.retriever.search(query, k=self.k, filters=self.filters)]
-
-
-def to_document(hit: Hit) -> Document:
-    """Return a hit as a LangChain Document."""
-    headline, passage = hit.headline, hit.passage
-    return Document(
-        id=passage.id,
-        page_content=passage.text,
-        metadata={
-            "article_id": passage.article_id,
-            "start": passage.start,
-            "end": passage.end,
-            "title": headline.title,
-            "source": headline.source,
-            "published": headline.published.isoformat() if headline.published else None,
-            "url": headline.url,
-            "score": hit.score,
-        },
-    )

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from bot.errors import VectorsError
+from bot.retrieval.chroma_core import CoreCollection
 from bot.retrieval.filters import Filters, label_key
 
 if TYPE_CHECKING:
@@ -111,20 +112,28 @@ class EmbeddedStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._open: dict[str, tuple[Client, ChromaCollection]] = {}
+        self._open: dict[str, CoreCollection] = {}
         self._lock = threading.Lock()
 
     def search(
         self, location: str, vector: NDArray[np.float32], k: int, filters: Filters
     ) -> list[tuple[str, float]]:
         """Return the ids of the k nearest passages with their cosines, best first."""
-        return _search(self._reader(location), vector, k, filters)
+        collection = self._reader(location)
+        with translated():
+            ids, distances = collection.query(vector, k, _where(filters))
+        return [(key, 1.0 - distance) for key, distance in zip(ids, distances, strict=True)]
 
     def cosines(
         self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
     ) -> dict[str, float]:
         """Return the cosines of these passages; those that are not there are left out."""
-        return _cosines(self._reader(location), vector, passage_ids)
+        if not passage_ids:
+            return {}
+        collection = self._reader(location)
+        with translated():
+            ids, stored = collection.vectors(passage_ids)
+        return _cosines(ids, stored, vector)
 
     def count(self, location: str) -> int:
         """Return how many vectors a collection holds, read from Chroma's own SQLite file."""
@@ -161,21 +170,20 @@ class EmbeddedStore:
         """Give back the open folders."""
         with self._lock:
             while self._open:
-                self._open.popitem()[1][0].close()
+                self._open.popitem()[1].close()
 
-    def _reader(self, location: str) -> ChromaCollection:
+    def _reader(self, location: str) -> CoreCollection:
         with self._lock, translated():
             if location not in self._open:
                 if not (self._root / location).is_dir():
                     raise VectorsError(
                         f"{self._root / location}: the vectors are gone; run `citewire reindex`"
                     )
-                client = _embedded_client(self._root / location)
-                self._open[location] = (client, client.get_collection(_INSIDE, embedding_function=None))
+                self._open[location] = CoreCollection(self._root / location, _INSIDE)
                 # The one before may still be answering another thread; older ones are not.
                 for old in list(self._open)[:-2]:
-                    self._open.pop(old)[0].close()
-            return self._open[location][1]
+                    self._open.pop(old).close()
+            return self._open[location]
 
 
 class ServerStore:
@@ -192,13 +200,24 @@ class ServerStore:
         self, location: str, vector: NDArray[np.float32], k: int, filters: Filters
     ) -> list[tuple[str, float]]:
         """Return the ids of the k nearest passages with their cosines, best first."""
-        return _search(self._collection(location), vector, k, filters)
+        collection = self._collection(location)
+        with translated(self._url):
+            found = collection.query(
+                query_embeddings=vector[np.newaxis], n_results=k, where=_where(filters), include=["distances"]
+            )
+        distances = found["distances"] or [[]]
+        return [(key, 1.0 - distance) for key, distance in zip(found["ids"][0], distances[0], strict=True)]
 
     def cosines(
         self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
     ) -> dict[str, float]:
         """Return the cosines of these passages; those that are not there are left out."""
-        return _cosines(self._collection(location), vector, passage_ids)
+        if not passage_ids:
+            return {}
+        collection = self._collection(location)
+        with translated(self._url):
+            found = collection.get(ids=list(passage_ids), include=["embeddings"])
+        return _cosines(found["ids"], found["embeddings"], vector)
 
     def count(self, location: str) -> int:
         """Return how many vectors a collection holds, asked over HTTP."""
@@ -259,36 +278,26 @@ def open_store(data_dir: Path, chroma_url: str) -> VectorStore:
 @contextlib.contextmanager
 def translated(place: str = "the vector index") -> Iterator[None]:
     """Turn what Chroma and its transport raise into a VectorsError."""
-    import httpx
-    from chromadb.errors import ChromaError
-
     try:
         yield
-    except (ChromaError, httpx.HTTPError, sqlite3.Error, OSError, ValueError, RuntimeError) as exc:
+    except Exception as exc:
+        if not isinstance(exc, _foreign_errors()):
+            raise
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise VectorsError(f"Chroma ({place}) cannot be used: {reason}; `citewire doctor` says more") from exc
 
 
-def _cosines(
-    collection: ChromaCollection, vector: NDArray[np.float32], passage_ids: Sequence[str]
-) -> dict[str, float]:
-    if not passage_ids:
-        return {}
-    with translated():
-        found = collection.get(ids=list(passage_ids), include=["embeddings"])
-    stored = np.asarray(found["embeddings"], dtype=np.float32)
-    return dict(zip(found["ids"], (stored @ vector).tolist(), strict=True)) if len(stored) else {}
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    """Return what Chroma and its transport raise; chromadb is imported only where something was raised."""
+    import httpx
+    from chromadb.errors import ChromaError
+
+    return ChromaError, httpx.HTTPError, sqlite3.Error, OSError, ValueError, RuntimeError
 
 
-def _search(
-    collection: ChromaCollection, vector: NDArray[np.float32], k: int, filters: Filters
-) -> list[tuple[str, float]]:
-    with translated():
-        found = collection.query(
-            query_embeddings=vector[np.newaxis], n_results=k, where=_where(filters), include=["distances"]
-        )
-    distances = found["distances"] or [[]]
-    return [(key, 1.0 - distance) for key, distance in zip(found["ids"][0], distances[0], strict=True)]
+def _cosines(ids: Sequence[str], stored: Any, vector: NDArray[np.float32]) -> dict[str, float]:
+    matrix = np.asarray(stored, dtype=np.float32)
+    return dict(zip(ids, (matrix @ vector).tolist(), strict=True)) if len(matrix) else {}
 
 
 def _where(filters: Filters) -> Any:
