@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from bot.errors import LibraryError
@@ -77,8 +76,14 @@ def put_row(
 
 
 def _insert(connection: Connection) -> Any:
-    """Return the dialect's own insert: only that knows conflicts."""
-    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    """Return the dialect's own insert: only that knows conflicts. PostgreSQL's takes a while to import."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert
 
 
 def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
