@@ -108,15 +108,9 @@ feedback = Table(
     Column("person", String, nullable=False, server_default=""),
     Column("citation", Integer, nullable=False, server_default="0"),  # its number; 0: the answer as a whole
 )
-Index(
-    "feedback_once",
-    feedback.c.answer_id,
-    feedback.c.person,
-    feedback.c.citation,
-    unique=True,
-    sqlite_where=feedback.c.person != "",
-    postgresql_where=feedback.c.person != "",
-)
+# Unique by (answer_id, person, citation) where a person is named. Its condition stands in the step that makes it:
+# stated here, it would import the dialect of a database that is not used.
+Index("feedback_once", feedback.c.answer_id, feedback.c.person, feedback.c.citation, unique=True)
 
 # What was set for a channel in Slack, by its id: a name can be given to another channel.
 slack_channels = Table(
