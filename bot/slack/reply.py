@@ -35,7 +35,7 @@ _STREAM = 8_000  # characters of a stream; the sources below it need room too
 
 
 class LostError(Exception):
-    """The job is another process's by now: nothing more may be said."""
+    """The job is another's by now: nothing more may be said."""
 
 
 class Surface:

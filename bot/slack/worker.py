@@ -43,7 +43,7 @@ class Worker:
         self._inbox = inbox
         self._sessions = sessions
         self._slots = asyncio.Semaphore(concurrency)
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[asyncio.Task[None], Job] = {}
         self._news = asyncio.Event()
         self._stopping = False
         self._heartbeat: asyncio.Task[None] | None = None
@@ -68,7 +68,7 @@ class Worker:
         """Begin nothing more; give what is under way `grace` seconds, and say of the rest that it is interrupted."""
         self._stopping = True
         self.wake()
-        if running := list(self._running.values()):
+        if running := list(self._running):
             log.info("finishing %d answers", len(running))
             _, unfinished = await asyncio.wait(running, timeout=grace)
             for task in unfinished:
@@ -93,11 +93,11 @@ class Worker:
 
     def _begin(self, job: Job) -> None:
         task = asyncio.create_task(self._see_to(job))
-        self._running[job.id] = task
-        task.add_done_callback(lambda _: self._ended(job))
+        self._running[task] = job
+        task.add_done_callback(self._ended)
 
-    def _ended(self, job: Job) -> None:
-        del self._running[job.id]
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
         self._slots.release()
         self.wake()
 
@@ -106,7 +106,7 @@ class Worker:
             await asyncio.sleep(_HEARTBEAT)
             if self._running:
                 try:
-                    await asyncio.to_thread(self._inbox.renew, list(self._running))
+                    await asyncio.to_thread(self._inbox.renew, list(self._running.values()))
                 except CitewireError as exc:
                     log.error("leases could not be renewed: %s", exc)
 
@@ -120,7 +120,7 @@ class Worker:
             await session.work()
             await asyncio.to_thread(self._inbox.close, job)
         except LostError:
-            log.warning("%s is another process's by now", job.reference)
+            log.warning("%s is another's by now", job.reference)
         except asyncio.CancelledError:
             await self._interrupt(job, session)
         except SlackTroubleError as exc:
@@ -142,7 +142,7 @@ class Worker:
             await session.say(message)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
         except LostError:
-            log.warning("%s is another process's by now", job.reference)
+            log.warning("%s is another's by now", job.reference)
         except SlackRefusedError as exc:
             log.error("%s: the asker cannot be told: %s", job.reference, exc)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
