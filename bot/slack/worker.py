@@ -85,8 +85,8 @@ class Worker:
         self._news.clear()  # before the look: what comes after it wakes the next
         try:
             return await asyncio.to_thread(self._inbox.claim)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the next look may go well
-            log.error("no job can be taken: %s", _told(exc))
+        except CitewireError as exc:
+            log.error("no job can be taken: %s", exc)
             return None
 
     async def _wait(self) -> None:
