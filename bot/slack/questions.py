@@ -44,11 +44,12 @@ class Desk:
 
     def question(self, job: Job, history: Sequence[Exchange] = ()) -> Question:
         """Return what a job asks, as it is asked in its channel."""
-        sources = self.channels.get(job.channel).sources
         asked = datetime.fromtimestamp(job.received).astimezone()
-        return Question(
-            job.text, history=tuple(history), filters=Filters(sources=tuple(sources)), asked=asked
-        )
+        return Question(job.text, history=tuple(history), filters=self.filters(job), asked=asked)
+
+    def filters(self, job: Job) -> Filters:
+        """Return from which articles a job's channel is answered."""
+        return Filters(sources=self.channels.get(job.channel).sources)
 
     def keep(self, job: Job, trace: Trace) -> None:
         """Store an answer before it is shown: what people say of it needs it."""
