@@ -40,6 +40,8 @@ class Reception:
             return
         request = message.request
         admitted = admission(self._settings, request.channel, request.person, external=message.external)
+        if request.kind == "delete":  # what was said can be taken back by whoever said it
+            admitted = Admission.ANSWERED
         if admitted is Admission.SILENCE:
             return
         if admitted is Admission.TOLD:
