@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bot.workspace import Workspace
 
 _HEARD = 3  # messages of a thread, before the bot was asked in it, that a question may lean on
+_READ = 1_000  # messages of a thread: below more, a question stands by itself
 _TITLE = 80
 
 
@@ -131,8 +132,12 @@ class QuestionSession:
     async def _overheard(self) -> tuple[Exchange, ...]:
         job, surface = self._job, self._desk.surface
         heard: deque[str] = deque(maxlen=_HEARD)
+        read = 0
         try:
             async for message in replies(surface.client, job.channel, job.thread, latest=job.target):
+                read += 1
+                if read > _READ:
+                    return ()
                 is_ours = message.get("bot_id") or message.get("user") == surface.me
                 if not is_ours and message["ts"] < job.target:
                     heard.append(words_of(message.get("text") or "", surface.me))
