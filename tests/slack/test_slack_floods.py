@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import random
@@ -225,3 +226,40 @@ def send(slack: SlackServer, app: App, client: httpx.Client, kind: str, payload:
         body, content = urlencode(form), "application/x-www-form-urlencoded"
     headers = {**slack.sign(body.encode()), "content-type": content}
     return client.post(app.url, content=body.encode(), headers=headers).status_code
+
+
+def test_a_model_that_never_comes_to_an_end_holds_up_one_answer_and_no_other(
+    slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.worker._LONGEST", 0.6)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    endless = Reply("and so on " * 100_000, delay=0.01)
+    with OpenAIServer([endless, "Argentina won the final against France on penalties [1]."]) as model:
+        start(chat_model="openai:test", chat_base_url=model.url, slack_concurrency=1)
+        first = slack.say(NEWS, ANN, QUESTION)
+        assert "something went wrong" in words(replies(slack, NEWS, first)[0])
+        healthy(slack)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "{", "[]", "null", "3", '"Argentina"', "{}", '{"type": "events_api"}', '{"type": "hello"}', "\ud800",
+     '{"type": "events_api", "envelope_id": "1", "payload": "Argentina"}',
+     '{"type": "events_api", "envelope_id": "1", "payload": {"event": "Argentina"}}',
+     '{"type": "interactive", "envelope_id": [], "payload": null}',
+     '{"type": "slash_commands", "envelope_id": "2", "payload": {"command": "/cite", "text": "Argentina"}}',
+     '{"type": "Argentina", "envelope_id": "3", "payload": {}}',
+     '{"type": "events_api", "envelope_id": "4", "payload": {"type": "event_callback", "event": {"type": "message",'
+     ' "user": "U1", "channel": {"Argentina": 1}, "ts": ["Argentina"], "text": ["Argentina"]}}}'],
+)  # fmt: skip
+def test_nonsense_over_the_socket_is_no_trouble(
+    slack: SlackServer, start: Start, caplog: pytest.LogCaptureFixture, sent: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    start(http=False)
+    slack.wait_for(lambda: slack.connections)
+    [connection] = slack.courier.connections
+    data = sent.encode("utf-8", "replace").decode()
+    asyncio.run_coroutine_threadsafe(connection.send_str(data), slack._loop).result(5)
+    healthy(slack)
+    assert "Argentina" not in caplog.text
