@@ -278,6 +278,9 @@ def slack(
     from bot import terminal
     from bot.slack.app import Address, run_slack
 
+    # A service's log; with -v there is one already, and this does nothing.
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bot.slack").setLevel(logging.INFO)
     run_slack(_workspace(ctx), http=Address(host, port) if http else None, say=terminal.err.print)
 
 

@@ -92,6 +92,11 @@ class App:
             self._thread.join(30)
             assert not self._thread.is_alive()
 
+    @property
+    def embedder(self) -> WordEmbedder:
+        assert isinstance(self.workspace.embedder, WordEmbedder)
+        return self.workspace.embedder
+
     def quiet(self) -> None:
         """Wait until everything that Slack has delivered is acknowledged and worked on."""
         self.slack.wait_for(

@@ -25,6 +25,7 @@ from bot.slack.reply import Reply, Surface
 from bot.slack.web import replies, told
 
 if TYPE_CHECKING:
+    from bot.answers.answer import Answer
     from bot.workspace import Workspace
 
 _HEARD = 3  # messages of a thread, before the bot was asked in it, that a question may lean on
@@ -52,10 +53,18 @@ class Desk:
         """Return from which articles a job's channel is answered."""
         return Filters(sources=self.channels.get(job.channel).sources)
 
-    def keep(self, job: Job, trace: Trace) -> None:
-        """Store an answer before it is shown: what people say of it needs it."""
+    def keep(self, job: Job, trace: Trace) -> bool:
+        """Store an answer before it is shown: what people say of it needs it. False: there are no articles at all."""
+        if trace.answer.status == "not_found" and self.is_empty:
+            return False
         self.workspace.journal.remember(trace)
         self.inbox.answered(job, trace.answer.id)
+        return True
+
+    def stored(self, job: Job) -> Answer | None:
+        """Return the answer that was found before a crash; it is told and not sought again."""
+        found = self.workspace.journal.recall(job.answer_id) if job.answer_id else None
+        return found[0] if found else None
 
     @property
     def is_empty(self) -> bool:
@@ -75,12 +84,11 @@ class QuestionSession:
         """Answer in the thread, part by part as each is verified."""
         job, inbox = self._job, self._desk.inbox
         if await asyncio.to_thread(inbox.overtaken, job):
-            return  # by an edit or a deletion, which comes next
+            await self._reply.seek()  # what a crash left is for the edit or deletion, which comes next
+            return
         await self._reply.begin()
-        if job.answer_id and (
-            stored := await asyncio.to_thread(self._desk.workspace.journal.recall, job.answer_id)
-        ):
-            await self._reply.end(stored[0])  # found before a crash
+        if stored := await asyncio.to_thread(self._desk.stored, job):
+            await self._reply.end(stored)
             return
         history = await self._history()
         if not job.text and history:  # only mentioned, below what somebody said
@@ -104,10 +112,9 @@ class QuestionSession:
             if shown := [part for part in parts if not isinstance(part, Trace)]:
                 await self._reply.add(shown)
         assert trace
-        if trace.answer.status == "not_found" and await asyncio.to_thread(lambda: self._desk.is_empty):
+        if not await asyncio.to_thread(self._desk.keep, job, trace):
             await self._reply.say(no_articles_message())
             return
-        await asyncio.to_thread(self._desk.keep, job, trace)
         await self._reply.end(trace.answer)
         if job.direct and not history:
             await self._title(job)

@@ -44,6 +44,9 @@ BOT = "U0BOT"
 CHANNELS = 8
 DIRECT = 0.25  # of the questions outside threads
 REDELIVERED = 0.2
+# Seconds that Slack takes for a call: what the killed replica had sent may still have its effect.
+LATENCY = 0.15
+CALLS = ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
 BURST = 10  # questions asked within half a second before the kill
 DOWN = 10.0  # seconds until the killed replica is there again
 # What who takes over a job calls, not knowing whether the dead one had come so far, and Slack then refuses.
@@ -253,6 +256,8 @@ def run(args: argparse.Namespace, folder: Path) -> bool:
         for person in people:
             slack.dm(person)
         slack.courier.redeliver_share, slack.courier.redeliver_within = REDELIVERED, 5.0
+        for method in CALLS:
+            slack.delay(method, LATENCY)
         environment |= {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token,
                         "SLACK_SIGNING_SECRET": slack.signing_secret, "CITEWIRE_SLACK_API_URL": slack.url}  # fmt: skip
         ports = [None, None] if args.socket else [free_port(), free_port()]
