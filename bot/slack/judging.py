@@ -13,7 +13,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.answers.answer import Answer
 from bot.articles.article import Article
 from bot.errors import QuestionError, SlackRefusedError, SlackTroubleError
-from bot.slack.blocks import answer_message
+from bot.slack.blocks import Message, answer_message
 from bot.slack.messages import (
     cannot_share_message,
     help_wanted_message,
@@ -146,15 +146,14 @@ class Judging:
         except QuestionError:  # a value that no button of ours has
             log.info("%s judged what is no answer", click.person)
             return
-        self._desk.surface.soon(
-            whisper(
-                self._client,
-                noted_message(verdict, note, citation),
-                channel=click.channel,
-                person=click.person,
-                thread=click.thread,
-            )
-        )
+        self._desk.surface.soon(self._tell(click, noted_message(verdict, note, citation)))
+
+    async def _tell(self, click: _Click, message: Message) -> None:
+        """Say something to one person; below their private answer, which can stand where the bot is not."""
+        if click.response_url and not click.thread:
+            await respond(click.response_url, message)
+            return
+        await whisper(self._client, message, channel=click.channel, person=click.person, thread=click.thread)
 
     async def _admitted(self, click: _Click) -> bool:
         """Say whether somebody may see and do this; another team's people where the channel is ours, or named."""

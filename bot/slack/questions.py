@@ -22,6 +22,7 @@ from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.reading import words_of
 from bot.slack.reply import Reply, Surface
+from bot.slack.text import clip_literal
 from bot.slack.web import replies, told
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class QuestionSession:
             "assistant_threads_setTitle",
             channel_id=job.channel,
             thread_ts=job.thread,
-            title=job.text[:_TITLE],
+            title=clip_literal(job.text, _TITLE),
         )
 
     async def _history(self) -> tuple[Exchange, ...]:

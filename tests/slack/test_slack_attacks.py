@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -296,3 +297,40 @@ def test_what_somebody_asked_can_be_deleted_by_them_even_when_they_are_not_answe
     start(slack_users=(BEN,))
     slack.delete(NEWS, reply["thread_ts"])
     slack.wait_for(lambda: not slack.messages(NEWS, reply["thread_ts"], by="U0BOT"))
+
+
+def test_where_the_bot_is_not_a_judgement_of_a_private_answer_is_noted_too(
+    slack: SlackServer, app: App
+) -> None:
+    slack.command(ANN, "C0QUIET", QUESTION).answer()
+    [private] = slack.wait_for(lambda: slack.shown_to(ANN))
+    slack.click(ANN, "C0QUIET", private["ts"], "feedback_right", value_of(private, "right:")).answer()
+    assert judged(app) == [(ANN, "right", 0)]
+    [_, noted] = slack.wait_for(lambda: len(slack.shown_to(ANN)) == 2 and slack.shown_to(ANN))
+    assert "Noted: right." in words(noted)
+
+
+def test_a_conversations_title_calls_nobody(slack: SlackServer, app: App) -> None:
+    direct = slack.dm(ANN)
+    ts = slack.say(direct, ANN, f"{QUESTION} &lt;!channel&gt; @here &lt;https://evil.example|x&gt;")
+    replies(slack, direct, ts)
+    app.quiet()
+    title = slack.titles[direct, ts]
+    assert title.startswith(QUESTION)
+    assert [part for part in ("<!", "@here", "https:") if part in title] == []
+
+
+def test_what_cannot_be_said_in_the_background_is_no_exception_in_the_log(
+    slack: SlackServer, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = start(slack_waiting=1, slack_concurrency=1)
+    slack.delay("chat.startStream", 0.5)
+    slack.fail("response_url", status=500, times=9)
+    slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    slack.command(ANN, NEWS, QUESTION).answer()
+    slack.command(ANN, NEWS, QUESTION).answer()
+    app.quiet()
+    app.stop()
+    gc.collect()
+    assert "Traceback" not in caplog.text
+    assert "never retrieved" not in caplog.text

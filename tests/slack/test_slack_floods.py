@@ -263,3 +263,21 @@ def test_nonsense_over_the_socket_is_no_trouble(
     asyncio.run_coroutine_threadsafe(connection.send_str(data), slack._loop).result(5)
     healthy(slack)
     assert "Argentina" not in caplog.text
+
+
+@pytest.mark.parametrize("text", ["🏆", "\u200b\u200d", ".", "???", "<@U0BEN>", "`", "&lt;", "&amp;lt;!channel&amp;gt;", "<!channel>", "*", "<https://evil.example>",
+     "<https://evil.example|evil.example>", "\u202eknab hcihW", "<!date^1^{date}^https://evil.example|x>", "who " * 5, "é" * 2_000, "-- drop", "{0}%s{x}", "$(id)", "' or 1=1", "source:* AND (", "\\", "[1]", "/cite"])  # fmt: skip
+def test_whatever_is_asked_gets_one_answer(slack: SlackServer, app: App, text: str) -> None:
+    ts = slack.say(NEWS, ANN, f"{ME} {text}")
+    direct = slack.dm(ANN)
+    asked = slack.say(direct, ANN, text)
+    replies(slack, NEWS, ts)
+    replies(slack, direct, asked)
+    slack.command(ANN, NEWS, text).answer()
+    slack.wait_for(lambda: slack.shown_to(ANN))
+    app.quiet()
+    assert (
+        len(replies(slack, NEWS, ts)) == len(replies(slack, direct, asked)) == len(slack.shown_to(ANN)) == 1
+    )
+    said = words(replies(slack, NEWS, ts)[0]) + words(replies(slack, direct, asked)[0])
+    assert "went wrong" not in said
