@@ -97,7 +97,8 @@ async def _introduced(workspace: Workspace) -> Surface:
     except SlackTroubleError as exc:
         raise SlackError(f"Slack cannot be reached at {settings.slack_api_url}: {exc}") from exc
     impatient = open_client(settings, patient=False)
-    return Surface(client, impatient, me["user_id"], helpers=bool(settings.slack_helpers))
+    team = "" if me.get("is_enterprise_install") else str(me.get("team_id") or "")
+    return Surface(client, impatient, me["user_id"], team=team, helpers=bool(settings.slack_helpers))
 
 
 def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
@@ -131,7 +132,7 @@ def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
     reception = Reception(settings, surface, inbox, on_new=worker.wake)
     app = AsyncApp(
         client=surface.client,
-        authorize=_known(surface),
+        authorize=_known(surface),  # type: ignore[arg-type]  # Bolt takes None too
         signing_secret=settings.slack_signing_secret.get_secret_value(),
         process_before_response=True,  # what is to be kept is kept before Slack is told that it was received
         logger=_bolts_log(),
@@ -141,11 +142,16 @@ def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
     return app, worker
 
 
-def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult]]:
-    """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again."""
+def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult | None]]:
+    """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again.
+
+    What comes from another workspace is nobody's: its signature is good, but our articles are not for it.
+    """
     from slack_bolt.authorization import AuthorizeResult
 
-    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        if not surface.is_of(team_id):
+            return None
         token = surface.client.token
         return AuthorizeResult(
             enterprise_id=enterprise_id, team_id=team_id, bot_user_id=surface.me, bot_token=token

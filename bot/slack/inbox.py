@@ -70,7 +70,7 @@ class Inbox:
                 return Taken.SEEN
             if follow:
                 self._follow(connection, request)
-            if request.kind != "delete" and self._open_of(connection, request.person) >= self._waiting:
+            if request.kind != "delete" and self._others_open(connection, request) >= self._waiting:
                 return Taken.TOO_MANY
             connection.execute(insert(slack_jobs).values(self._row(request)))
             return Taken.NEW
@@ -248,8 +248,10 @@ class Inbox:
         row = {**about, "event_id": event_id, "received": self._clock()}
         return insert_new(connection, slack_events, row)
 
-    def _open_of(self, connection: Connection, person: str) -> int:
-        query = select(func.count()).where(_job.person == person, _job.state.in_(_OPEN))
+    def _others_open(self, connection: Connection, request: Request) -> int:
+        """Count what a person has open about other messages: of one that is edited again the last wording counts."""
+        is_this = and_(_job.channel == request.channel, _job.target == request.target)
+        query = select(func.count()).where(_job.person == request.person, _job.state.in_(_OPEN), ~is_this)
         return connection.scalar(query) or 0
 
     def _row(self, request: Request) -> dict[str, Any]:

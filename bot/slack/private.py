@@ -110,7 +110,8 @@ class CheckSession:
 
     def _checks(self) -> Iterator[Checked]:
         workspace = self._desk.workspace
-        checker = ArticleChecker(workspace.verifier, workspace.retriever, workspace.library)
+        filters = self._desk.filters(self._job)
+        checker = ArticleChecker(workspace.verifier, workspace.retriever, workspace.library, filters=filters)
         parser = ClaimParser(passages=0)
         claims = [*parser.feed(self._job.text), *parser.close()]
         for claim in claims[:_CHECKED]:

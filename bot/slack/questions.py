@@ -22,6 +22,7 @@ from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.reading import words_of
 from bot.slack.reply import Reply, Surface
+from bot.slack.text import clip_literal
 from bot.slack.web import replies, told
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bot.workspace import Workspace
 
 _HEARD = 3  # messages of a thread, before the bot was asked in it, that a question may lean on
+_READ = 1_000  # messages of a thread: below more, a question stands by itself
 _TITLE = 80
 
 
@@ -45,11 +47,12 @@ class Desk:
 
     def question(self, job: Job, history: Sequence[Exchange] = ()) -> Question:
         """Return what a job asks, as it is asked in its channel."""
-        sources = self.channels.get(job.channel).sources
         asked = datetime.fromtimestamp(job.received).astimezone()
-        return Question(
-            job.text, history=tuple(history), filters=Filters(sources=tuple(sources)), asked=asked
-        )
+        return Question(job.text, history=tuple(history), filters=self.filters(job), asked=asked)
+
+    def filters(self, job: Job) -> Filters:
+        """Return from which articles a job's channel is answered."""
+        return Filters(sources=self.channels.get(job.channel).sources)
 
     def keep(self, job: Job, trace: Trace) -> bool:
         """Store an answer before it is shown: what people say of it needs it. False: there are no articles at all."""
@@ -123,7 +126,7 @@ class QuestionSession:
             "assistant_threads_setTitle",
             channel_id=job.channel,
             thread_ts=job.thread,
-            title=job.text[:_TITLE],
+            title=clip_literal(job.text, _TITLE),
         )
 
     async def _history(self) -> tuple[Exchange, ...]:
@@ -137,8 +140,12 @@ class QuestionSession:
     async def _overheard(self) -> tuple[Exchange, ...]:
         job, surface = self._job, self._desk.surface
         heard: deque[str] = deque(maxlen=_HEARD)
+        read = 0
         try:
             async for message in replies(surface.client, job.channel, job.thread, latest=job.target):
+                read += 1
+                if read > _READ:
+                    return ()
                 is_ours = message.get("bot_id") or message.get("user") == surface.me
                 if not is_ours and message["ts"] < job.target:
                     heard.append(words_of(message.get("text") or "", surface.me))

@@ -42,8 +42,10 @@ class LostError(Exception):
 class Surface:
     """What this process says things with: the client, who it is, and what the server was found not to have."""
 
-    def __init__(self, client: AsyncWebClient, impatient: AsyncWebClient, me: str, *, helpers: bool) -> None:
-        """Speak as the bot user `me`; with `helpers` answers have a button that calls a person.
+    def __init__(
+        self, client: AsyncWebClient, impatient: AsyncWebClient, me: str, *, team: str = "", helpers: bool
+    ) -> None:
+        """Speak as the bot user `me`, of one `team` or of many (""); `helpers`: a button of answers calls a person.
 
         After 429 `client` waits for as long as Slack says, and the `impatient` one does not: a stream that may not
         begin yet, or a status that may not be shown, is no reason to keep a whole answer back.
@@ -51,10 +53,15 @@ class Surface:
         self.client = client
         self.impatient = impatient
         self.me = me
+        self.team = team
         self.helpers = helpers
         self.lacks: set[str] = set()
         self._streams_from = 0.0  # by the monotonic clock
         self._said: set[asyncio.Task[None]] = set()
+
+    def is_of(self, team: str | None) -> bool:
+        """Say whether this is the team that the app is installed in, as far as that is known."""
+        return not team or not self.team or team == self.team
 
     @property
     def streams(self) -> bool:

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 _POLL = 1.0  # seconds between looks for jobs that another process left
 _HEARTBEAT = LEASE / 5
 _TRIES = 6  # then the asker is told; a process that dies six times with one job dies of it
+_LONGEST = 900.0  # seconds for a job: a model can go on for ever, and would hold up its thread and a slot
 _BACKOFF = 0.5  # seconds, doubled with each try
 
 
@@ -119,7 +120,8 @@ class Worker:
             if job.tries > _TRIES:
                 await self._fail(job, session, failure_message(job.reference), "tried too often")
                 return
-            await session.work()
+            async with asyncio.timeout(_LONGEST):
+                await session.work()
             await asyncio.to_thread(self._inbox.close, job)
         except LostError:
             log.warning("%s is another's by now", job.reference)
