@@ -18,7 +18,8 @@ from sqlalchemy import func, select
 from bot.articles.article import Article
 from bot.articles.schema import slack_jobs
 from bot.settings import load_settings
-from bot.slack.app import Address, serve
+from bot.slack.app import serve
+from bot.slack.connections import Address
 from bot.workspace import Workspace
 
 ME = "<@U0BOT>"

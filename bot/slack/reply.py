@@ -79,9 +79,11 @@ class Surface:
         task.add_done_callback(self._said.discard)
 
     async def close(self) -> None:
-        """Give what is still being said a moment."""
+        """Give what is still being said a moment, and end."""
         if self._said:
             await asyncio.wait(self._said, timeout=LAST_WORDS)
+        if self.client.session:
+            await self.client.session.close()
 
     async def attempt(self, method: str, call: str, **arguments: Any) -> None:
         """Make a call that nothing depends on, unless the server is known not to have it."""
