@@ -71,11 +71,13 @@ async def serve(
     app, worker = _wired(workspace, surface)
     _load_in_background(workspace)
     working = asyncio.create_task(worker.run())
+    forgetting = asyncio.create_task(_forget_hourly(workspace))
     connected = _over_http(app, http, say) if http else _over_socket(app, workspace, say)
     try:
         async with connected:
             await _first_of(asyncio.create_task(stopped.wait()), working)
     finally:
+        forgetting.cancel()
         await worker.stop(grace=GRACE)
         await surface.close()
         await working
@@ -232,6 +234,19 @@ async def _over_socket(
         yield
     finally:
         await handler.client.close()  # type: ignore[no-untyped-call]  # the SDK's
+
+
+async def _forget_hourly(workspace: Workspace) -> None:
+    """Forget what Slack will not send again: else the library would grow with every word that is said."""
+    from bot.slack.inbox import Inbox
+
+    inbox = Inbox(workspace.library, waiting=workspace.settings.slack_waiting)
+    while True:
+        try:
+            await asyncio.to_thread(inbox.forget_old)
+        except CitewireError as exc:
+            log.warning("what is old could not be forgotten: %s", exc)
+        await asyncio.sleep(_HOUR)
 
 
 def _load_in_background(workspace: Workspace) -> None:

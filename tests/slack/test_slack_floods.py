@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +17,9 @@ from conftest import make
 from openai_server import OpenAIServer, Reply
 from slack_app import ANN, BEN, CAT, DESK, ME, NEWS, App, replies, words
 from slack_server import SlackServer
+from sqlalchemy import insert, select
 
+from bot.articles.schema import slack_events
 from bot.slack.scopes import SHORTCUT
 
 CUP = "Argentina won the final against France on penalties."
@@ -281,3 +284,24 @@ def test_whatever_is_asked_gets_one_answer(slack: SlackServer, app: App, text: s
     )
     said = words(replies(slack, NEWS, ts)[0]) + words(replies(slack, direct, asked)[0])
     assert "went wrong" not in said
+
+
+def test_the_library_does_not_grow_with_every_word_that_is_said(slack: SlackServer, start: Start) -> None:
+    app = start()
+    day = 86_400.0
+    with app.workspace.library.changing() as connection:
+        rows = [("old", "message", 8 * day), ("new", "message", day), ("signed", "request", day)]
+        for name, kind, age in rows:
+            row = {"event_id": name, "channel": "C", "ts": name, "kind": kind, "received": time.time() - age}
+            connection.execute(insert(slack_events).values(row))
+    app.stop()
+    again = start()
+    until = time.monotonic() + 10
+    while remembered(again) != {"new"}:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def remembered(app: App) -> set[str]:
+    with app.workspace.library.reading() as connection:
+        return set(connection.scalars(select(slack_events.c.event_id)))
