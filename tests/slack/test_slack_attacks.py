@@ -334,3 +334,23 @@ def test_what_cannot_be_said_in_the_background_is_no_exception_in_the_log(
     gc.collect()
     assert "Traceback" not in caplog.text
     assert "never retrieved" not in caplog.text
+
+
+@pytest.mark.parametrize("failure", [{"status": 500}, {"status": 404}, {"drop": True}])
+def test_who_shares_in_vain_is_told_so(slack: SlackServer, app: App, failure: dict[str, Any]) -> None:
+    slack.command(ANN, NEWS, QUESTION).answer()
+    [private] = slack.wait_for(lambda: slack.shown_to(ANN))
+    slack.fail("response_url", **failure)
+    slack.click(ANN, NEWS, private["ts"], "share").answer()
+    [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
+    assert "That did not work" in words(told)
+    assert slack.messages(NEWS) == []
+
+
+def test_who_calls_a_person_in_vain_is_told_so(slack: SlackServer, start: Start) -> None:
+    app = start(slack_helpers="S0DESK")
+    reply = answered(slack, app)
+    slack.fail("chat.postMessage", "restricted_action")
+    slack.click(ANN, NEWS, reply["ts"], "ask_person").answer()
+    [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
+    assert "That did not work" in words(told)
