@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_HOUR = 3_600.0  # seconds
 GRACE = 25.0  # seconds for answers under way when the process is told to stop, before whoever told it kills
-_DAY = 86_400.0  # seconds
 
 
 def run_slack(workspace: Workspace, *, http: Address | None, say: Callable[[str], None]) -> None:
@@ -69,7 +69,7 @@ async def serve(
     app, worker = _wired(workspace, surface, inbox)
     _load_in_background(workspace)
     working = asyncio.create_task(worker.run())
-    forgetting = asyncio.create_task(_forget_daily(inbox))
+    forgetting = asyncio.create_task(_forget_hourly(inbox))
     token = workspace.settings.slack_app_token.get_secret_value()
     connected = over_http(app, http, say) if http else over_socket(app, token, say)
     try:
@@ -175,14 +175,14 @@ async def _first_of(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
         task.result()
 
 
-async def _forget_daily(inbox: Inbox) -> None:
-    """Forget what needs no remembering, now and each day."""
+async def _forget_hourly(inbox: Inbox) -> None:
+    """Forget what Slack will not send again: else the library would grow with every word that is said."""
     while True:
         try:
             await asyncio.to_thread(inbox.forget_old)
         except CitewireError as exc:
-            log.error("old events could not be forgotten: %s", exc)
-        await asyncio.sleep(_DAY)
+            log.warning("what is old could not be forgotten: %s", exc)
+        await asyncio.sleep(_HOUR)
 
 
 def _load_in_background(workspace: Workspace) -> None:

@@ -32,6 +32,8 @@ from bot.slack.jobs import Job, Request
 
 LEASE = 20.0  # seconds: far longer than one call to Slack may take, so that nobody posts past its end
 _OPEN = ("waiting", "working")
+REQUEST = "request"  # the kind of what is remembered of a signed request, whatever it asked
+_SIGNED = 3_600.0  # seconds; a signature is good for five minutes
 _REMEMBERED = 7 * 86_400.0  # seconds; Slack delivers an event again for some hours at most
 _DIRECT_MEMORY = 3_600.0  # seconds: an hour later, a direct message begins a new conversation
 _CLAIM_KEY = 0x6369746573  # PostgreSQL's advisory lock of the one claim at a time
@@ -82,10 +84,12 @@ class Inbox:
             return insert_new(connection, slack_events, {**seen, "received": self._clock()})
 
     def forget_old(self) -> None:
-        """Forget events that Slack will not send again."""
+        """Forget events that Slack will not send again, and requests whose signature is too old to be taken."""
+        events, now = slack_events.c, self._clock()
+        old_request = and_(events.kind == REQUEST, events.received < now - _SIGNED)
         with self._library.changing() as connection:
             connection.execute(
-                delete(slack_events).where(slack_events.c.received < self._clock() - _REMEMBERED)
+                delete(slack_events).where(or_(events.received < now - _REMEMBERED, old_request))
             )
 
     def knows(self, channel: str, target: str) -> bool:

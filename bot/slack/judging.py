@@ -17,6 +17,7 @@ from bot.slack.blocks import Message, answer_message
 from bot.slack.messages import (
     cannot_share_message,
     help_wanted_message,
+    not_done_message,
     noted_message,
 )
 from bot.slack.policy import Admission, admission
@@ -112,9 +113,9 @@ class Judging:
             return
         message = help_wanted_message(helpers, asked_by=click.person, question=answer.question)
         note = {"event_type": NOTE, "event_payload": {}}
-        await attempted(
-            post(self._client, message, channel=click.channel, thread_ts=click.thread, metadata=note), "help"
-        )
+        call = post(self._client, message, channel=click.channel, thread_ts=click.thread, metadata=note)
+        if not await attempted(call, "help"):
+            await self._tell_directly(click)
 
     async def share(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show a private answer to the channel that it was asked in."""
@@ -131,7 +132,17 @@ class Judging:
 
     async def _share(self, click: _Click, answer: Answer) -> None:
         shared = answer_message(answer, helpers=self._desk.surface.helpers, shared_by=click.person)
-        await respond(click.response_url, shared, public=True)
+        try:
+            done = await respond(click.response_url, shared, public=True)
+        except SlackTroubleError as exc:
+            log.warning("not shared: %s", exc)
+            done = False
+        if not done:
+            await self._tell_directly(click)
+
+    async def _tell_directly(self, click: _Click) -> None:
+        """Tell somebody that nothing came of their click; it may have come about all the same, and is not repeated."""
+        await attempted(post(self._client, not_done_message(), channel=click.person), "notice")
 
     async def _keep(
         self, click: _Click, answer_id: str, verdict: str, note: str = "", *, citation: int = 0

@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from bot.slack import scopes
+from bot.slack.inbox import REQUEST
 from bot.slack.jobs import Request
 from bot.slack.messages import not_allowed_message
 from bot.slack.policy import Admission, admission
@@ -106,7 +107,7 @@ class Listeners:
         is_retry = req.headers.get("x-slack-retry-num") and req.body.get("type") == "event_callback"
         if req.mode == "http" and signature and not is_retry:
             inbox = self._desk.inbox
-            if not await asyncio.to_thread(inbox.first_time, "", signature, "request"):
+            if not await asyncio.to_thread(inbox.first_time, "", signature, REQUEST):
                 return BoltResponse(status=401, body='{"error": "replayed request"}')
         response: BoltResponse | None = await next_()
         return response

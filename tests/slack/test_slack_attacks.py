@@ -154,33 +154,33 @@ def test_in_the_sources_too_a_citation_can_be_judged_by_who_is_answered(
     assert noted["thread_ts"] == reply["thread_ts"]
 
 
-@pytest.mark.parametrize(
-    ("action", "value"),
-    [
-        ("feedback", "wrong:000000000000"),
-        ("feedback", "wrong:"),
-        ("feedback", "adored:{id}"),
-        ("feedback", "wrong"),
-        ("citation:1", "outdated:2:{id}"),
-        ("citation:1", "outdated:0:{id}"),
-        ("citation:1", "outdated:²:{id}"),
-        ("citation:1", f"outdated:{'9' * 5_000}:{{id}}"),
-        ("citation:1", "invented:1:{id}"),
-        ("sources", "000000000000"),
-        ("sources", "' OR 1=1 --"),
-        ("share", "\u0000"),
-        ("ask_person", ""),
-        ("unheard_of", "{id}"),
-    ],
+FORGED = (
+    ("feedback", "wrong:000000000000"),
+    ("feedback", "wrong:"),
+    ("feedback", "adored:{id}"),
+    ("feedback", "wrong"),
+    ("citation:1", "outdated:2:{id}"),
+    ("citation:1", "outdated:0:{id}"),
+    ("citation:1", "outdated:²:{id}"),
+    ("citation:1", f"outdated:{'9' * 5_000}:{{id}}"),
+    ("citation:1", "invented:1:{id}"),
+    ("sources", "000000000000"),
+    ("sources", "' OR 1=1 --"),
+    ("share", "\u0000"),
+    ("ask_person", ""),
+    ("unheard_of", "{id}"),
 )
+
+
 def test_a_forged_value_is_nothing(
-    slack: SlackServer, start: Start, caplog: pytest.LogCaptureFixture, action: str, value: str
+    slack: SlackServer, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = start(slack_helpers="S0DESK")
     reply = answered(slack, app)
     answer_id = value_of(reply, "right:").removeprefix("right:")
-    payload = clicked(slack, reply, action, value.format(id=answer_id))
-    assert request(slack, app, payload, form=True).status_code in (200, 404)
+    for action, value in FORGED:
+        payload = clicked(slack, reply, action, value.format(id=answer_id))
+        assert request(slack, app, payload, form=True).status_code in (200, 404), (action, value[:30])
     app.quiet()
     assert judged(app) == []
     assert slack.messages(NEWS, reply["thread_ts"], by="U0BOT") == [reply]
@@ -325,8 +325,9 @@ def test_what_cannot_be_said_in_the_background_is_no_exception_in_the_log(
 ) -> None:
     app = start(slack_waiting=1, slack_concurrency=1)
     slack.delay("chat.startStream", 0.5)
-    slack.fail("response_url", status=500, times=9)
+    slack.fail("response_url", status=500, times=2)
     slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    slack.wait_for(lambda: slack.called("assistant.threads.setStatus"))
     slack.command(ANN, NEWS, QUESTION).answer()
     slack.command(ANN, NEWS, QUESTION).answer()
     app.quiet()
@@ -334,3 +335,23 @@ def test_what_cannot_be_said_in_the_background_is_no_exception_in_the_log(
     gc.collect()
     assert "Traceback" not in caplog.text
     assert "never retrieved" not in caplog.text
+
+
+@pytest.mark.parametrize("failure", [{"status": 500}, {"status": 404}, {"drop": True}])
+def test_who_shares_in_vain_is_told_so(slack: SlackServer, app: App, failure: dict[str, Any]) -> None:
+    slack.command(ANN, NEWS, QUESTION).answer()
+    [private] = slack.wait_for(lambda: slack.shown_to(ANN))
+    slack.fail("response_url", **failure)
+    slack.click(ANN, NEWS, private["ts"], "share").answer()
+    [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
+    assert "That did not work" in words(told)
+    assert slack.messages(NEWS) == []
+
+
+def test_who_calls_a_person_in_vain_is_told_so(slack: SlackServer, start: Start) -> None:
+    app = start(slack_helpers="S0DESK")
+    reply = answered(slack, app)
+    slack.fail("chat.postMessage", "restricted_action")
+    slack.click(ANN, NEWS, reply["ts"], "ask_person").answer()
+    [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
+    assert "That did not work" in words(told)

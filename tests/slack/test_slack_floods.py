@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +17,9 @@ from conftest import make
 from openai_server import OpenAIServer, Reply
 from slack_app import ANN, BEN, CAT, DESK, ME, NEWS, App, replies, words
 from slack_server import SlackServer
+from sqlalchemy import insert, select
 
+from bot.articles.schema import slack_events
 from bot.slack.scopes import SHORTCUT
 
 CUP = "Argentina won the final against France on penalties."
@@ -38,18 +41,17 @@ def healthy(slack: SlackServer) -> None:
     assert [ack for ack in slack.acks if ack.failure == "http_timeout"] == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["*a " * 13_000, "*a _b ~c " * 4_400, "?" * 39_000 + " a", "? " * 19_000 + "a", "<" * 40_000, "<@U1|" * 8_000,
-     "&lt;" * 10_000, "`" * 40_000, "a" * 40_000, "<!subteam^S1" * 3_300, ":a" * 20_000, "\n>" * 20_000],
-    ids=lambda text: f"{text[:9]!r}…",
-)  # fmt: skip
-def test_long_messages_that_are_overheard_hold_nobody_up(slack: SlackServer, app: App, text: str) -> None:
-    ts = slack.say(NEWS, ANN, QUESTION)
-    replies(slack, NEWS, ts)
-    slack.say(NEWS, CAT, text)
-    slack.say(NEWS, CAT, text, thread_ts=ts)
-    healthy(slack)
+LONG = ("*a " * 13_000, "*a _b ~c " * 4_400, "?" * 39_000 + " a", "? " * 19_000 + "a", "<" * 40_000, "<@U1|" * 8_000,
+        "&lt;" * 10_000, "`" * 40_000, "a" * 40_000, "<!subteam^S1" * 3_300, ":a" * 20_000, "\n>" * 20_000)  # fmt: skip
+
+
+def test_long_messages_that_are_overheard_hold_nobody_up(slack: SlackServer, app: App) -> None:
+    for text in LONG:
+        ts = slack.say(NEWS, ANN, QUESTION)
+        replies(slack, NEWS, ts)
+        slack.say(NEWS, CAT, text)
+        slack.say(NEWS, CAT, text, thread_ts=ts)
+        healthy(slack)
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -241,43 +243,102 @@ def test_a_model_that_never_comes_to_an_end_holds_up_one_answer_and_no_other(
         healthy(slack)
 
 
-@pytest.mark.parametrize(
-    "sent",
-    ["", "{", "[]", "null", "3", '"Argentina"', "{}", '{"type": "events_api"}', '{"type": "hello"}', "\ud800",
-     '{"type": "events_api", "envelope_id": "1", "payload": "Argentina"}',
-     '{"type": "events_api", "envelope_id": "1", "payload": {"event": "Argentina"}}',
-     '{"type": "interactive", "envelope_id": [], "payload": null}',
-     '{"type": "slash_commands", "envelope_id": "2", "payload": {"command": "/cite", "text": "Argentina"}}',
-     '{"type": "Argentina", "envelope_id": "3", "payload": {}}',
-     '{"type": "events_api", "envelope_id": "4", "payload": {"type": "event_callback", "event": {"type": "message",'
-     ' "user": "U1", "channel": {"Argentina": 1}, "ts": ["Argentina"], "text": ["Argentina"]}}}'],
+NONSENSE = (
+    "", "{", "[]", "null", "3", '"Argentina"', "{}", '{"type": "events_api"}', '{"type": "hello"}', "?",
+    '{"type": "events_api", "envelope_id": "1", "payload": "Argentina"}',
+    '{"type": "events_api", "envelope_id": "1", "payload": {"event": "Argentina"}}',
+    '{"type": "interactive", "envelope_id": [], "payload": null}',
+    '{"type": "slash_commands", "envelope_id": "2", "payload": {"command": "/cite", "text": "Argentina"}}',
+    '{"type": "Argentina", "envelope_id": "3", "payload": {}}',
+    '{"type": "events_api", "envelope_id": "4", "payload": {"type": "event_callback", "event": {"type": "message",'
+    ' "user": "U1", "channel": {"Argentina": 1}, "ts": ["Argentina"], "text": ["Argentina"]}}}',
 )  # fmt: skip
+
+
 def test_nonsense_over_the_socket_is_no_trouble(
-    slack: SlackServer, start: Start, caplog: pytest.LogCaptureFixture, sent: str
+    slack: SlackServer, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     start(http=False)
-    slack.wait_for(lambda: slack.connections)
-    [connection] = slack.courier.connections
-    data = sent.encode("utf-8", "replace").decode()
-    asyncio.run_coroutine_threadsafe(connection.send_str(data), slack._loop).result(5)
-    healthy(slack)
+    for sent in NONSENSE:
+        slack.wait_for(lambda: slack.connections)
+        [connection] = slack.courier.connections
+        asyncio.run_coroutine_threadsafe(connection.send_str(sent), slack._loop).result(5)
+        healthy(slack)
     assert "Argentina" not in caplog.text
 
 
-@pytest.mark.parametrize("text", ["🏆", "\u200b\u200d", ".", "???", "<@U0BEN>", "`", "&lt;", "&amp;lt;!channel&amp;gt;", "<!channel>", "*", "<https://evil.example>",
-     "<https://evil.example|evil.example>", "\u202eknab hcihW", "<!date^1^{date}^https://evil.example|x>", "who " * 5, "é" * 2_000, "-- drop", "{0}%s{x}", "$(id)", "' or 1=1", "source:* AND (", "\\", "[1]", "/cite"])  # fmt: skip
-def test_whatever_is_asked_gets_one_answer(slack: SlackServer, app: App, text: str) -> None:
-    ts = slack.say(NEWS, ANN, f"{ME} {text}")
+ODD = ("🏆", "\u200b\u200d", ".", "???", "<@U0BEN>", "`", "&lt;", "&amp;lt;!channel&amp;gt;", "<!channel>", "*",
+       "<https://evil.example>", "<https://evil.example|evil.example>", "\u202eknab hcihW", "é" * 2_000, "who " * 5,
+       "<!date^1^{date}^https://evil.example|x>", "-- drop", "{0}%s{x}", "$(id)", "' or 1=1", "source:* AND (",
+       "\\", "[1]", "/cite")  # fmt: skip
+
+
+def test_whatever_is_asked_gets_one_answer(slack: SlackServer, start: Start) -> None:
+    app = start(slack_waiting=100)
     direct = slack.dm(ANN)
-    asked = slack.say(direct, ANN, text)
-    replies(slack, NEWS, ts)
-    replies(slack, direct, asked)
-    slack.command(ANN, NEWS, text).answer()
-    slack.wait_for(lambda: slack.shown_to(ANN))
+    asked = [(NEWS, slack.say(NEWS, ANN, f"{ME} {text}")) for text in ODD]
+    asked += [(direct, slack.say(direct, ANN, text)) for text in ODD]
+    for text in ODD:
+        slack.command(ANN, NEWS, text).answer()
+    for channel, ts in asked:
+        replies(slack, channel, ts)
     app.quiet()
-    assert (
-        len(replies(slack, NEWS, ts)) == len(replies(slack, direct, asked)) == len(slack.shown_to(ANN)) == 1
-    )
-    said = words(replies(slack, NEWS, ts)[0]) + words(replies(slack, direct, asked)[0])
-    assert "went wrong" not in said
+    found = [replies(slack, channel, ts) for channel, ts in asked]
+    assert [len(each) for each in found] == [1] * 2 * len(ODD)
+    assert len(slack.shown_to(ANN)) == len(ODD)
+    assert [words(one) for [one] in found if "went wrong" in words(one)] == []
+
+
+def test_the_library_does_not_grow_with_every_word_that_is_said(slack: SlackServer, start: Start) -> None:
+    app = start()
+    day = 86_400.0
+    with app.workspace.library.changing() as connection:
+        rows = [("old", "message", 8 * day), ("new", "message", day), ("signed", "request", day)]
+        for name, kind, age in rows:
+            row = {"event_id": name, "channel": "C", "ts": name, "kind": kind, "received": time.time() - age}
+            connection.execute(insert(slack_events).values(row))
+    app.stop()
+    again = start()
+    until = time.monotonic() + 10
+    while remembered(again) != {"new"}:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def remembered(app: App) -> set[str]:
+    with app.workspace.library.reading() as connection:
+        return set(connection.scalars(select(slack_events.c.event_id)))
+
+
+def test_hostile_outlets_can_be_chosen_and_do_nothing(slack: SlackServer, start: Start) -> None:
+    record = {"title": "Regatta", "text": "Peru won the regatta on Sunday.", "published": "2024-01-02"}
+    outlets = [
+        HOSTILE,
+        HOSTILE[:140],
+        "<!channel>",
+        "\u202e",
+        "a" * 151,
+        "&lt;!here&gt;",
+        "🏆" * 74,
+        "*",
+        "Daily",
+    ]
+    articles = [make({**record, "id": f"a{n}", "source": outlet}) for n, outlet in enumerate(outlets)]
+    app = start(articles=articles, slack_admins=(BEN,))
+    slack.allowed_mentions.add(f"#{NEWS}")
+    slack.open_home(BEN)
+    home = slack.wait_for(lambda: slack.home_of(BEN))
+    slack.click_in_view(BEN, home["id"], "set_channel").answer()
+    [form] = slack.views_of(BEN)
+    for typed in ("", "<", "\\", "%", "zzz", "\u0000", "a" * 5_000):
+        offered = slack.options(BEN, "outlets", typed, view_id=form["id"]).answer()["options"]
+        assert all(len(option["text"]["text"]) <= 75 and len(option["value"]) <= 150 for option in offered)
+    chosen = ["<!channel>", "&lt;!here&gt;", "no such outlet", "🏆" * 74]
+    slack.submit(form["id"], BEN, {"channel": NEWS, "outlets": chosen}).answer()
+    app.quiet()
+    slack.wait_for(lambda: "no such outlet" in words(slack.home_of(BEN) or {}))
+    ts = slack.say(NEWS, ANN, f"{ME} Who won the regatta?")
+    found = words(replies(slack, NEWS, ts)[0])
+    assert "!channel> · 2 January 2024" in found
+    assert "Daily" not in found
