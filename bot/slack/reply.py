@@ -240,6 +240,9 @@ class Reply:
     async def _stop(self, answer: Answer) -> bool:
         """End the stream with the answer's sources; say whether the whole answer stands there now."""
         assert self._stream
+        if not self._stream.ts:  # nothing fitted into it, and to end it would begin it
+            self._stream = None
+            return False
         said = " ".join(part for part in self._shown if isinstance(part, Notice))
         whole = self._above == "".join(map(streamed, self._shown)) and self._sentences == answer.sentences
         blocks = closing_blocks(answer, said=said, above=self._above, helpers=self._surface.helpers)

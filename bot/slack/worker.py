@@ -129,9 +129,8 @@ class Worker:
             await self._interrupt(job, session)
         except SlackTroubleError as exc:
             await self._put_off(job, exc)
-        except (
-            SlackRefusedError
-        ) as exc:  # nothing can be said there: it is archived, or the bot was put out of it
+        except SlackRefusedError as exc:
+            # Nothing can be said there: it is archived, or the bot was put out of it.
             log.error("%s cannot be answered: %s", job.reference, exc)
             await self._give_up(job)
         except QuestionError as exc:
