@@ -278,7 +278,8 @@ def slack(
     Needs SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for the socket or SLACK_SIGNING_SECRET for HTTP.
     """
     from bot import terminal
-    from bot.slack.app import Address, run_slack
+    from bot.slack.app import run_slack
+    from bot.slack.connections import Address
 
     # A service's log; with -v there is one already, and this does nothing.
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -76,6 +76,7 @@ class SlackRefusedError(SlackError):
     def __init__(self, method: str, reason: str, *, missing: bool = False) -> None:
         """Name the method and Slack's reason; `missing` where the server does not have the method at all."""
         super().__init__(f"{method}: {reason}")
+        self.method = method
         self.reason = reason
         self.missing = missing
 

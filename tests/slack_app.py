@@ -18,7 +18,8 @@ from sqlalchemy import func, select
 from bot.articles.article import Article
 from bot.articles.schema import slack_jobs
 from bot.settings import load_settings
-from bot.slack.app import Address, serve
+from bot.slack.app import serve
+from bot.slack.connections import Address
 from bot.workspace import Workspace
 
 ME = "<@U0BOT>"
@@ -91,6 +92,11 @@ class App:
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(30)
             assert not self._thread.is_alive()
+
+    @property
+    def embedder(self) -> WordEmbedder:
+        assert isinstance(self.workspace.embedder, WordEmbedder)
+        return self.workspace.embedder
 
     def quiet(self) -> None:
         """Wait until everything that Slack has delivered is acknowledged and worked on."""

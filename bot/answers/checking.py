@@ -10,6 +10,7 @@ from bot.answers.citing import Bibliography
 from bot.answers.support import Support, Verdict, Verifier
 from bot.articles.library import Library
 from bot.articles.passages import Span
+from bot.retrieval.filters import Filters
 from bot.retrieval.retriever import Hit, Retriever
 
 _NOTHING = Support("unsupported", 9.0, "no article comes near it")
@@ -32,16 +33,19 @@ def check_against(verifier: Verifier, sentence: str, source: str) -> Checked:
 
 
 class ArticleChecker:
-    """Checks sentences against the passages that are found for them."""
+    """Checks sentences against the passages that are found for them, in the articles that pass `filters`."""
 
-    def __init__(self, verifier: Verifier, retriever: Retriever, library: Library) -> None:
+    def __init__(
+        self, verifier: Verifier, retriever: Retriever, library: Library, *, filters: Filters | None = None
+    ) -> None:
         self._verifier = verifier
         self._retriever = retriever
         self._library = library
+        self._filters = filters
 
     def check(self, sentence: str) -> Checked:
         """Check a sentence against each passage found, and against the best of one article together."""
-        hits = self._retriever.search(sentence)
+        hits = self._retriever.search(sentence, filters=self._filters)
         tried = [(hits_of_one, self._support(sentence, hits_of_one)) for hits_of_one in _groups(hits)]
         best, support = min(tried, key=lambda pair: pair[1].score, default=((), _NOTHING))
         if support.verdict == "unsupported":

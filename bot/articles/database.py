@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event
+from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from bot.errors import LibraryError
@@ -73,6 +73,12 @@ def put_row(
     statement = _insert(connection)(table).values(row)
     renewed = {name: statement.excluded[name] for name in row if name not in key}
     connection.execute(statement.on_conflict_do_update(index_elements=key, index_where=where, set_=renewed))
+
+
+def one_at_a_time(connection: Connection, key: int) -> None:
+    """Wait until no other transaction of this key is open; SQLite has one that writes at a time by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def _insert(connection: Connection) -> Any:

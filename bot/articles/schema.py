@@ -138,7 +138,7 @@ slack_events = Table(
 )
 
 # What people in Slack asked for and what has become of it. `due` is when a waiting job may be begun, and until when
-# one that is being worked on belongs to its `owner`.
+# one that is being worked on belongs to its `owner`, the claim that took it.
 slack_jobs = Table(
     "slack_jobs",
     metadata,

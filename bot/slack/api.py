@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.articles.article import clean_line
-from bot.errors import SlackError
+from bot.errors import SlackError, SlackRefusedError
 from bot.slack.scopes import APP_SCOPE
 
 if TYPE_CHECKING:
@@ -105,6 +105,12 @@ def call(client: WebClient, method: str, *, bot: str = "", **params: str) -> Ans
             "look at the network, the proxy and CITEWIRE_SLACK_API_URL"
         ) from None
     return Answer(answer.data if isinstance(answer.data, dict) else {}, answer.headers)
+
+
+def refused(name: str, exc: SlackRefusedError) -> SlackError:
+    """Return what to tell whoever set the token of this name, which Slack refuses."""
+    why = _refusal(exc.method, {"error": exc.reason}, "")
+    return SlackError(f"Slack refuses {name}: {why}; `citewire doctor --slack` says more")
 
 
 def _refusal(method: str, answer: object, bot: str) -> str:

@@ -7,8 +7,8 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from bot.errors import CitewireError, SettingsError, SlackError, SlackRefusedError, SlackTroubleError
 
@@ -16,22 +16,16 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
     from slack_bolt.authorization import AuthorizeResult
 
+    from bot.slack.connections import Address
+    from bot.slack.inbox import Inbox
     from bot.slack.reply import Surface
     from bot.slack.worker import Worker
     from bot.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-EVENTS_PATH = "/slack/events"
+_HOUR = 3_600.0  # seconds
 GRACE = 25.0  # seconds for answers under way when the process is told to stop, before whoever told it kills
-_HOUR = 3_600.0
-
-
-class Address(NamedTuple):
-    """Where requests are taken in HTTP mode; port 0 lets the system pick one."""
-
-    host: str
-    port: int
 
 
 def run_slack(workspace: Workspace, *, http: Address | None, say: Callable[[str], None]) -> None:
@@ -66,16 +60,23 @@ async def serve(
     workspace: Workspace, *, http: Address | None, stopped: asyncio.Event, say: Callable[[str], None]
 ) -> None:
     """Answer in Slack until `stopped` is set; then finish what is under way. `say` is told where it listens."""
+    from bot.slack.connections import over_http, over_socket
+    from bot.slack.inbox import Inbox
+
     _ = workspace.chain  # a chat model that cannot be set up is told before anything is connected
     surface = await _introduced(workspace)
-    app, worker = _wired(workspace, surface)
+    inbox = Inbox(workspace.library, waiting=workspace.settings.slack_waiting)
+    app, worker = _wired(workspace, surface, inbox)
     _load_in_background(workspace)
     working = asyncio.create_task(worker.run())
-    connected = _over_http(app, http, say) if http else _over_socket(app, workspace, say)
+    forgetting = asyncio.create_task(_forget_hourly(inbox))
+    token = workspace.settings.slack_app_token.get_secret_value()
+    connected = over_http(app, http, say) if http else over_socket(app, token, say)
     try:
         async with connected:
             await _first_of(asyncio.create_task(stopped.wait()), working)
     finally:
+        forgetting.cancel()
         await worker.stop(grace=GRACE)
         await surface.close()
         await working
@@ -83,30 +84,32 @@ async def serve(
 
 async def _introduced(workspace: Workspace) -> Surface:
     """Ask Slack who we are. Raises SlackError."""
+    from bot.slack.api import refused
     from bot.slack.reply import Surface
-    from bot.slack.web import open_client, told
+    from bot.slack.web import open_client, open_session, told
 
     settings = workspace.settings
-    client = open_client(settings)
+    session = open_session()
+    client = open_client(settings, session)
     try:
         me = await told(client.auth_test(), "auth.test")
     except SlackRefusedError as exc:
-        raise SlackError(
-            f"Slack refuses SLACK_BOT_TOKEN: {exc.reason}; `citewire doctor --slack` says more"
-        ) from exc
+        await session.close()
+        raise refused("SLACK_BOT_TOKEN", exc) from exc
     except SlackTroubleError as exc:
+        await session.close()
         raise SlackError(f"Slack cannot be reached at {settings.slack_api_url}: {exc}") from exc
-    impatient = open_client(settings, patient=False)
-    return Surface(client, impatient, me["user_id"], helpers=bool(settings.slack_helpers))
+    impatient = open_client(settings, session, patient=False)
+    team = "" if me.get("is_enterprise_install") else str(me.get("team_id") or "")
+    return Surface(client, impatient, me["user_id"], team=team, helpers=bool(settings.slack_helpers))
 
 
-def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
+def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncApp, Worker]:
     """Build the app and what works behind it."""
     from slack_bolt.async_app import AsyncApp
 
     from bot.slack.channels import ChannelSettings
     from bot.slack.home import Home
-    from bot.slack.inbox import Inbox
     from bot.slack.judging import Judging
     from bot.slack.listeners import Listeners
     from bot.slack.private import CheckSession, CommandSession
@@ -115,7 +118,6 @@ def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
     from bot.slack.worker import Worker
 
     settings = workspace.settings
-    inbox = Inbox(workspace.library, waiting=settings.slack_waiting)
     desk = Desk(workspace, surface, inbox, ChannelSettings(workspace.library))
     worker = Worker(
         inbox,
@@ -131,7 +133,7 @@ def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
     reception = Reception(settings, surface, inbox, on_new=worker.wake)
     app = AsyncApp(
         client=surface.client,
-        authorize=_known(surface),
+        authorize=_known(surface),  # type: ignore[arg-type]  # Bolt takes None too
         signing_secret=settings.slack_signing_secret.get_secret_value(),
         process_before_response=True,  # what is to be kept is kept before Slack is told that it was received
         logger=_bolts_log(),
@@ -141,11 +143,16 @@ def _wired(workspace: Workspace, surface: Surface) -> tuple[AsyncApp, Worker]:
     return app, worker
 
 
-def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult]]:
-    """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again."""
+def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult | None]]:
+    """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again.
+
+    What comes from another workspace is nobody's: its signature is good, but our articles are not for it.
+    """
     from slack_bolt.authorization import AuthorizeResult
 
-    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        if not surface.is_of(team_id):
+            return None
         token = surface.client.token
         return AuthorizeResult(
             enterprise_id=enterprise_id, team_id=team_id, bot_user_id=surface.me, bot_token=token
@@ -168,64 +175,14 @@ async def _first_of(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
         task.result()
 
 
-@contextlib.asynccontextmanager
-async def _over_http(app: AsyncApp, address: Address, say: Callable[[str], None]) -> AsyncIterator[None]:
-    from aiohttp import web
-    from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
-
-    async def receive(request: web.Request) -> web.Response:
+async def _forget_hourly(inbox: Inbox) -> None:
+    """Forget what Slack will not send again: else the library would grow with every word that is said."""
+    while True:
         try:
-            response = await app.async_dispatch(await to_bolt_request(request))
-        except web.HTTPException:  # too large
-            raise
-        except Exception as exc:  # noqa: BLE001 - Bolt reads a body before it looks at the signature, and trusts its form
-            log.warning("a request that is not Slack's: %s", type(exc).__name__)
-            return web.Response(status=400)
-        answered: web.Response = await to_aiohttp_response(response)
-        return answered
-
-    server = web.Application()
-    server.add_routes([web.post(EVENTS_PATH, receive)])
-    runner = web.AppRunner(server, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, *address)
-        try:
-            await site.start()
-        except OSError as exc:
-            reason = exc.strerror or str(exc)
-            raise SlackError(
-                f"port {address.port} cannot be opened: {reason}; name another with --port"
-            ) from exc
-        host, port = runner.addresses[0][:2]
-        say(f"Listening for Slack at http://{host}:{port}{EVENTS_PATH}")
-        yield
-    finally:
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def _over_socket(
-    app: AsyncApp, workspace: Workspace, say: Callable[[str], None]
-) -> AsyncIterator[None]:
-    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-
-    from bot.slack.web import told
-
-    handler = AsyncSocketModeHandler(app, workspace.settings.slack_app_token.get_secret_value())
-    try:
-        try:
-            await told(handler.client.connect(), "apps.connections.open")  # type: ignore[no-untyped-call]  # the SDK's
-        except SlackRefusedError as exc:
-            raise SlackError(
-                f"Slack refuses SLACK_APP_TOKEN: {exc.reason}; `citewire doctor --slack` says more"
-            ) from exc
-        except SlackTroubleError as exc:
-            raise SlackError(f"no socket to Slack could be opened: {exc}") from exc
-        say("Connected to Slack over a socket")
-        yield
-    finally:
-        await handler.client.close()  # type: ignore[no-untyped-call]  # the SDK's
+            await asyncio.to_thread(inbox.forget_old)
+        except CitewireError as exc:
+            log.warning("what is old could not be forgotten: %s", exc)
+        await asyncio.sleep(_HOUR)
 
 
 def _load_in_background(workspace: Workspace) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.slack.messages import suggested_prompts
+from bot.slack.messages import not_allowed_message, suggested_prompts
+from bot.slack.policy import Admission, admission
 from bot.slack.questions import Desk
-from bot.slack.views import channel_view, home_view, outlet_options
+from bot.slack.views import channel_view, closed_view, home_view, outlet_options
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,15 @@ class Home:
         app.options("outlets")(self.offer_outlets)
         app.view("channel_sources")(self.set_channel)
 
-    async def opened(self, event: Body) -> None:
-        """Show the Home tab, or offer questions in a conversation that is opened."""
-        if event.get("tab") == "messages":
-            self._desk.surface.soon(self._offer_prompts(event["channel"]))
-        elif event.get("tab") == "home":
-            self._desk.surface.soon(self._publish(event["user"]))
+    async def opened(self, event: Body, body: Body) -> None:
+        """Show the Home tab, or offer questions in a conversation that is opened, to those who are answered."""
+        channel, person = event["channel"], event["user"]
+        external = bool(body.get("is_ext_shared_channel"))
+        admitted = admission(self._desk.workspace.settings, channel, person, external=external)
+        if event.get("tab") == "home" and admitted is not Admission.SILENCE:
+            self._desk.surface.soon(self._publish(person, known=admitted is Admission.ANSWERED))
+        elif event.get("tab") == "messages" and admitted is Admission.ANSWERED:
+            self._desk.surface.soon(self._offer_prompts(channel))
 
     async def ask_channel(self, ack: AsyncAck, body: Body) -> None:
         """Open the form, for those who may set something."""
@@ -49,7 +53,10 @@ class Home:
         await ack()
 
     async def offer_outlets(self, ack: AsyncAck, body: Body) -> None:
-        """Offer the outlets whose names hold what is typed."""
+        """Offer the outlets whose names hold what is typed, to those who may choose one."""
+        if not self._is_admin(body["user"]["id"]):
+            await ack(options=[])
+            return
         typed = str(body.get("value") or "").casefold()
         outlets = await asyncio.to_thread(self._desk.workspace.library.sources)
         found = (outlet for outlet, _ in outlets if outlet and typed in outlet.casefold())
@@ -69,8 +76,9 @@ class Home:
     def _is_admin(self, person: str) -> bool:
         return person in self._desk.workspace.settings.slack_admins
 
-    async def _publish(self, person: str) -> None:
-        view = await asyncio.to_thread(self._view, person)
+    async def _publish(self, person: str, *, known: bool = True) -> None:
+        """Show somebody their Home tab; who is not `known` sees nothing of the articles."""
+        view = await asyncio.to_thread(self._view, person) if known else closed_view(not_allowed_message())
         await self._desk.surface.attempt("views.publish", "views_publish", user_id=person, view=view)
 
     def _view(self, person: str) -> Body:

@@ -1,6 +1,6 @@
 """The inbox: what Slack sent, kept in the library before it is acknowledged, and handed out job by job.
 
-Several processes may share it. A job belongs to the one that claimed it until its lease is over; who still works
+Several processes may share it. A job belongs to the claim that took it until its lease is over; who still works
 renews it. Jobs of one thread are handed out one after another, and those of different people in turn.
 """
 
@@ -25,15 +25,18 @@ from sqlalchemy import (
 )
 
 from bot.answers.question import Exchange
-from bot.articles.database import insert_new, put_row
+from bot.articles.database import insert_new, one_at_a_time, put_row
 from bot.articles.library import Library
 from bot.articles.schema import answers, slack_events, slack_jobs, slack_threads
 from bot.slack.jobs import Job, Request
 
 LEASE = 20.0  # seconds: far longer than one call to Slack may take, so that nobody posts past its end
 _OPEN = ("waiting", "working")
+REQUEST = "request"  # the kind of what is remembered of a signed request, whatever it asked
+_SIGNED = 3_600.0  # seconds; a signature is good for five minutes
 _REMEMBERED = 7 * 86_400.0  # seconds; Slack delivers an event again for some hours at most
 _DIRECT_MEMORY = 3_600.0  # seconds: an hour later, a direct message begins a new conversation
+_CLAIM_KEY = 0x6369746573  # PostgreSQL's advisory lock of the one claim at a time
 _HISTORY = 20  # exchanges; the chain's own memory is shorter
 
 _job = slack_jobs.c
@@ -56,7 +59,6 @@ class Inbox:
         self._library = library
         self._waiting = waiting
         self._clock = clock
-        self.owner = uuid.uuid4().hex
 
     # Taking in
 
@@ -70,7 +72,7 @@ class Inbox:
                 return Taken.SEEN
             if follow:
                 self._follow(connection, request)
-            if request.kind != "delete" and self._open_of(connection, request.person) >= self._waiting:
+            if request.kind != "delete" and self._others_open(connection, request) >= self._waiting:
                 return Taken.TOO_MANY
             connection.execute(insert(slack_jobs).values(self._row(request)))
             return Taken.NEW
@@ -82,10 +84,12 @@ class Inbox:
             return insert_new(connection, slack_events, {**seen, "received": self._clock()})
 
     def forget_old(self) -> None:
-        """Forget events that Slack will not send again."""
+        """Forget events that Slack will not send again, and requests whose signature is too old to be taken."""
+        events, now = slack_events.c, self._clock()
+        old_request = and_(events.kind == REQUEST, events.received < now - _SIGNED)
         with self._library.changing() as connection:
             connection.execute(
-                delete(slack_events).where(slack_events.c.received < self._clock() - _REMEMBERED)
+                delete(slack_events).where(or_(events.received < now - _REMEMBERED, old_request))
             )
 
     def knows(self, channel: str, target: str) -> bool:
@@ -116,65 +120,66 @@ class Inbox:
     # Handing out
 
     def claim(self) -> Job | None:
-        """Return the next job, which is this process's until its lease is over; None where nothing can be begun.
+        """Return the next job, which is the claim's until its lease is over; None where nothing can be begun.
 
-        Of each thread only the earliest open job can be claimed. A person with fewer jobs before it goes first.
+        Of each thread only the earliest open job can be claimed, and only while no other of it is worked on. A person
+        with fewer jobs before it goes first.
         """
         if not self._has_due():  # most calls find nothing, and need not lock the database for that
             return None
         now = self._clock()
-        candidate = slack_jobs.alias("candidate")
-        earlier, ahead = slack_jobs.alias("earlier"), slack_jobs.alias("ahead")
-        due = and_(candidate.c.state.in_(_OPEN), candidate.c.due <= now)
-        first = ~exists().where(
-            earlier.c.lane == candidate.c.lane,
-            earlier.c.state.in_(_OPEN),
-            or_(
-                earlier.c.ts < candidate.c.ts,
-                and_(earlier.c.ts == candidate.c.ts, earlier.c.id < candidate.c.id),
-            ),
+        candidate, other = slack_jobs.alias("candidate"), slack_jobs.alias("other")
+        earlier = or_(
+            other.c.ts < candidate.c.ts, and_(other.c.ts == candidate.c.ts, other.c.id < candidate.c.id)
+        )
+        worked_on = and_(other.c.state == "working", other.c.due > now, other.c.id != candidate.c.id)
+        blocked = exists().where(
+            other.c.lane == candidate.c.lane, other.c.state.in_(_OPEN), or_(earlier, worked_on)
         )
         before = (
             select(func.count())
             .where(
-                ahead.c.person == candidate.c.person,
-                ahead.c.state.in_(_OPEN),
-                ahead.c.id != candidate.c.id,
-                or_(ahead.c.id < candidate.c.id, ahead.c.state == "working"),
+                other.c.person == candidate.c.person,
+                other.c.state.in_(_OPEN),
+                other.c.id != candidate.c.id,
+                or_(other.c.id < candidate.c.id, other.c.state == "working"),
             )
             .scalar_subquery()
         )
-        chosen = select(candidate.c.id).where(due, first).order_by(before, candidate.c.id).limit(1)
-        chosen = chosen.with_for_update(skip_locked=True, of=candidate)
-        taken = {"state": "working", "owner": self.owner, "due": now + LEASE, "tries": _job.tries + 1}
+        due = and_(candidate.c.state.in_(_OPEN), candidate.c.due <= now, ~blocked)
+        chosen = select(candidate.c.id).where(due).order_by(before, candidate.c.id).limit(1)
+        taken = {"state": "working", "owner": uuid.uuid4().hex, "due": now + LEASE, "tries": _job.tries + 1}
         query = update(slack_jobs).where(_job.id == chosen.scalar_subquery(), _job.due <= now).values(taken)
         with self._library.changing() as connection:
+            one_at_a_time(
+                connection, _CLAIM_KEY
+            )  # two claims side by side could each take a job of one thread
             row = connection.execute(query.returning(*_FIELDS)).first()
         return Job(**row._mapping) if row else None
 
-    def renew(self, job_ids: Iterable[int]) -> None:
+    def renew(self, jobs: Iterable[Job]) -> None:
         """Renew the leases of jobs that are being worked on."""
-        self._change(_job.id.in_(list(job_ids)), due=self._clock() + LEASE)
+        self._change(*jobs, due=self._clock() + LEASE)
 
     def about_to_post(self, job: Job) -> bool:
-        """Note that a reply may stand in Slack from now on; False where the job is another process's by now."""
-        return self._change(_job.id == job.id, posting=True, due=self._clock() + LEASE) == 1
+        """Note that a reply may stand in Slack from now on; False where the job is another claim's by now."""
+        return self._change(job, posting=True, due=self._clock() + LEASE) == 1
 
     def posted(self, job: Job, reply: str) -> None:
         """Note the message that answers."""
-        self._change(_job.id == job.id, reply=reply)
+        self._change(job, reply=reply)
 
     def answered(self, job: Job, answer_id: str) -> None:
         """Note the stored answer, which is then told and not sought again."""
-        self._change(_job.id == job.id, answer_id=answer_id)
+        self._change(job, answer_id=answer_id)
 
     def close(self, job: Job, *, failed: bool = False) -> None:
         """Note that a job needs nothing more."""
-        self._change(_job.id == job.id, state="failed" if failed else "done")
+        self._change(job, state="failed" if failed else "done")
 
     def release(self, job: Job, *, after: float = 0.0) -> None:
         """Give a job back, to be begun again by whoever is free, `after` seconds from now."""
-        self._change(_job.id == job.id, state="waiting", due=self._clock() + after)
+        self._change(job, state="waiting", due=self._clock() + after)
 
     # What was said
 
@@ -247,8 +252,10 @@ class Inbox:
         row = {**about, "event_id": event_id, "received": self._clock()}
         return insert_new(connection, slack_events, row)
 
-    def _open_of(self, connection: Connection, person: str) -> int:
-        query = select(func.count()).where(_job.person == person, _job.state.in_(_OPEN))
+    def _others_open(self, connection: Connection, request: Request) -> int:
+        """Count what a person has open about other messages: of one that is edited again the last wording counts."""
+        is_this = and_(_job.channel == request.channel, _job.target == request.target)
+        query = select(func.count()).where(_job.person == request.person, _job.state.in_(_OPEN), ~is_this)
         return connection.scalar(query) or 0
 
     def _row(self, request: Request) -> dict[str, Any]:
@@ -267,8 +274,11 @@ class Inbox:
         with self._library.reading() as connection:
             return connection.execute(query).first() is not None
 
-    def _change(self, which: Any, **values: object) -> int:
-        """Change jobs that are still this process's; return how many were."""
-        mine = and_(which, _job.owner == self.owner, _job.state == "working")
+    def _change(self, *jobs: Job, **values: object) -> int:
+        """Change jobs that are still their claim's; return how many were."""
+        theirs = and_(_job.owner.in_([job.owner for job in jobs]), _job.state == "working")
+        ids = [job.id for job in jobs]
         with self._library.changing() as connection:
-            return connection.execute(update(slack_jobs).where(mine).values(values)).rowcount
+            return connection.execute(
+                update(slack_jobs).where(_job.id.in_(ids), theirs).values(values)
+            ).rowcount

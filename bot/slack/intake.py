@@ -14,11 +14,13 @@ Event = Mapping[str, Any]
 
 # Messages of people; the other subtypes tell of what happened in a channel, or are other programs'.
 _SAID = (None, "", "file_share", "thread_broadcast")
-_ASKS = re.compile(
-    r"(?:.*\?\W*$)|(?:(?:and|but|so|or|ok|okay)\W+)?"
+_BEGINS_ASKING = re.compile(
+    r"(?:(?:and|but|so|or|ok|okay)\W+)?"
     r"(?:who|whom|whose|what|when|where|which|why|how|did|does|do|is|are|was|were|has|have|had|will|would|can|could)\b",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
+_ENDS_ASKING = re.compile(r"\?\W*$")
+_END = 20  # characters: in all of a long row of question marks the search would take seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Heard:
     @property
     def asks(self) -> bool:
         """Whether its words are a question."""
-        return _ASKS.match(self.request.text) is not None
+        text = self.request.text
+        return bool(_BEGINS_ASKING.match(text) or _ENDS_ASKING.search(text[-_END:]))
 
 
 def heard(body: Event, me: str) -> Heard | None:

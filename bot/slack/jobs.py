@@ -46,8 +46,9 @@ class Request:
 class Job:
     """A request on its way to being answered.
 
-    With `posting` a reply may stand in Slack already, whose ts nobody could note; `reply` is its ts where known.
-    `answer_id` is the stored answer's.
+    `owner` is the claim that took it, another each time: even within one process, who was too slow and who took over
+    are told apart. With `posting` a reply may stand in Slack already, whose ts nobody could note; `reply` is its ts
+    where known. `answer_id` is the stored answer's.
     """
 
     id: int
@@ -61,6 +62,7 @@ class Job:
     text: str
     details: dict[str, Any]
     received: float
+    owner: str
     tries: int
     posting: bool
     reply: str

@@ -12,11 +12,12 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.answers.answer import Answer
 from bot.articles.article import Article
-from bot.errors import SlackRefusedError, SlackTroubleError
-from bot.slack.blocks import answer_message
+from bot.errors import QuestionError, SlackRefusedError, SlackTroubleError
+from bot.slack.blocks import Message, answer_message
 from bot.slack.messages import (
     cannot_share_message,
     help_wanted_message,
+    not_done_message,
     noted_message,
 )
 from bot.slack.policy import Admission, admission
@@ -31,12 +32,15 @@ log = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 
+_CITATION = re.compile(r"[1-9]\d{0,3}", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class _Click:
-    """Who did it, and where; `thread` is "" in a modal."""
+    """Who did it, of which team, and where: in a modal, where the modal was opened."""
 
     person: str
+    team: str
     channel: str
     thread: str
     response_url: str
@@ -44,12 +48,14 @@ class _Click:
     @classmethod
     def of(cls, body: Body) -> _Click:
         container, message = body.get("container") or {}, body.get("message") or {}
+        channel, _, thread = str((body.get("view") or {}).get("private_metadata") or "").partition(" ")
         # A message that only one person sees has no thread.
         ts = "" if container.get("is_ephemeral") else container.get("message_ts") or message.get("ts") or ""
         return cls(
             person=body["user"]["id"],
-            channel=str(container.get("channel_id") or (body.get("channel") or {}).get("id") or ""),
-            thread=str(container.get("thread_ts") or message.get("thread_ts") or ts),
+            team=str(body["user"].get("team_id") or ""),
+            channel=str(container.get("channel_id") or (body.get("channel") or {}).get("id") or channel),
+            thread=str(container.get("thread_ts") or message.get("thread_ts") or ts or thread),
             response_url=str(body.get("response_url") or ""),
         )
 
@@ -80,17 +86,18 @@ class Judging:
         """Keep what somebody says of one source."""
         reason, _, rest = _value(action).partition(":")
         n, _, answer_id = rest.partition(":")
-        if reason in REASONS and n.isdigit():
+        if reason in REASONS and _CITATION.fullmatch(n):
             await self._keep(_Click.of(body), answer_id, "wrong", REASONS[reason].lower(), citation=int(n))
         await ack()
 
     async def show_sources(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show each source within what stands around it in its article."""
-        answer = await self._answer(_value(action))
-        if answer and self._admitted(_Click.of(body)):
+        click, answer = _Click.of(body), await self._answer(_value(action))
+        if answer and await self._admitted(click):
             articles = await asyncio.to_thread(self._articles, answer)
+            place = {"private_metadata": f"{click.channel} {click.thread}"}
             opened = self._client.views_open(
-                trigger_id=body["trigger_id"], view=sources_view(answer, articles)
+                trigger_id=body["trigger_id"], view={**sources_view(answer, articles), **place}
             )
             await told(opened, "views.open")
         await ack()
@@ -100,21 +107,21 @@ class Judging:
         click, answer = _Click.of(body), await self._answer(_value(action))
         await ack()
         helpers = self._desk.workspace.settings.slack_helpers
-        if not (answer and helpers and self._admitted(click)):
+        if not (answer and helpers and await self._admitted(click)):
             return
         if not await self._first(click.channel, answer.id, "ask_person"):
             return
         message = help_wanted_message(helpers, asked_by=click.person, question=answer.question)
         note = {"event_type": NOTE, "event_payload": {}}
-        await attempted(
-            post(self._client, message, channel=click.channel, thread_ts=click.thread, metadata=note), "help"
-        )
+        call = post(self._client, message, channel=click.channel, thread_ts=click.thread, metadata=note)
+        if not await attempted(call, "help"):
+            await self._tell_directly(click)
 
     async def share(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Show a private answer to the channel that it was asked in."""
         click, answer = _Click.of(body), await self._answer(_value(action))
         await ack()
-        if not (answer and self._admitted(click)):
+        if not (answer and await self._admitted(click)):
             return
         if not await self._may_share(click.channel):
             await respond(click.response_url, cannot_share_message())
@@ -125,30 +132,46 @@ class Judging:
 
     async def _share(self, click: _Click, answer: Answer) -> None:
         shared = answer_message(answer, helpers=self._desk.surface.helpers, shared_by=click.person)
-        await respond(click.response_url, shared, public=True)
+        try:
+            done = await respond(click.response_url, shared, public=True)
+        except SlackTroubleError as exc:
+            log.warning("not shared: %s", exc)
+            done = False
+        if not done:
+            await self._tell_directly(click)
+
+    async def _tell_directly(self, click: _Click) -> None:
+        """Tell somebody that nothing came of their click; it may have come about all the same, and is not repeated."""
+        await attempted(post(self._client, not_done_message(), channel=click.person), "notice")
 
     async def _keep(
         self, click: _Click, answer_id: str, verdict: str, note: str = "", *, citation: int = 0
     ) -> None:
-        if not self._admitted(click):
+        if not await self._admitted(click):
             return
         journal = self._desk.workspace.journal
-        await asyncio.to_thread(
-            journal.judge, answer_id, verdict, note, person=click.person, citation=citation
-        )
-        self._desk.surface.soon(
-            whisper(
-                self._client,
-                noted_message(verdict, note, citation),
-                channel=click.channel,
-                person=click.person,
-                thread=click.thread,
+        try:
+            await asyncio.to_thread(
+                journal.judge, answer_id, verdict, note, person=click.person, citation=citation
             )
-        )
+        except QuestionError:  # a value that no button of ours has
+            log.info("%s judged what is no answer", click.person)
+            return
+        self._desk.surface.soon(self._tell(click, noted_message(verdict, note, citation)))
 
-    def _admitted(self, click: _Click) -> bool:
+    async def _tell(self, click: _Click, message: Message) -> None:
+        """Say something to one person; below their private answer, which can stand where the bot is not."""
+        if click.response_url and not click.thread:
+            await respond(click.response_url, message)
+            return
+        await whisper(self._client, message, channel=click.channel, person=click.person, thread=click.thread)
+
+    async def _admitted(self, click: _Click) -> bool:
+        """Say whether somebody may see and do this; another team's people where the channel is ours, or named."""
         settings = self._desk.workspace.settings
-        return admission(settings, click.channel, click.person, external=False) is Admission.ANSWERED
+        if admission(settings, click.channel, click.person, external=False) is not Admission.ANSWERED:
+            return False
+        return click.team == self._desk.surface.team or await self._may_share(click.channel)
 
     async def _first(self, channel: str, answer_id: str, what: str) -> bool:
         return await asyncio.to_thread(self._desk.inbox.first_time, channel, answer_id, what)

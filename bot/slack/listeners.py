@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from bot.slack import scopes
+from bot.slack.inbox import REQUEST
 from bot.slack.jobs import Request
 from bot.slack.messages import not_allowed_message
 from bot.slack.policy import Admission, admission
@@ -48,7 +49,7 @@ class Listeners:
     async def command(self, ack: AsyncAck, command: Body, body: Body) -> None:
         """Take up `/cite question`."""
         channel, person, trigger = command["channel_id"], command["user_id"], command["trigger_id"]
-        if self._turned_away(channel, person):
+        if self._turned_away(channel, person, command.get("team_id")):
             await ack(text=not_allowed_message().text)
             return
         await self._reception.take(
@@ -70,7 +71,7 @@ class Listeners:
         """Open a modal at once, because its trigger lasts for three seconds, and check the message then."""
         channel, person = shortcut["channel"]["id"], shortcut["user"]["id"]
         message, trigger = shortcut["message"], shortcut["trigger_id"]
-        if self._turned_away(channel, person):
+        if self._turned_away(channel, person, shortcut["user"].get("team_id")):
             await ack()
             return
         opened = await told(
@@ -91,19 +92,22 @@ class Listeners:
         )
         await ack()
 
-    def _turned_away(self, channel: str, person: str) -> bool:
-        settings = self._desk.workspace.settings
-        return admission(settings, channel, person, external=False) is not Admission.ANSWERED
+    def _turned_away(self, channel: str, person: str, team: str | None) -> bool:
+        """Say whether somebody gets no answer; another team's people only get one where their channel is named."""
+        settings, external = self._desk.workspace.settings, not self._desk.surface.is_of(team)
+        return admission(settings, channel, person, external=external) is not Admission.ANSWERED
 
     async def _refuse_replays(self, req: AsyncBoltRequest, next_: Any) -> BoltResponse | None:
         """Take a signed request once: who has recorded one cannot send it again.
 
-        What Slack itself delivers again says so; whatever that may be, it is told by what it holds.
+        Slack delivers events again, and says so; what that may be is told by what they hold. That it is a retry is
+        not signed, and is not believed of anything else.
         """
         signature = (req.headers.get("x-slack-signature") or [""])[0]
-        if req.mode == "http" and signature and not req.headers.get("x-slack-retry-num"):
+        is_retry = req.headers.get("x-slack-retry-num") and req.body.get("type") == "event_callback"
+        if req.mode == "http" and signature and not is_retry:
             inbox = self._desk.inbox
-            if not await asyncio.to_thread(inbox.first_time, "", signature, "request"):
+            if not await asyncio.to_thread(inbox.first_time, "", signature, REQUEST):
                 return BoltResponse(status=401, body='{"error": "replayed request"}')
         response: BoltResponse | None = await next_()
         return response

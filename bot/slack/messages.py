@@ -72,6 +72,11 @@ def noted_message(verdict: str, note: str, citation: int) -> Message:
     return _message(f"Noted: {verdict}. Thank you; you can change your mind at any time.{more}")
 
 
+def not_done_message() -> Message:
+    """Say that nothing came of a click."""
+    return _message("That did not work: something went wrong on the way. Please ask the question again.")
+
+
 def cannot_share_message() -> Message:
     """Say why a private answer cannot be shared."""
     return _message(

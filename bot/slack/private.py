@@ -18,6 +18,7 @@ from bot.slack.blocks import Message, answer_message
 from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.questions import Desk
+from bot.slack.reply import LostError
 from bot.slack.views import check_view, notice_view
 from bot.slack.web import post, told
 
@@ -40,19 +41,23 @@ class CommandSession:
         if not self._job.text:
             await self.say(help_message())
             return
+        if stored := await asyncio.to_thread(self._desk.stored, self._job):
+            await self.say(answer_message(stored, private=True))
+            return
         question = await asyncio.to_thread(self._desk.question, self._job)
         trace: Trace | None = None
         async for parts in batches(lambda: self._desk.workspace.chain.traced(question)):
             trace = parts[-1] if isinstance(parts[-1], Trace) else None
         assert trace
-        if trace.answer.status == "not_found" and await asyncio.to_thread(lambda: self._desk.is_empty):
+        if not await asyncio.to_thread(self._desk.keep, self._job, trace):
             await self.say(no_articles_message())
             return
-        await asyncio.to_thread(self._desk.keep, self._job, trace)
         await self.say(answer_message(trace.answer, private=True))
 
     async def say(self, message: Message) -> None:
         """Say something to the asker alone; where the command's address is used up, in their direct messages."""
+        if not await asyncio.to_thread(self._desk.inbox.about_to_post, self._job):
+            raise LostError
         fresh = time.time() - self._job.received < _RESPONSE_URL
         if fresh and await respond(self._job.details["response_url"], message):
             return
@@ -105,7 +110,8 @@ class CheckSession:
 
     def _checks(self) -> Iterator[Checked]:
         workspace = self._desk.workspace
-        checker = ArticleChecker(workspace.verifier, workspace.retriever, workspace.library)
+        filters = self._desk.filters(self._job)
+        checker = ArticleChecker(workspace.verifier, workspace.retriever, workspace.library, filters=filters)
         parser = ClaimParser(passages=0)
         claims = [*parser.feed(self._job.text), *parser.close()]
         for claim in claims[:_CHECKED]:

@@ -22,12 +22,15 @@ from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.reading import words_of
 from bot.slack.reply import Reply, Surface
+from bot.slack.text import clip_literal
 from bot.slack.web import replies, told
 
 if TYPE_CHECKING:
+    from bot.answers.answer import Answer
     from bot.workspace import Workspace
 
 _HEARD = 3  # messages of a thread, before the bot was asked in it, that a question may lean on
+_READ = 1_000  # messages of a thread: below more, a question stands by itself
 _TITLE = 80
 
 
@@ -44,16 +47,25 @@ class Desk:
 
     def question(self, job: Job, history: Sequence[Exchange] = ()) -> Question:
         """Return what a job asks, as it is asked in its channel."""
-        sources = self.channels.get(job.channel).sources
         asked = datetime.fromtimestamp(job.received).astimezone()
-        return Question(
-            job.text, history=tuple(history), filters=Filters(sources=tuple(sources)), asked=asked
-        )
+        return Question(job.text, history=tuple(history), filters=self.filters(job), asked=asked)
 
-    def keep(self, job: Job, trace: Trace) -> None:
-        """Store an answer before it is shown: what people say of it needs it."""
+    def filters(self, job: Job) -> Filters:
+        """Return from which articles a job's channel is answered."""
+        return Filters(sources=self.channels.get(job.channel).sources)
+
+    def keep(self, job: Job, trace: Trace) -> bool:
+        """Store an answer before it is shown: what people say of it needs it. False: there are no articles at all."""
+        if trace.answer.status == "not_found" and self.is_empty:
+            return False
         self.workspace.journal.remember(trace)
         self.inbox.answered(job, trace.answer.id)
+        return True
+
+    def stored(self, job: Job) -> Answer | None:
+        """Return the answer that was found before a crash; it is told and not sought again."""
+        found = self.workspace.journal.recall(job.answer_id) if job.answer_id else None
+        return found[0] if found else None
 
     @property
     def is_empty(self) -> bool:
@@ -73,12 +85,11 @@ class QuestionSession:
         """Answer in the thread, part by part as each is verified."""
         job, inbox = self._job, self._desk.inbox
         if await asyncio.to_thread(inbox.overtaken, job):
-            return  # by an edit or a deletion, which comes next
+            await self._reply.seek()  # what a crash left is for the edit or deletion, which comes next
+            return
         await self._reply.begin()
-        if job.answer_id and (
-            stored := await asyncio.to_thread(self._desk.workspace.journal.recall, job.answer_id)
-        ):
-            await self._reply.end(stored[0])  # found before a crash
+        if stored := await asyncio.to_thread(self._desk.stored, job):
+            await self._reply.end(stored)
             return
         history = await self._history()
         if not job.text and history:  # only mentioned, below what somebody said
@@ -102,10 +113,9 @@ class QuestionSession:
             if shown := [part for part in parts if not isinstance(part, Trace)]:
                 await self._reply.add(shown)
         assert trace
-        if trace.answer.status == "not_found" and await asyncio.to_thread(lambda: self._desk.is_empty):
+        if not await asyncio.to_thread(self._desk.keep, job, trace):
             await self._reply.say(no_articles_message())
             return
-        await asyncio.to_thread(self._desk.keep, job, trace)
         await self._reply.end(trace.answer)
         if job.direct and not history:
             await self._title(job)
@@ -116,7 +126,7 @@ class QuestionSession:
             "assistant_threads_setTitle",
             channel_id=job.channel,
             thread_ts=job.thread,
-            title=job.text[:_TITLE],
+            title=clip_literal(job.text, _TITLE),
         )
 
     async def _history(self) -> tuple[Exchange, ...]:
@@ -130,8 +140,12 @@ class QuestionSession:
     async def _overheard(self) -> tuple[Exchange, ...]:
         job, surface = self._job, self._desk.surface
         heard: deque[str] = deque(maxlen=_HEARD)
+        read = 0
         try:
             async for message in replies(surface.client, job.channel, job.thread, latest=job.target):
+                read += 1
+                if read > _READ:
+                    return ()
                 is_ours = message.get("bot_id") or message.get("user") == surface.me
                 if not is_ours and message["ts"] < job.target:
                     heard.append(words_of(message.get("text") or "", surface.me))

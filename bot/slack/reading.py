@@ -10,7 +10,8 @@ from bot.slack.text import visible
 _TOKEN = re.compile(r"<([^<>]*)>")
 _CODE = re.compile(r"`+")
 _QUOTE = re.compile(r"^(?:&gt;|>)+[ \t]?", re.MULTILINE)
-_EMPHASIS = re.compile(r"(?<![\w*_~])([*_~])(?=\S)([^\n]+?)(?<=\S)\1(?![\w*_~])")
+# A mark's text holds none of its own kind: each look ends at the next one, however many are never closed.
+_EMPHASIS = re.compile(r"(?<![\w*_~])([*_~])(?=\S)((?:(?!\1)[^\n])+)(?<=\S)\1(?![\w*_~])")
 _ENTITY = re.compile(r"&(?:lt|gt|amp);")  # the only ones that Slack writes
 _MENTION = re.compile(
     r"<@([UW]\w+)(?:\|[^<>]*)?>|<!subteam\^(S\w+)[^<>]*>|<!(here|channel|everyone)(?:\|[^<>]*)?>"

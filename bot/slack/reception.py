@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,6 +20,9 @@ from bot.slack.reply import Surface
 from bot.slack.web import whisper
 
 log = logging.getLogger(__name__)
+
+_BUSY = 10.0  # seconds within which somebody is told once that they ask too much
+_TURNED_AWAY = 3_600.0  # and that they are not answered
 
 
 class Reception:
@@ -40,6 +44,8 @@ class Reception:
             return
         request = message.request
         admitted = admission(self._settings, request.channel, request.person, external=message.external)
+        if request.kind == "delete":  # what was said can be taken back by whoever said it
+            admitted = Admission.ANSWERED
         if admitted is Admission.SILENCE:
             return
         if admitted is Admission.TOLD:
@@ -58,7 +64,8 @@ class Reception:
             self._on_new()
         elif taken is Taken.TOO_MANY:
             log.info("%s has too many questions open", request.person)
-            self._surface.soon(self._tell(request, busy_message(self._settings.slack_waiting)))
+            if request.kind == "command" or await self._not_told(request, "busy", within=_BUSY):
+                self._surface.soon(self._tell(request, busy_message(self._settings.slack_waiting)))
         return taken
 
     def _takes_up(self, message: Heard) -> Request | None:
@@ -85,13 +92,15 @@ class Reception:
         return bool(request.text)
 
     async def _turn_away(self, request: Request) -> None:
-        """Tell somebody once that they are not answered here."""
+        """Tell somebody that they are not answered here, unless they were told just now."""
         log.info("%s is not answered in %s", request.person, request.channel)
-        first = await asyncio.to_thread(
-            self._inbox.first_time, request.channel, request.target, request.what, event_id=request.event_id
-        )
-        if first:
+        if await self._not_told(request, "turned away", within=_TURNED_AWAY):
             self._surface.soon(self._tell(request, not_allowed_message()))
+
+    async def _not_told(self, request: Request, what: str, *, within: float) -> bool:
+        """Say whether somebody was not told this yet within so many seconds: who floods is not flooded in return."""
+        whom = f"{request.person}:{time.time() // within:.0f}"
+        return await asyncio.to_thread(self._inbox.first_time, request.channel, whom, what)
 
     async def _tell(self, request: Request, message: Message) -> None:
         """Say something that only the asker sees."""

@@ -18,7 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answers.answer import Answer, Sentence
 from bot.answers.turn import Notice
-from bot.errors import SlackRefusedError, SlackTroubleError
+from bot.errors import CitewireError, SlackRefusedError, SlackTroubleError
 from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
@@ -28,6 +28,7 @@ from bot.slack.web import post, replies, told
 log = logging.getLogger(__name__)
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
+LAST_WORDS = 5.0  # seconds for each of the last things said before the end of the process
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
 _TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
 _NO_STREAMS = 30.0  # seconds without streams after Slack has refused one
@@ -35,25 +36,32 @@ _STREAM = 8_000  # characters of a stream; the sources below it need room too
 
 
 class LostError(Exception):
-    """The job is another process's by now: nothing more may be said."""
+    """The job is another's by now: nothing more may be said."""
 
 
 class Surface:
     """What this process says things with: the client, who it is, and what the server was found not to have."""
 
-    def __init__(self, client: AsyncWebClient, impatient: AsyncWebClient, me: str, *, helpers: bool) -> None:
-        """Speak as the bot user `me`; with `helpers` answers have a button that calls a person.
+    def __init__(
+        self, client: AsyncWebClient, impatient: AsyncWebClient, me: str, *, team: str = "", helpers: bool
+    ) -> None:
+        """Speak as the bot user `me`, of one `team` or of many (""); `helpers`: a button of answers calls a person.
 
         After 429 `client` waits for as long as Slack says, and the `impatient` one does not: a stream that may not
-        begin yet is no reason to keep a whole answer back.
+        begin yet, or a status that may not be shown, is no reason to keep a whole answer back.
         """
         self.client = client
         self.impatient = impatient
         self.me = me
+        self.team = team
         self.helpers = helpers
         self.lacks: set[str] = set()
         self._streams_from = 0.0  # by the monotonic clock
         self._said: set[asyncio.Task[None]] = set()
+
+    def is_of(self, team: str | None) -> bool:
+        """Say whether this is the team that the app is installed in, as far as that is known."""
+        return not team or not self.team or team == self.team
 
     @property
     def streams(self) -> bool:
@@ -66,25 +74,35 @@ class Surface:
 
     def soon(self, said: Coroutine[Any, Any, None]) -> None:
         """Say something in the background."""
-        task = asyncio.create_task(said)
+        task = asyncio.create_task(_logged(said))
         self._said.add(task)  # the loop itself keeps no hold of it
         task.add_done_callback(self._said.discard)
 
     async def close(self) -> None:
-        """Wait for what is still being said."""
-        await asyncio.gather(*self._said, return_exceptions=True)
+        """Give what is still being said a moment, and end."""
+        if self._said:
+            await asyncio.wait(self._said, timeout=LAST_WORDS)
+        if self.client.session:
+            await self.client.session.close()
 
     async def attempt(self, method: str, call: str, **arguments: Any) -> None:
         """Make a call that nothing depends on, unless the server is known not to have it."""
         if method in self.lacks:
             return
         try:
-            await told(getattr(self.client, call)(**arguments), method)
+            await told(getattr(self.impatient, call)(**arguments), method)
         except SlackRefusedError as exc:
             if exc.missing:
                 self.lacks.add(method)
         except SlackTroubleError:
             pass
+
+
+async def _logged(said: Coroutine[Any, Any, None]) -> None:
+    try:
+        await said
+    except CitewireError as exc:
+        log.warning("not said: %s", exc)
 
 
 class Reply:
@@ -96,6 +114,8 @@ class Reply:
         self._inbox = inbox
         self._job = job
         self._ts = job.reply
+        self._sought = False
+        self._whole = False
         self._stream: AsyncChatStream | None = None
         self._shown: list[Notice | Sentence] = []
         self._above = ""  # what stands in the stream
@@ -103,12 +123,19 @@ class Reply:
         self._showing: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Find what was said before a crash, or in answer to the question's earlier wording; show that work begins."""
+        """Find what stands there already, and show that work begins."""
+        await self.seek()
+        self._showing = asyncio.create_task(self._status(READING))  # which the answer need not wait for
+
+    async def seek(self) -> None:
+        """Find what was said before a crash, or in answer to the question's earlier wording, and note it."""
+        if self._sought:
+            return
         if not self._ts and self._job.kind == "edit":
             self._ts = await asyncio.to_thread(self._inbox.reply_to, self._job.channel, self._job.target)
-        if not self._ts and self._job.posting:
-            self._ts = await self._found()
-        self._showing = asyncio.create_task(self._status(READING))  # which the answer need not wait for
+        if not self._ts and self._job.posting and (found := await self._found()):
+            await self._note(found)
+        self._sought = True
 
     async def add(self, parts: Sequence[Notice | Sentence]) -> None:
         """Show verified parts of an answer that is still being written."""
@@ -122,12 +149,14 @@ class Reply:
 
     async def end(self, answer: Answer) -> None:
         """Show the whole answer."""
-        if self._stream and await self._stop(answer):
-            return
-        await self._put(answer_message(answer, helpers=self._surface.helpers))
+        if not (self._stream and await self._stop(answer)):
+            await self._put(answer_message(answer, helpers=self._surface.helpers))
+        self._whole = True
 
     async def say(self, message: Message) -> None:
-        """Say something instead of an answer, in the place of what stands there."""
+        """Say something instead of an answer, in the place of what stands there, unless that is the whole answer."""
+        if self._whole:
+            return
         self._stream = None
         await self._put(message)
 
@@ -145,9 +174,9 @@ class Reply:
 
     async def _show(self, message: Message) -> None:
         self._last = time.monotonic()
+        await self._fence()
         if self._ts and await self._updated(message):
             return
-        await self._fence()
         ts = await post(self._client, message, channel=self._job.channel, thread_ts=self._job.thread)
         await self._note(ts)
 
@@ -211,6 +240,9 @@ class Reply:
     async def _stop(self, answer: Answer) -> bool:
         """End the stream with the answer's sources; say whether the whole answer stands there now."""
         assert self._stream
+        if not self._stream.ts:  # nothing fitted into it, and to end it would begin it
+            self._stream = None
+            return False
         said = " ".join(part for part in self._shown if isinstance(part, Notice))
         whole = self._above == "".join(map(streamed, self._shown)) and self._sentences == answer.sentences
         blocks = closing_blocks(answer, said=said, above=self._above, helpers=self._surface.helpers)
@@ -229,8 +261,9 @@ class Reply:
     # One and only one
 
     async def _fence(self) -> None:
+        await self.seek()
         if self._showing:  # a status that came after the answer would stay
-            await self._showing
+            await asyncio.wait([self._showing])
         if not await asyncio.to_thread(self._inbox.about_to_post, self._job):
             raise LostError
 

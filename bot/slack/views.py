@@ -102,6 +102,11 @@ def home_view(
     return {"type": "home", "blocks": blocks}
 
 
+def closed_view(message: Message) -> View:
+    """Return the Home tab of somebody who is not answered."""
+    return {"type": "home", "blocks": list(message.blocks)}
+
+
 def channel_view() -> View:
     """Return the form in which a channel's outlets are chosen; it comes back as "channel_sources"."""
     conversations = {

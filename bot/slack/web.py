@@ -16,6 +16,7 @@ from bot.settings import Settings
 from bot.slack.blocks import Message
 
 _TIMEOUT = 10  # seconds a call may take: half of a lease on a job, so that nobody posts past its end
+_KEPT = 4.0  # seconds for a connection that nobody uses: servers close theirs after five, and a call could meet that
 _RATE_RETRIES = 10  # Slack says how long to wait; a channel takes about a message a second
 _PAGE = 200
 _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
@@ -23,7 +24,18 @@ _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_impleme
 log = logging.getLogger(__name__)
 
 
-def open_client(settings: Settings, *, patient: bool = True) -> AsyncWebClient:
+def open_session() -> aiohttp.ClientSession:
+    """Return what the calls of all clients go through, so that not each has to greet Slack anew."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(keepalive_timeout=_KEPT),
+        timeout=aiohttp.ClientTimeout(total=_TIMEOUT),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def open_client(
+    settings: Settings, session: aiohttp.ClientSession, *, patient: bool = True
+) -> AsyncWebClient:
     """Return a client for the bot's token. After 429 a patient one waits as long as Slack says, and sends it again.
 
     It never sends again by itself what may have had its effect: a broken connection would post an answer twice.
@@ -31,7 +43,7 @@ def open_client(settings: Settings, *, patient: bool = True) -> AsyncWebClient:
     return AsyncWebClient(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
-        timeout=_TIMEOUT,
+        session=session,
         retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=_RATE_RETRIES)] if patient else [],
     )
 

@@ -14,13 +14,14 @@ from bot.slack.blocks import Message
 from bot.slack.inbox import LEASE, Inbox
 from bot.slack.jobs import Job, Kind
 from bot.slack.messages import failure_message, interrupted_message, question_message
-from bot.slack.reply import LostError
+from bot.slack.reply import LAST_WORDS, LostError
 
 log = logging.getLogger(__name__)
 
 _POLL = 1.0  # seconds between looks for jobs that another process left
 _HEARTBEAT = LEASE / 5
 _TRIES = 6  # then the asker is told; a process that dies six times with one job dies of it
+_LONGEST = 900.0  # seconds for a job: a model can go on for ever, and would hold up its thread and a slot
 _BACKOFF = 0.5  # seconds, doubled with each try
 
 
@@ -43,7 +44,7 @@ class Worker:
         self._inbox = inbox
         self._sessions = sessions
         self._slots = asyncio.Semaphore(concurrency)
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[asyncio.Task[None], Job] = {}
         self._news = asyncio.Event()
         self._stopping = False
         self._heartbeat: asyncio.Task[None] | None = None
@@ -58,17 +59,19 @@ class Worker:
         while not self._stopping:
             await self._slots.acquire()
             job = None if self._stopping else await self._next()
-            if job:
+            if job and not self._stopping:
                 self._begin(job)
-            else:
-                self._slots.release()
-                await self._wait()
+                continue
+            if job:  # `stop` came while it was claimed
+                await self._give_back(job)
+            self._slots.release()
+            await self._wait()
 
     async def stop(self, *, grace: float) -> None:
         """Begin nothing more; give what is under way `grace` seconds, and say of the rest that it is interrupted."""
         self._stopping = True
         self.wake()
-        if running := list(self._running.values()):
+        if running := list(self._running):
             log.info("finishing %d answers", len(running))
             _, unfinished = await asyncio.wait(running, timeout=grace)
             for task in unfinished:
@@ -93,11 +96,11 @@ class Worker:
 
     def _begin(self, job: Job) -> None:
         task = asyncio.create_task(self._see_to(job))
-        self._running[job.id] = task
-        task.add_done_callback(lambda _: self._ended(job))
+        self._running[task] = job
+        task.add_done_callback(self._ended)
 
-    def _ended(self, job: Job) -> None:
-        del self._running[job.id]
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
         self._slots.release()
         self.wake()
 
@@ -106,9 +109,9 @@ class Worker:
             await asyncio.sleep(_HEARTBEAT)
             if self._running:
                 try:
-                    await asyncio.to_thread(self._inbox.renew, list(self._running))
-                except CitewireError as exc:
-                    log.error("leases could not be renewed: %s", exc)
+                    await asyncio.to_thread(self._inbox.renew, list(self._running.values()))
+                except Exception as exc:  # noqa: BLE001 - without leases every job would be begun again
+                    log.error("leases could not be renewed: %s", _told(exc))
 
     async def _see_to(self, job: Job) -> None:
         """Do a job; whatever happens, it is closed, told to have failed, or given back."""
@@ -117,19 +120,19 @@ class Worker:
             if job.tries > _TRIES:
                 await self._fail(job, session, failure_message(job.reference), "tried too often")
                 return
-            await session.work()
+            async with asyncio.timeout(_LONGEST):
+                await session.work()
             await asyncio.to_thread(self._inbox.close, job)
         except LostError:
-            log.warning("%s is another process's by now", job.reference)
+            log.warning("%s is another's by now", job.reference)
         except asyncio.CancelledError:
             await self._interrupt(job, session)
         except SlackTroubleError as exc:
             await self._put_off(job, exc)
-        except (
-            SlackRefusedError
-        ) as exc:  # nothing can be said there: it is archived, or the bot was put out of it
+        except SlackRefusedError as exc:
+            # Nothing can be said there: it is archived, or the bot was put out of it.
             log.error("%s cannot be answered: %s", job.reference, exc)
-            await asyncio.to_thread(self._inbox.close, job, failed=True)
+            await self._give_up(job)
         except QuestionError as exc:
             await self._fail(job, session, question_message(str(exc)), "is no question that can be put")
         except Exception as exc:  # noqa: BLE001 - whatever it is, the asker hears of it
@@ -142,30 +145,38 @@ class Worker:
             await session.say(message)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
         except LostError:
-            log.warning("%s is another process's by now", job.reference)
+            log.warning("%s is another's by now", job.reference)
         except SlackRefusedError as exc:
             log.error("%s: the asker cannot be told: %s", job.reference, exc)
-            await asyncio.to_thread(self._inbox.close, job, failed=True)
-        except CitewireError as exc:
+            await self._give_up(job)
+        except Exception as exc:  # noqa: BLE001 - not begun again for ever
             await self._put_off(job, exc)
 
     async def _put_off(self, job: Job, exc: Exception) -> None:
-        log.warning("%s is put off: %s", job.reference, exc)
+        log.warning("%s is put off: %s", job.reference, _told(exc))
         if job.tries > 2 * _TRIES:
             log.error("%s is given up", job.reference)
-            await asyncio.to_thread(self._inbox.close, job, failed=True)
-            return
-        with _logged_errors(job):  # a library that cannot be written to: the lease will end by itself
-            await asyncio.to_thread(self._inbox.release, job, after=_BACKOFF * 2 ** min(job.tries, 6))
+            await self._give_up(job)
+        else:
+            await self._give_back(job, after=_BACKOFF * 2 ** min(job.tries, 6))
 
     async def _interrupt(self, job: Job, session: Session) -> None:
         """Say that an answer was interrupted, and give it back: it follows when somebody is there again."""
         try:
-            await session.say(interrupted_message())
-        except (LostError, CitewireError) as exc:
-            log.warning("%s: its interruption could not be told: %s", job.reference, exc)
+            await asyncio.wait_for(session.say(interrupted_message()), LAST_WORDS)
+        except Exception as exc:  # noqa: BLE001 - it is given back all the same
+            log.warning("%s: its interruption could not be told: %s", job.reference, _told(exc))
+        await self._give_back(job)
+
+    # A library that cannot be written to: the lease will end by itself.
+
+    async def _give_back(self, job: Job, *, after: float = 0.0) -> None:
         with _logged_errors(job):
-            await asyncio.to_thread(self._inbox.release, job)
+            await asyncio.to_thread(self._inbox.release, job, after=after)
+
+    async def _give_up(self, job: Job) -> None:
+        with _logged_errors(job):
+            await asyncio.to_thread(self._inbox.close, job, failed=True)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Lock
 
 import pytest
 
@@ -176,7 +177,7 @@ def test_a_lease_is_renewed_while_somebody_works(library: Library, clock: Clock)
     assert job
     for _ in range(5):
         clock.now += LEASE - 1
-        mine.renew([job.id])
+        mine.renew([job])
     assert other.claim() is None
 
 
@@ -187,6 +188,68 @@ def test_many_processes_claim_each_job_once(library: Library) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = [ts for part in pool.map(claimed, inboxes) for ts in part]
     assert sorted(found) == [f"{n:02}.0" for n in range(40)]
+
+
+def test_who_was_too_slow_is_told_apart_from_who_took_over_in_one_process_too(
+    inbox: Inbox, clock: Clock
+) -> None:
+    inbox.take(asked("1.0"))
+    slow = inbox.claim()
+    assert slow
+    clock.now += LEASE + 1  # as when the database was locked for long, and no lease could be renewed
+    again = inbox.claim()
+    assert again
+    inbox.renew([slow])
+    assert not inbox.about_to_post(slow)
+    inbox.answered(slow, "another's")
+    inbox.close(slow)
+    assert inbox.about_to_post(again)
+    clock.now += LEASE + 1
+    last = inbox.claim()
+    assert last
+    assert (last.tries, last.answer_id) == (3, "")
+
+
+def test_what_comes_late_waits_for_what_is_worked_on_in_its_thread(inbox: Inbox, clock: Clock) -> None:
+    inbox.take(asked("3.0", thread="1.0"))
+    ahead = inbox.claim()
+    inbox.take(asked("2.0", thread="1.0"))  # written before, delivered after
+    assert inbox.claim() is None
+    assert done(inbox, ahead) == "3.0"
+    assert done(inbox, inbox.claim()) == "2.0"
+
+
+def test_who_died_with_a_late_question_behind_it_blocks_no_thread(inbox: Inbox, clock: Clock) -> None:
+    inbox.take(asked("3.0", thread="1.0"))
+    inbox.claim()
+    inbox.take(asked("2.0", thread="1.0"))
+    clock.now += LEASE + 1
+    assert done(inbox, inbox.claim()) == "2.0"
+    assert done(inbox, inbox.claim()) == "3.0"
+
+
+def test_of_one_thread_never_are_two_jobs_out_at_once(library: Library) -> None:
+    """Four processes work while the questions of two threads arrive in any order."""
+    inboxes = [Inbox(library, waiting=1_000) for _ in range(4)]
+    held: Counter[str] = Counter()
+    watch = Lock()
+
+    def work(number: int) -> int:
+        inbox, most = inboxes[number], 0
+        for n in range(40):
+            inbox.take(asked(f"{99 - n:02}.{number}", thread=f"{n % 2}.0", person=f"U{n}"))
+            if job := inbox.claim():
+                with watch:
+                    held[job.thread] += 1
+                    most = max(most, held[job.thread])
+                inbox.overtaken(job)  # which takes a moment
+                with watch:  # before it is closed: after that another may hold it
+                    held[job.thread] -= 1
+                inbox.close(job)
+        return most
+
+    with ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(work, range(4))) == 1
 
 
 def test_a_released_job_is_begun_again_after_a_while(inbox: Inbox, clock: Clock) -> None:

@@ -243,3 +243,13 @@ def test_the_log_holds_neither_tokens_nor_what_people_and_articles_say(
     app.quiet()
     secrets = [slack.bot_token, slack.app_token, slack.signing_secret, "Argentina", "France", "California"]
     assert [secret for secret in secrets if secret in caplog.text] == []
+
+
+def test_what_no_stream_has_room_for_is_posted_once(
+    slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.reply._STREAM", 10)
+    app = start()
+    ts = slack.say(NEWS, ANN, QUESTION)
+    assert CUP in one_answer(slack, app, ts)
+    assert not slack.called("chat.startStream")

@@ -51,6 +51,7 @@ class SlackServer(Controls):
         self._thread = threading.Thread(target=self._loop.run_forever, name="slack")
         self._port = 0
         self._runner: web.AppRunner | None = None
+        self._tickets: set[str] = set()  # of addresses for connections
 
     @property
     def url(self) -> str:
@@ -176,9 +177,17 @@ class SlackServer(Controls):
 
     def socket_url(self) -> str:
         """Make an address for a connection."""
-        return f"ws://127.0.0.1:{self._port}/socket/{uuid.uuid4().hex}"
+        ticket = uuid.uuid4().hex
+        self._tickets.add(ticket)
+        return f"ws://127.0.0.1:{self._port}/socket/{ticket}"
 
-    async def _serve_socket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
+        """Open a connection: once for each address; `fail("socket", …)` breaks it."""
+        ticket = request.match_info["ticket"]
+        if ticket not in self._tickets or self.next_failure("socket"):
+            self._tickets.discard(ticket)
+            return web.Response(status=408)
+        self._tickets.remove(ticket)
         connection = web.WebSocketResponse(heartbeat=30)
         await connection.prepare(request)
         await self.courier.serve_socket(connection)
