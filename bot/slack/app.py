@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HOUR = 3_600.0  # seconds
 GRACE = 25.0  # seconds for answers under way when the process is told to stop, before whoever told it kills
+_HOUR = 3_600.0  # seconds
 
 
 def run_slack(workspace: Workspace, *, http: Address | None, say: Callable[[str], None]) -> None:

@@ -215,13 +215,6 @@ class Inbox:
         with self._library.reading() as connection:
             return frozenset(connection.scalars(query))
 
-    def asked_by(self, answer_id: str) -> Job | None:
-        """Return the job that a stored answer answers."""
-        query = select(*_FIELDS).where(_job.answer_id == answer_id).order_by(_job.id.desc()).limit(1)
-        with self._library.reading() as connection:
-            row = connection.execute(query).first()
-        return Job(**row._mapping) if row else None
-
     def history(self, job: Job) -> tuple[Exchange, ...]:
         """Return what was asked and answered before in this thread, oldest first.
 

@@ -19,11 +19,6 @@ _HOW = (
 )
 
 
-def waiting_message() -> Message:
-    """Say that an answer is being looked for."""
-    return _message("Reading the articles …")
-
-
 def failure_message(reference: str) -> Message:
     """Say that no answer came about; `reference` finds the reason in the log."""
     return _message(
