@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bot.slack.connections import Address
     from bot.slack.inbox import Inbox
-    from bot.slack.reply import Surface
+    from bot.slack.surface import Surface
     from bot.slack.worker import Worker
     from bot.workspace import Workspace
 
@@ -85,7 +85,7 @@ async def serve(
 async def _introduced(workspace: Workspace) -> Surface:
     """Ask Slack who we are. Raises SlackError."""
     from bot.slack.api import refused
-    from bot.slack.reply import Surface
+    from bot.slack.surface import Surface
     from bot.slack.web import open_client, open_session, told
 
     settings = workspace.settings

@@ -24,10 +24,10 @@ from sqlalchemy import (
     update,
 )
 
-from bot.answers.question import Exchange
 from bot.articles.database import insert_new, one_at_a_time, put_row
 from bot.articles.library import Library
-from bot.articles.schema import answers, slack_events, slack_jobs, slack_threads
+from bot.articles.schema import slack_events, slack_jobs, slack_threads
+from bot.slack.conversations import Conversations
 from bot.slack.jobs import Job, Request
 
 LEASE = 20.0  # seconds: far longer than one call to Slack may take, so that nobody posts past its end
@@ -35,9 +35,7 @@ _OPEN = ("waiting", "working")
 REQUEST = "request"  # the kind of what is remembered of a signed request, whatever it asked
 _SIGNED = 3_600.0  # seconds; a signature is good for five minutes
 _REMEMBERED = 7 * 86_400.0  # seconds; Slack delivers an event again for some hours at most
-_DIRECT_MEMORY = 3_600.0  # seconds: an hour later, a direct message begins a new conversation
 _CLAIM_KEY = 0x6369746573  # PostgreSQL's advisory lock of the one claim at a time
-_HISTORY = 20  # exchanges; the chain's own memory is shorter
 
 _job = slack_jobs.c
 _FIELDS = [_job[name] for name in Job.__slots__]
@@ -57,6 +55,7 @@ class Inbox:
     def __init__(self, library: Library, *, waiting: int, clock: Callable[[], float] = time.time) -> None:
         """Let each person have `waiting` requests open; the clock gives seconds since 1970."""
         self._library = library
+        self.said = Conversations(library)
         self._waiting = waiting
         self._clock = clock
 
@@ -90,31 +89,6 @@ class Inbox:
         with self._library.changing() as connection:
             connection.execute(
                 delete(slack_events).where(or_(events.received < now - _REMEMBERED, old_request))
-            )
-
-    def knows(self, channel: str, target: str) -> bool:
-        """Say whether this message was taken for a question."""
-        query = select(_job.id).where(_job.channel == channel, _job.target == target, _job.kind == "question")
-        with self._library.reading() as connection:
-            return connection.execute(query.limit(1)).first() is not None
-
-    def partner(self, channel: str, thread: str) -> str | None:
-        """Return with whom the bot last spoke in a thread in which it goes on unasked; None in any other."""
-        threads = slack_threads.c
-        query = select(threads.person).where(
-            threads.channel == channel, threads.thread == thread, threads.quiet.is_(False)
-        )
-        with self._library.reading() as connection:
-            return connection.scalar(query)
-
-    def fall_quiet(self, channel: str, thread: str) -> None:
-        """Go on in this thread only when mentioned again: people talk to each other."""
-        threads = slack_threads.c
-        with self._library.changing() as connection:
-            connection.execute(
-                update(slack_threads)
-                .where(threads.channel == channel, threads.thread == thread)
-                .values(quiet=True)
             )
 
     # Handing out
@@ -181,8 +155,6 @@ class Inbox:
         """Give a job back, to be begun again by whoever is free, `after` seconds from now."""
         self._change(job, state="waiting", due=self._clock() + after)
 
-    # What was said
-
     def overtaken(self, job: Job) -> bool:
         """Say whether the question was changed or deleted by a later request, which decides."""
         query = select(_job.id).where(
@@ -193,49 +165,6 @@ class Inbox:
         )
         with self._library.reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
-
-    def reply_to(self, channel: str, target: str) -> str:
-        """Return the message that answers this question, "" where none does."""
-        query = select(_job.reply).where(_job.channel == channel, _job.target == target, _job.reply != "")
-        with self._library.reading() as connection:
-            return connection.scalar(query.order_by(_job.id.desc()).limit(1)) or ""
-
-    def withdraw(self, channel: str, target: str) -> None:
-        """Take a deleted question and its answers out of the conversation."""
-        with self._library.changing() as connection:
-            connection.execute(
-                update(slack_jobs)
-                .where(_job.channel == channel, _job.target == target, _job.state.in_(("done", "failed")))
-                .values(state="withdrawn", reply="")
-            )
-
-    def replies(self, channel: str, thread: str) -> frozenset[str]:
-        """Return all replies that are known in a thread."""
-        query = select(_job.reply).where(_job.channel == channel, _job.thread == thread, _job.reply != "")
-        with self._library.reading() as connection:
-            return frozenset(connection.scalars(query))
-
-    def history(self, job: Job) -> tuple[Exchange, ...]:
-        """Return what was asked and answered before in this thread, oldest first.
-
-        A direct message outside any thread goes on from what was said there within the last hour.
-        """
-        here = _job.thread == job.thread
-        if job.direct and job.thread == job.target:
-            here = _job.received > job.received - _DIRECT_MEMORY
-        query = (
-            select(_job.target, answers.c.answer)
-            .join(answers, answers.c.id == _job.answer_id)
-            .where(_job.channel == job.channel, here, _job.target < job.target, _job.state == "done")
-            .order_by(_job.target.desc(), _job.id.desc())
-            .limit(_HISTORY)
-        )
-        with self._library.reading() as connection:
-            said = {row.target: row.answer for row in reversed(connection.execute(query).all())}
-        return tuple(
-            Exchange(answer["question"], answer["text"] if answer["status"] == "answered" else "")
-            for _, answer in sorted(said.items())
-        )
 
     # Within
 

@@ -21,7 +21,8 @@ from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
 from bot.slack.reading import words_of
-from bot.slack.reply import Reply, Surface
+from bot.slack.reply import Reply
+from bot.slack.surface import Surface
 from bot.slack.text import clip_literal
 from bot.slack.web import replies, told
 
@@ -132,7 +133,7 @@ class QuestionSession:
     async def _history(self) -> tuple[Exchange, ...]:
         """Return what was said before: to the bot, or else in the thread in which it is asked for the first time."""
         job = self._job
-        said = await asyncio.to_thread(self._desk.inbox.history, job)
+        said = await asyncio.to_thread(self._desk.inbox.said.history, job)
         if said or job.direct or job.thread == job.target or (job.text and not leans(job.text)):
             return said
         return await self._overheard()
@@ -164,14 +165,14 @@ class DeletionSession:
     async def work(self) -> None:
         """Delete the answer, where there is one."""
         job, inbox, client = self._job, self._desk.inbox, self._desk.surface.client
-        reply = await asyncio.to_thread(inbox.reply_to, job.channel, job.target)
+        reply = await asyncio.to_thread(inbox.said.reply_to, job.channel, job.target)
         if reply:
             try:
                 await told(client.chat_delete(channel=job.channel, ts=reply), "chat.delete")
             except SlackRefusedError as exc:
                 if exc.reason != "message_not_found":
                     raise
-        await asyncio.to_thread(inbox.withdraw, job.channel, job.target)
+        await asyncio.to_thread(inbox.said.withdraw, job.channel, job.target)
 
     async def say(self, message: Message) -> None:
         """Say nothing: nobody waits for a word."""

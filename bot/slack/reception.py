@@ -16,7 +16,7 @@ from bot.slack.intake import Event, Heard, heard
 from bot.slack.jobs import Request
 from bot.slack.messages import busy_message, not_allowed_message
 from bot.slack.policy import Admission, admission
-from bot.slack.reply import Surface
+from bot.slack.surface import Surface
 from bot.slack.web import whisper
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Reception:
     def _takes_up(self, message: Heard) -> Request | None:
         """Return what a message asks of the bot, None for nothing; it may make the bot fall quiet in a thread."""
         request = message.request
-        if request.kind != "question" and self._inbox.knows(request.channel, request.target):
+        if request.kind != "question" and self._inbox.said.knows(request.channel, request.target):
             return request
         if request.kind == "delete":  # it can arrive before the question does, which is then not answered
             return request if message.addressed else None
@@ -83,11 +83,11 @@ class Reception:
     def _goes_on(self, message: Heard) -> bool:
         """Say whether a message in a thread goes on with the bot; people who talk to each other are left alone."""
         request = message.request
-        partner = self._inbox.partner(request.channel, request.thread)
+        partner = self._inbox.said.partner(request.channel, request.thread)
         if partner is None or small_talk_reply(request.text):
             return False
         if message.others or (request.person != partner and not message.asks):
-            self._inbox.fall_quiet(request.channel, request.thread)
+            self._inbox.said.fall_quiet(request.channel, request.thread)
             return False
         return bool(request.text)
 

@@ -8,101 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from slack_sdk.web.async_chat_stream import AsyncChatStream
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answers.answer import Answer, Sentence
 from bot.answers.turn import Notice
-from bot.errors import CitewireError, SlackRefusedError, SlackTroubleError
+from bot.errors import SlackRefusedError
 from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Job
 from bot.slack.messages import LOADING, READING
+from bot.slack.surface import Surface
 from bot.slack.web import post, replies, told
 
 log = logging.getLogger(__name__)
 
 NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
-LAST_WORDS = 5.0  # seconds for each of the last things said before the end of the process
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
 _TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
-_NO_STREAMS = 30.0  # seconds without streams after Slack has refused one
 _STREAM = 8_000  # characters of a stream; the sources below it need room too
 
 
 class LostError(Exception):
     """The job is another's by now: nothing more may be said."""
-
-
-class Surface:
-    """What this process says things with: the client, who it is, and what the server was found not to have."""
-
-    def __init__(
-        self, client: AsyncWebClient, impatient: AsyncWebClient, me: str, *, team: str = "", helpers: bool
-    ) -> None:
-        """Speak as the bot user `me`, of one `team` or of many (""); `helpers`: a button of answers calls a person.
-
-        After 429 `client` waits for as long as Slack says, and the `impatient` one does not: a stream that may not
-        begin yet, or a status that may not be shown, is no reason to keep a whole answer back.
-        """
-        self.client = client
-        self.impatient = impatient
-        self.me = me
-        self.team = team
-        self.helpers = helpers
-        self.lacks: set[str] = set()
-        self._streams_from = 0.0  # by the monotonic clock
-        self._said: set[asyncio.Task[None]] = set()
-
-    def is_of(self, team: str | None) -> bool:
-        """Say whether this is the team that the app is installed in, as far as that is known."""
-        return not team or not self.team or team == self.team
-
-    @property
-    def streams(self) -> bool:
-        """Whether a stream may be begun."""
-        return time.monotonic() >= self._streams_from
-
-    def no_streams(self, exc: SlackRefusedError) -> None:
-        """Begin no stream for a while: Slack takes about 20 a minute, and some servers take none."""
-        self._streams_from = math.inf if exc.missing else time.monotonic() + _NO_STREAMS
-
-    def soon(self, said: Coroutine[Any, Any, None]) -> None:
-        """Say something in the background."""
-        task = asyncio.create_task(_logged(said))
-        self._said.add(task)  # the loop itself keeps no hold of it
-        task.add_done_callback(self._said.discard)
-
-    async def close(self) -> None:
-        """Give what is still being said a moment, and end."""
-        if self._said:
-            await asyncio.wait(self._said, timeout=LAST_WORDS)
-        if self.client.session:
-            await self.client.session.close()
-
-    async def attempt(self, method: str, call: str, **arguments: Any) -> None:
-        """Make a call that nothing depends on, unless the server is known not to have it."""
-        if method in self.lacks:
-            return
-        try:
-            await told(getattr(self.impatient, call)(**arguments), method)
-        except SlackRefusedError as exc:
-            if exc.missing:
-                self.lacks.add(method)
-        except SlackTroubleError:
-            pass
-
-
-async def _logged(said: Coroutine[Any, Any, None]) -> None:
-    try:
-        await said
-    except CitewireError as exc:
-        log.warning("not said: %s", exc)
 
 
 class Reply:
@@ -132,7 +63,7 @@ class Reply:
         if self._sought:
             return
         if not self._ts and self._job.kind == "edit":
-            self._ts = await asyncio.to_thread(self._inbox.reply_to, self._job.channel, self._job.target)
+            self._ts = await asyncio.to_thread(self._inbox.said.reply_to, self._job.channel, self._job.target)
         if not self._ts and self._job.posting and (found := await self._found()):
             await self._note(found)
         self._sought = True
@@ -274,7 +205,7 @@ class Reply:
     async def _found(self) -> str:
         """Return our message in the thread that no job knows: the one that was made when nobody could note it."""
         channel, thread = self._job.channel, self._job.thread
-        known = await asyncio.to_thread(self._inbox.replies, channel, thread)
+        known = await asyncio.to_thread(self._inbox.said.replies, channel, thread)
         with_notes = {"oldest": self._job.target, "include_all_metadata": "true"}
         async for message in replies(self._client, channel, thread, **with_notes):
             if self._is_ours(message) and message["ts"] not in known:

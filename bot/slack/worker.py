@@ -14,7 +14,8 @@ from bot.slack.blocks import Message
 from bot.slack.inbox import LEASE, Inbox
 from bot.slack.jobs import Job, Kind
 from bot.slack.messages import failure_message, interrupted_message, question_message
-from bot.slack.reply import LAST_WORDS, LostError
+from bot.slack.reply import LostError
+from bot.slack.surface import LAST_WORDS
 
 log = logging.getLogger(__name__)
 

@@ -167,7 +167,7 @@ def test_a_job_of_a_process_that_died_is_claimed_by_another_when_its_lease_is_ov
     dead.posted(job, "7.0")
     dead.close(job)
     assert alive.about_to_post(again)
-    assert alive.reply_to("C0NEWS", "1.0") == ""
+    assert alive.said.reply_to("C0NEWS", "1.0") == ""
 
 
 def test_a_lease_is_renewed_while_somebody_works(library: Library, clock: Clock) -> None:
@@ -264,15 +264,15 @@ def test_a_released_job_is_begun_again_after_a_while(inbox: Inbox, clock: Clock)
 
 
 def test_a_thread_is_gone_on_with_until_people_talk_to_each_other(inbox: Inbox) -> None:
-    assert inbox.partner("C0NEWS", "1.0") is None
+    assert inbox.said.partner("C0NEWS", "1.0") is None
     inbox.take(asked("1.0"), follow=True)
-    assert inbox.partner("C0NEWS", "1.0") == "U0ANN"
+    assert inbox.said.partner("C0NEWS", "1.0") == "U0ANN"
     inbox.take(asked("2.0", thread="1.0", person="U0BEN"), follow=True)
-    assert inbox.partner("C0NEWS", "1.0") == "U0BEN"
-    inbox.fall_quiet("C0NEWS", "1.0")
-    assert inbox.partner("C0NEWS", "1.0") is None
+    assert inbox.said.partner("C0NEWS", "1.0") == "U0BEN"
+    inbox.said.fall_quiet("C0NEWS", "1.0")
+    assert inbox.said.partner("C0NEWS", "1.0") is None
     inbox.take(asked("3.0", thread="1.0"), follow=True)
-    assert inbox.partner("C0NEWS", "1.0") == "U0ANN"
+    assert inbox.said.partner("C0NEWS", "1.0") == "U0ANN"
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("edit", True), ("delete", True), ("question", False)])
@@ -307,12 +307,12 @@ def test_the_conversation_so_far_is_that_of_the_thread(library: Library, inbox: 
     job = inbox.claim()
     assert job
     expected = [("Who won the cup?", "Argentina won it."), ("And lost?", ""), ("When?", "In 2022.")]
-    assert [tuple(exchange) for exchange in inbox.history(job)] == expected
-    assert inbox.replies("C0NEWS", "1.0") == {"1.01", "2.01", "2.51", "3.01"}
-    assert inbox.reply_to("C0NEWS", "1.0") == "2.51"
-    inbox.withdraw("C0NEWS", "1.0")
-    assert [tuple(exchange) for exchange in inbox.history(job)] == expected[1:]
-    assert inbox.reply_to("C0NEWS", "1.0") == ""
+    assert [tuple(exchange) for exchange in inbox.said.history(job)] == expected
+    assert inbox.said.replies("C0NEWS", "1.0") == {"1.01", "2.01", "2.51", "3.01"}
+    assert inbox.said.reply_to("C0NEWS", "1.0") == "2.51"
+    inbox.said.withdraw("C0NEWS", "1.0")
+    assert [tuple(exchange) for exchange in inbox.said.history(job)] == expected[1:]
+    assert inbox.said.reply_to("C0NEWS", "1.0") == ""
 
 
 def test_a_direct_conversation_is_remembered_for_an_hour(
@@ -331,7 +331,7 @@ def test_a_direct_conversation_is_remembered_for_an_hour(
     inbox.take(asked("3.0", channel="D0ANN"))
     job = inbox.claim()
     assert job
-    assert [exchange.question for exchange in inbox.history(job)] == ["Question 2.0"]
+    assert [exchange.question for exchange in inbox.said.history(job)] == ["Question 2.0"]
 
 
 def test_old_events_are_forgotten_and_new_ones_are_not(inbox: Inbox, clock: Clock) -> None:

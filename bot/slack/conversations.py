@@ -1,0 +1,90 @@
+"""What was said where: the threads that the bot takes part in, their questions, and the messages that answer them."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+
+from bot.answers.question import Exchange
+from bot.articles.library import Library
+from bot.articles.schema import answers, slack_jobs, slack_threads
+from bot.slack.jobs import Job
+
+_DIRECT_MEMORY = 3_600.0  # seconds: an hour later, a direct message begins a new conversation
+_HISTORY = 20  # exchanges; the chain's own memory is shorter
+
+_job = slack_jobs.c
+
+
+class Conversations:
+    """Reads what the inbox has kept."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def knows(self, channel: str, target: str) -> bool:
+        """Say whether this message was taken for a question."""
+        query = select(_job.id).where(_job.channel == channel, _job.target == target, _job.kind == "question")
+        with self._library.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def partner(self, channel: str, thread: str) -> str | None:
+        """Return with whom the bot last spoke in a thread in which it goes on unasked; None in any other."""
+        threads = slack_threads.c
+        query = select(threads.person).where(
+            threads.channel == channel, threads.thread == thread, threads.quiet.is_(False)
+        )
+        with self._library.reading() as connection:
+            return connection.scalar(query)
+
+    def fall_quiet(self, channel: str, thread: str) -> None:
+        """Go on in this thread only when mentioned again: people talk to each other."""
+        threads = slack_threads.c
+        with self._library.changing() as connection:
+            connection.execute(
+                update(slack_threads)
+                .where(threads.channel == channel, threads.thread == thread)
+                .values(quiet=True)
+            )
+
+    def reply_to(self, channel: str, target: str) -> str:
+        """Return the message that answers this question, "" where none does."""
+        query = select(_job.reply).where(_job.channel == channel, _job.target == target, _job.reply != "")
+        with self._library.reading() as connection:
+            return connection.scalar(query.order_by(_job.id.desc()).limit(1)) or ""
+
+    def withdraw(self, channel: str, target: str) -> None:
+        """Take a deleted question and its answers out of the conversation."""
+        with self._library.changing() as connection:
+            connection.execute(
+                update(slack_jobs)
+                .where(_job.channel == channel, _job.target == target, _job.state.in_(("done", "failed")))
+                .values(state="withdrawn", reply="")
+            )
+
+    def replies(self, channel: str, thread: str) -> frozenset[str]:
+        """Return all replies that are known in a thread."""
+        query = select(_job.reply).where(_job.channel == channel, _job.thread == thread, _job.reply != "")
+        with self._library.reading() as connection:
+            return frozenset(connection.scalars(query))
+
+    def history(self, job: Job) -> tuple[Exchange, ...]:
+        """Return what was asked and answered before in this thread, oldest first.
+
+        A direct message outside any thread goes on from what was said there within the last hour.
+        """
+        here = _job.thread == job.thread
+        if job.direct and job.thread == job.target:
+            here = _job.received > job.received - _DIRECT_MEMORY
+        query = (
+            select(_job.target, answers.c.answer)
+            .join(answers, answers.c.id == _job.answer_id)
+            .where(_job.channel == job.channel, here, _job.target < job.target, _job.state == "done")
+            .order_by(_job.target.desc(), _job.id.desc())
+            .limit(_HISTORY)
+        )
+        with self._library.reading() as connection:
+            said = {row.target: row.answer for row in reversed(connection.execute(query).all())}
+        return tuple(
+            Exchange(answer["question"], answer["text"] if answer["status"] == "answered" else "")
+            for _, answer in sorted(said.items())
+        )
