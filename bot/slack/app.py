@@ -133,7 +133,7 @@ def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncA
     reception = Reception(settings, surface, inbox, on_new=worker.wake)
     app = AsyncApp(
         client=surface.client,
-        authorize=_known(surface),  # type: ignore[arg-type]  # Bolt takes None too
+        authorize=_known(surface),
         signing_secret=settings.slack_signing_secret.get_secret_value(),
         process_before_response=True,  # what is to be kept is kept before Slack is told that it was received
         logger=_bolts_log(),
@@ -143,16 +143,15 @@ def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncA
     return app, worker
 
 
-def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult | None]]:
+def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult]]:
     """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again.
 
-    What comes from another workspace is nobody's: its signature is good, but our articles are not for it.
+    Events are not told apart by their team: in a grid or a shared channel it is not always the one that the app was
+    installed in, and what is said goes to our own channels alone. Commands and clicks are, where they are heard.
     """
     from slack_bolt.authorization import AuthorizeResult
 
-    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
-        if not surface.is_of(team_id):
-            return None
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
         token = surface.client.token
         return AuthorizeResult(
             enterprise_id=enterprise_id, team_id=team_id, bot_user_id=surface.me, bot_token=token

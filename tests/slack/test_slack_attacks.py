@@ -81,19 +81,21 @@ def test_where_a_shared_channel_is_named_its_people_can_use_what_they_are_given(
     assert judged(app) == [(GUEST, "right", 0)]
 
 
-@pytest.mark.parametrize("enterprise", [None, "E0OTHER"])
-def test_what_another_workspace_sends_is_nobodys_question(
-    slack: SlackServer, app: App, enterprise: str | None
-) -> None:
-    other = {"team_id": "T0ELSE", "enterprise_id": enterprise}
-    said = {"type": "message", "channel": NEWS, "user": ANN, "text": f"{ME} {QUESTION}", "ts": "1700000000.000100",
-            "team": "T0ELSE"}  # fmt: skip
-    body = {"type": "event_callback", "event_id": "Ev0", "event": said, "authorizations": [other], **other}
-    assert request(slack, app, json.dumps(body)).status_code == 200
+def test_a_command_of_another_workspace_is_answered_by_nobody(slack: SlackServer, app: App) -> None:
     slack.command(ANN, NEWS, QUESTION, team_id="T0ELSE").answer()
     app.quiet()
     assert CUP not in words({"blocks": slack.shown_to(ANN)})
     assert not slack.called("chat.startStream", "chat.postMessage")
+
+
+def test_an_event_is_answered_in_our_channels_whatever_team_it_names(slack: SlackServer, app: App) -> None:
+    ts = slack.say(NEWS, BEN, QUESTION)  # no mention: nobody's question
+    other = {"team_id": "T0ELSE", "enterprise_id": "E0GRID"}
+    said = {"type": "app_mention", "channel": NEWS, "user": BEN, "text": f"{ME} {QUESTION}", "ts": ts,
+            "team": "T0TEAM"}  # fmt: skip
+    body = {"type": "event_callback", "event_id": "Ev0", "event": said, "authorizations": [other], **other}
+    assert request(slack, app, json.dumps(body)).status_code == 200
+    assert CUP in words(replies(slack, NEWS, ts)[0])
 
 
 def test_only_admins_see_outlets_and_set_them_whatever_they_send(slack: SlackServer, start: Start) -> None:
