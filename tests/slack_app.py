@@ -82,7 +82,7 @@ class App:
 
     def start(self) -> App:
         self._thread.start()
-        assert self._listening.wait(20)
+        assert self._listening.wait(60)
         if self.failed:
             raise self.failed
         return self
@@ -103,7 +103,7 @@ class App:
         self.slack.wait_for(
             lambda: all(delivery.outcome.done() for delivery in self.slack.deliveries.values())
         )
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while self._open():  # the end of a job is told to nobody
             assert time.monotonic() < until
             time.sleep(0.01)

@@ -108,7 +108,7 @@ class Controls(Hands):
         with self.changed:
             return [call for call in self.calls if call.method in methods and not call.error]
 
-    def wait_for(self, predicate: Callable[[], T], timeout: float = 10) -> T:
+    def wait_for(self, predicate: Callable[[], T], timeout: float = 30) -> T:
         """Wait until it holds, looking again whenever something happened; give what it returned."""
         with self.changed:
             if held := self.changed.wait_for(predicate, timeout):
@@ -116,7 +116,7 @@ class Controls(Hands):
             calls = "\n".join(f"  {call.method} {call.error}" for call in self.calls[-12:])
             raise AssertionError(f"Not within {timeout} s. Problems: {self.problems}. Last calls:\n{calls}")
 
-    async def until(self, predicate: Callable[[], T], timeout: float = 10) -> T:
+    async def until(self, predicate: Callable[[], T], timeout: float = 30) -> T:
         """Wait like `wait_for`, while the caller's loop goes on."""
         return await asyncio.to_thread(self.wait_for, predicate, timeout)
 

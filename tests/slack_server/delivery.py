@@ -45,7 +45,7 @@ class Delivery:
     attempts: list[Ack] = field(default_factory=list)
     outcome: Future[Any] = field(default_factory=Future)
 
-    def answer(self, timeout: float = 10) -> Any:
+    def answer(self, timeout: float = 30) -> Any:
         """Wait for the acknowledgement and give its payload ({} where it has none)."""
         return self.outcome.result(timeout)
 
