@@ -298,10 +298,13 @@ def doctor(
     """Check weights, library, both indexes and question encoder. Exits 1 when something is wrong."""
     from bot import terminal
     from bot.doctor import examine
-    from bot.slack.doctor import examine_slack
 
     workspace = _workspace(ctx)
-    checks = examine(workspace) + (examine_slack(workspace.settings) if slack else [])
+    checks = examine(workspace)
+    if slack:
+        from bot.slack.doctor import examine_slack
+
+        checks += examine_slack(workspace.settings)
     healthy = all(check.ok for check in checks)
     if as_json:
         _print_json({"ok": healthy, "checks": [check.fields() for check in checks]})

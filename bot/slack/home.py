@@ -27,7 +27,6 @@ class Home:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._client = desk.surface.client
 
     def register(self, app: AsyncApp) -> None:
         """Register the tabs, and the form in which a channel's outlets are chosen."""
@@ -49,7 +48,7 @@ class Home:
     async def ask_channel(self, ack: AsyncAck, body: Body) -> None:
         """Open the form, for those who may set something."""
         if self._is_admin(body["user"]["id"]):
-            await self._client.views_open(trigger_id=body["trigger_id"], view=channel_view())
+            await self._desk.surface.open_view(body["trigger_id"], channel_view())
         await ack()
 
     async def offer_outlets(self, ack: AsyncAck, body: Body) -> None:

@@ -125,9 +125,8 @@ class Inbox:
         taken = {"state": "working", "owner": uuid.uuid4().hex, "due": now + LEASE, "tries": _job.tries + 1}
         query = update(slack_jobs).where(_job.id == chosen.scalar_subquery(), _job.due <= now).values(taken)
         with self._library.changing() as connection:
-            one_at_a_time(
-                connection, _CLAIM_KEY
-            )  # two claims side by side could each take a job of one thread
+            # Two claims side by side could each take a job of one thread.
+            one_at_a_time(connection, _CLAIM_KEY)
             row = connection.execute(query.returning(*_FIELDS)).first()
         return Job(**row._mapping) if row else None
 

@@ -108,7 +108,6 @@ def _request(body: Event, event: Event, message: Event, kind: Kind, *, text: str
         person=str(message["user"]),
         team=str(message.get("user_team") or message.get("team") or body.get("team_id") or ""),
         text=text,
-        direct=str(event["channel"]).startswith("D"),
         event_id=str(body.get("event_id") or ""),
     )
 

@@ -8,6 +8,11 @@ from typing import Any, Literal
 Kind = Literal["question", "edit", "delete", "command", "check"]
 
 
+def is_direct(channel: str) -> bool:
+    """Say whether a channel's id is that of a direct conversation between one person and the bot."""
+    return channel.startswith("D")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One thing that is asked for.
@@ -25,9 +30,13 @@ class Request:
     person: str
     team: str = ""
     text: str = ""
-    direct: bool = False
     event_id: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def direct(self) -> bool:
+        """Whether it was asked in a direct conversation, in which every message is for the bot."""
+        return is_direct(self.channel)
 
     @property
     def lane(self) -> str:
@@ -71,7 +80,7 @@ class Job:
     @property
     def direct(self) -> bool:
         """Whether it was asked in a direct conversation, in which every message is for the bot."""
-        return self.channel.startswith("D")
+        return is_direct(self.channel)
 
     @property
     def reference(self) -> str:

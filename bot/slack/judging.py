@@ -26,7 +26,7 @@ from bot.slack.questions import Desk
 from bot.slack.reply import NOTE
 from bot.slack.sources import REASONS
 from bot.slack.views import sources_view
-from bot.slack.web import ask, attempted, post, told, whisper
+from bot.slack.web import ask, attempted, post, whisper
 
 log = logging.getLogger(__name__)
 
@@ -96,16 +96,25 @@ class Judging:
         if answer and await self._admitted(click):
             articles = await asyncio.to_thread(self._articles, answer)
             place = {"private_metadata": f"{click.channel} {click.thread}"}
-            opened = self._client.views_open(
-                trigger_id=body["trigger_id"], view={**sources_view(answer, articles), **place}
+            await self._desk.surface.open_view(
+                body["trigger_id"], {**sources_view(answer, articles), **place}
             )
-            await told(opened, "views.open")
         await ack()
 
     async def ask_person(self, ack: AsyncAck, body: Body, action: Body) -> None:
         """Call the people who help, once an answer."""
-        click, answer = _Click.of(body), await self._answer(_value(action))
+        self._desk.surface.soon(self._ask_person(_Click.of(body), _value(action)))
         await ack()
+
+    async def share(self, ack: AsyncAck, body: Body, action: Body) -> None:
+        """Show a private answer to the channel that it was asked in."""
+        self._desk.surface.soon(self._share(_Click.of(body), _value(action)))
+        await ack()
+
+    # Within
+
+    async def _ask_person(self, click: _Click, answer_id: str) -> None:
+        answer = await self._answer(answer_id)
         helpers = self._desk.workspace.settings.slack_helpers
         if not (answer and helpers and await self._admitted(click)):
             return
@@ -117,20 +126,16 @@ class Judging:
         if not await attempted(call, "help"):
             await self._tell_directly(click)
 
-    async def share(self, ack: AsyncAck, body: Body, action: Body) -> None:
-        """Show a private answer to the channel that it was asked in."""
-        click, answer = _Click.of(body), await self._answer(_value(action))
-        await ack()
+    async def _share(self, click: _Click, answer_id: str) -> None:
+        answer = await self._answer(answer_id)
         if not (answer and await self._admitted(click)):
             return
         if not await self._may_share(click.channel):
             await respond(click.response_url, cannot_share_message())
         elif await self._first(click.channel, answer.id, "share"):
-            await self._share(click, answer)
+            await self._show_all(click, answer)
 
-    # Within
-
-    async def _share(self, click: _Click, answer: Answer) -> None:
+    async def _show_all(self, click: _Click, answer: Answer) -> None:
         shared = answer_message(answer, helpers=self._desk.surface.helpers, shared_by=click.person)
         try:
             done = await respond(click.response_url, shared, public=True)

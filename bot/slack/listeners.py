@@ -12,14 +12,13 @@ from slack_bolt.response import BoltResponse
 
 from bot.slack import scopes
 from bot.slack.inbox import REQUEST
-from bot.slack.jobs import Request
+from bot.slack.jobs import Kind, Request
 from bot.slack.messages import not_allowed_message
 from bot.slack.policy import Admission, admission
 from bot.slack.questions import Desk
 from bot.slack.reading import words_of
 from bot.slack.reception import Reception
 from bot.slack.views import check_view
-from bot.slack.web import told
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +51,9 @@ class Listeners:
         if self._turned_away(channel, person, command.get("team_id")):
             await ack(text=not_allowed_message().text)
             return
-        await self._reception.take(
-            Request(
-                kind="command",
-                channel=channel,
-                thread="",
-                target=trigger,
-                ts=trigger,
-                person=person,
-                team=command.get("team_id", ""),
-                text=words_of(command.get("text") or "", self._desk.surface.me),
-                details={"response_url": command["response_url"]},
-            )
-        )
+        details = {"response_url": command["response_url"]}
+        request = self._private("command", channel, person, trigger, command.get("text"), details)
+        await self._reception.take(request)
         await ack()
 
     async def shortcut(self, ack: AsyncAck, shortcut: Body) -> None:
@@ -74,23 +63,18 @@ class Listeners:
         if self._turned_away(channel, person, shortcut["user"].get("team_id")):
             await ack()
             return
-        opened = await told(
-            self._desk.surface.client.views_open(trigger_id=trigger, view=check_view((), done=False)),
-            "views.open",
-        )
-        await self._reception.take(
-            Request(
-                kind="check",
-                channel=channel,
-                thread="",
-                target=trigger,
-                ts=trigger,
-                person=person,
-                text=words_of(message.get("text") or "", self._desk.surface.me),
-                details={"view_id": opened["view"]["id"]},
-            )
-        )
+        view_id = await self._desk.surface.open_view(trigger, check_view((), done=False))
+        request = self._private("check", channel, person, trigger, message.get("text"), {"view_id": view_id})
+        await self._reception.take(request)
         await ack()
+
+    def _private(
+        self, kind: Kind, channel: str, person: str, trigger: str, said: str | None, details: Body
+    ) -> Request:
+        """Return a request whose answer its asker alone sees; its trigger is what tells it from others."""
+        text = words_of(said or "", self._desk.surface.me)
+        about = {"thread": "", "target": trigger, "ts": trigger}
+        return Request(kind=kind, channel=channel, person=person, text=text, details=details, **about)
 
     def _turned_away(self, channel: str, person: str, team: str | None) -> bool:
         """Say whether somebody gets no answer; another team's people only get one where their channel is named."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from bot.settings import Settings
+from bot.slack.jobs import is_direct
 
 
 class Admission(Enum):
@@ -21,8 +22,8 @@ def admission(settings: Settings, channel: str, person: str, *, external: bool) 
         return Admission.SILENCE
     if settings.slack_users and person not in settings.slack_users:
         return Admission.TOLD
-    is_direct = channel.startswith("D")  # a direct conversation is in no list of channels: its person decides
+    in_person = is_direct(channel)  # a direct conversation is in no list of channels: its person decides
     listed = {*settings.slack_channels, *settings.slack_external_channels}
-    if settings.slack_channels and channel not in listed and not is_direct:
+    if settings.slack_channels and channel not in listed and not in_person:
         return Admission.TOLD
     return Admission.ANSWERED

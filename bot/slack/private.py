@@ -22,9 +22,7 @@ from bot.slack.reply import LostError
 from bot.slack.views import check_view, notice_view
 from bot.slack.web import post, told
 
-_RESPONSE_URL = (
-    29 * 60.0
-)  # seconds for which Slack takes an answer at the address it gave, which are 30 minutes
+_RESPONSE_URL = 29 * 60.0  # seconds; Slack takes an answer at the address it gave for thirty minutes
 _TIMEOUT = 10
 _CHECKED = 20  # sentences: more than that is an article, for `citewire check`
 

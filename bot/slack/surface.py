@@ -66,6 +66,11 @@ class Surface:
         if self.client.session:
             await self.client.session.close()
 
+    async def open_view(self, trigger: str, view: dict[str, Any]) -> str:
+        """Open a modal and return its id, at once or not at all: what triggered it is good for three seconds."""
+        opened = await told(self.impatient.views_open(trigger_id=trigger, view=view), "views.open")
+        return str(opened["view"]["id"])
+
     async def attempt(self, method: str, call: str, **arguments: Any) -> None:
         """Make a call that nothing depends on, unless the server is known not to have it."""
         if method in self.lacks:
@@ -84,3 +89,5 @@ async def _logged(said: Coroutine[Any, Any, None]) -> None:
         await said
     except CitewireError as exc:
         log.warning("not said: %s", exc)
+    except Exception as exc:  # noqa: BLE001 - its words may hold what somebody said
+        log.error("not said: %s", type(exc).__name__)

@@ -44,7 +44,7 @@ def asked(
 ) -> Request:
     about = {"thread": thread or target, "target": target, "ts": target, "text": f"question {target}"}
     fields = {"kind": "question", **about, **more}
-    return Request(channel=channel, person=person, direct=channel.startswith("D"), **fields)  # type: ignore[arg-type]
+    return Request(channel=channel, person=person, **fields)  # type: ignore[arg-type]
 
 
 def claimed(inbox: Inbox) -> list[str]:
