@@ -13,8 +13,10 @@ from bot.articles.article import Article
 from bot.articles.passages import split_passages
 from bot.articles.records import Draft
 from bot.errors import VectorsError
+from bot.retrieval.chroma_embedded import EmbeddedStore
+from bot.retrieval.chroma_server import ServerStore
 from bot.retrieval.filters import Filters
-from bot.retrieval.vectors import EmbeddedStore, ServerStore, Stage, VectorStore
+from bot.retrieval.vectors import Stage, VectorStore
 from bot.retrieval.window import Window
 
 
