@@ -10,6 +10,7 @@ CitewireError
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
 ├── WordsError         the word index cannot be opened
+├── EngineError        Ray is not installed, cannot be reached, or has failed
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
 │   └── SlackTroubleError   nobody knows whether a call had its effect; it may be tried again
@@ -64,6 +65,10 @@ class VectorsError(CitewireError):
 
 class WordsError(CitewireError):
     """The word index cannot be opened."""
+
+
+class EngineError(CitewireError):
+    """Ray is not installed, cannot be reached, or has failed."""
 
 
 class SlackError(CitewireError):
