@@ -45,10 +45,10 @@ class Workspace:
 
     @cached_property
     def vectors(self) -> VectorStore:
-        """The vector index."""
+        """The vector index. Raises SettingsError."""
         from bot.retrieval.vectors import open_store
 
-        return open_store(self.settings.data_dir, self.settings.chroma_url)
+        return open_store(self.settings)
 
     @cached_property
     def words(self) -> WordIndex:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bot.retrieval.filters import Filters
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bot.articles.records import Draft
+    from bot.settings import Settings
 
 
 class VectorStore(Protocol):
@@ -58,12 +58,18 @@ class Stage(Protocol):
         """End writing: all is on disk when this returns."""
 
 
-def open_store(data_dir: Path, chroma_url: str) -> VectorStore:
-    """Return the store the settings name; nothing heavy is imported before it is used."""
-    if chroma_url:
-        from bot.retrieval.chroma_server import ServerStore
+def open_store(settings: Settings) -> VectorStore:
+    """Return the store the settings name. Raises SettingsError."""
+    if not settings.chroma_url:
+        from bot.retrieval.chroma_embedded import EmbeddedStore
 
-        return ServerStore(chroma_url)
-    from bot.retrieval.chroma_embedded import EmbeddedStore
+        return EmbeddedStore(settings.data_dir / "chroma")
+    from bot.retrieval.chroma_server import ServerStore
 
-    return EmbeddedStore(data_dir / "chroma")
+    return ServerStore(
+        settings.chroma_url,
+        headers={name: value.get_secret_value() for name, value in settings.chroma_headers.items()},
+        tenant=settings.chroma_tenant,
+        database=settings.chroma_database,
+        ca_file=settings.chroma_ca_file,
+    )
