@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bot.answers.steps import Steps
     from bot.answers.support import Verifier
     from bot.retrieval.embeddings import Embedder
+    from bot.retrieval.following import WordFollower
     from bot.retrieval.indexer import Indexer
     from bot.retrieval.retriever import Retriever
     from bot.retrieval.vectors import VectorStore
@@ -58,6 +59,13 @@ class Workspace:
         return WordIndex(self.settings.data_dir / "words", language=self.settings.language)
 
     @cached_property
+    def follower(self) -> WordFollower:
+        """What keeps the word index at what the library shows."""
+        from bot.retrieval.following import WordFollower
+
+        return WordFollower(self.words, self.library)
+
+    @cached_property
     def embedder(self) -> Embedder:
         """The embedding model, not loaded yet. Raises EmbeddingError."""
         from bot.retrieval.embeddings import SentenceTransformerEmbedder
@@ -76,7 +84,7 @@ class Workspace:
 
         model, device = self.settings.rerank_model, self.settings.device
         reranker = CrossEncoderReranker(model, device=device) if model else None
-        return Retriever(self.library, self.vectors, self.words, self.embedder, reranker)
+        return Retriever(self.library, self.vectors, self.words, self.follower, self.embedder, reranker)
 
     @cached_property
     def steps(self) -> Steps:
@@ -138,7 +146,7 @@ class Workspace:
 
         lock_file = self.settings.data_dir / "write.lock"
         with writing(
-            self.library, self.vectors, self.words, self.embedder, lock_file=lock_file, on_wait=on_wait
+            self.library, self.vectors, self.follower, self.embedder, lock_file=lock_file, on_wait=on_wait
         ) as indexer:
             yield indexer
 

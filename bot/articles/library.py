@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     delete,
     func,
@@ -35,7 +36,7 @@ from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage
 from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals
-from bot.articles.schema import articles, collections, facts, passages, versions
+from bot.articles.schema import articles, changes, collections, facts, passages, versions
 from bot.errors import LibraryError
 
 _WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
@@ -195,13 +196,21 @@ class Library:
                     found[row.id] = (passage, _headline(row))
         return found
 
-    def drafts(self) -> Iterator[Draft]:
-        """Yield every visible article with its passages: all that an index is rebuilt from."""
+    def drafts(self, article_ids: Iterable[str] | None = None) -> Iterator[Draft]:
+        """Yield the visible ones of these articles with their passages, or all: what an index is rebuilt from."""
         query = select(versions, articles.c.origin).join(articles, _visible).order_by(articles.c.id)
+        if article_ids is None:
+            yield from self._drafts(query)
+        else:
+            for chunk in chunks(article_ids):
+                yield from self._drafts(query.where(articles.c.id.in_(chunk)))
+
+    def changed_since(self, generation: int) -> list[str]:
+        """Return the ids of the articles that came, changed or went after this generation."""
         with self.reading() as connection:
-            for row in connection.execution_options(yield_per=100).execute(query):
-                article = _article(row)
-                yield Draft(article, row.version, tuple(self._passages_of(article, row.version)))
+            return list(
+                connection.scalars(select(changes.c.article_id).where(changes.c.generation > generation))
+            )
 
     # What the writer asks and does
 
@@ -268,6 +277,8 @@ class Library:
             for chunk in chunks(retired):
                 connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
                 connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
+            generation = self._next_generation(connection)
+            self._note_changes(connection, [*(draft.article.id for draft in drafts), *retired], generation)
             if drafts or retired:
                 connection.execute(delete(collections))
             if collection:
@@ -275,11 +286,6 @@ class Library:
                     delete(collections).where(collections.c.fingerprint == collection.fingerprint)
                 )
                 connection.execute(collections.insert().values(_fields(collection)))
-            connection.execute(
-                update(facts)
-                .where(facts.c.key == "generation")
-                .values(value=str(self._next_generation(connection)))
-            )
 
     def move(self, origins: dict[str, str]) -> None:
         """Note the files that unchanged articles were read from this time, by article id."""
@@ -327,11 +333,31 @@ class Library:
 
     # Within
 
-    def _passages_of(self, article: Article, version: int) -> Iterator[Passage]:
-        query = select(passages).where(passages.c.article_id == article.id, passages.c.version == version)
+    def _drafts(self, query: Select[Any]) -> Iterator[Draft]:
         with self.reading() as connection:
-            for row in connection.execute(query.order_by(passages.c.start)):
-                yield Passage(row.id, row.article_id, row.start, row.end, article.text[row.start : row.end])
+            for rows in connection.execution_options(yield_per=100).execute(query).partitions():
+                found = [(_article(row), row.version) for row in rows]
+                cut = self._passages_of(connection, found)
+                yield from (Draft(article, version, tuple(cut[article.id])) for article, version in found)
+
+    def _passages_of(
+        self, connection: Connection, found: Sequence[tuple[Article, int]]
+    ) -> dict[str, list[Passage]]:
+        """Return the passages of these versions by article, in their order."""
+        key = tuple_(passages.c.article_id, passages.c.version)
+        query = select(passages).where(key.in_([(article.id, version) for article, version in found]))
+        texts = {article.id: article.text for article, _ in found}
+        cut: dict[str, list[Passage]] = {article_id: [] for article_id in texts}
+        for row in connection.execute(query.order_by(passages.c.start)):
+            text = texts[row.article_id][row.start : row.end]
+            cut[row.article_id].append(Passage(row.id, row.article_id, row.start, row.end, text))
+        return cut
+
+    def _note_changes(self, connection: Connection, article_ids: Iterable[str], generation: int) -> None:
+        for chunk in chunks(article_ids):
+            connection.execute(delete(changes).where(changes.c.article_id.in_(chunk)))
+            rows = [{"article_id": key, "generation": generation} for key in chunk]
+            connection.execute(changes.insert(), rows)
 
     def _published(self, chosen: ColumnElement[Any]) -> datetime | None:
         with self.reading() as connection:
@@ -342,7 +368,11 @@ class Library:
             return str(connection.scalar(select(facts.c.value).where(facts.c.key == key)))
 
     def _next_generation(self, connection: Connection) -> int:
-        return int(connection.scalar(select(facts.c.value).where(facts.c.key == "generation")) or 0) + 1
+        """Raise the generation; the row is locked until the transaction ends, so that generations end in order."""
+        query = select(facts.c.value).where(facts.c.key == "generation").with_for_update()
+        generation = int(connection.scalar(query) or 0) + 1
+        connection.execute(update(facts).where(facts.c.key == "generation").values(value=str(generation)))
+        return generation
 
 
 def open_library(data_dir: Path, database_url: str = "") -> Library:

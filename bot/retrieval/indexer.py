@@ -1,6 +1,6 @@
-"""Writes library and both indexes, and keeps the three in agreement through any crash.
+"""Writes library and vectors, and keeps them in agreement through any crash; the word index follows the library.
 
-The order of every write: the library first (pending, unseen), then the indexes, then one transaction that
+The order of every write: the library first (pending, unseen), then the vectors, then one transaction that
 lets readers see the new and no longer the old, and last the removal of what nobody sees any more. Whatever
 moment a process dies at, the next writer finds in the library what is left to do.
 """
@@ -18,10 +18,10 @@ from bot.articles.article import Article
 from bot.articles.library import Library
 from bot.articles.passages import split_passages
 from bot.articles.records import Collection, Draft
-from bot.errors import VectorsError, WordsError
+from bot.errors import VectorsError
 from bot.retrieval.embeddings import Embedder
+from bot.retrieval.following import WordFollower
 from bot.retrieval.vectors import Stage, VectorStore
-from bot.retrieval.words import WordIndex, WordWriter
 
 _BATCH = 512  # passages embedded and written at once by a rebuild
 _PUBLISH_SECONDS = 20.0  # a running bot sees a long ingest's articles at least this often
@@ -30,14 +30,14 @@ _PUBLISH_SECONDS = 20.0  # a running bot sees a long ingest's articles at least 
 class Indexer:
     """The one writer of a data folder; made by `writing`."""
 
-    def __init__(self, library: Library, store: VectorStore, words: WordIndex, embedder: Embedder) -> None:
+    def __init__(
+        self, library: Library, store: VectorStore, follower: WordFollower, embedder: Embedder
+    ) -> None:
         self._library = library
         self._store = store
-        self._words = words
+        self._follower = follower
         self._embedder = embedder
         self._stage: Stage | None = None
-        self._writer: WordWriter | None = None
-        self._exits = contextlib.ExitStack()
         self._drafts: list[Draft] = []
         library.discard_pending()
         self._stale = library.stale_passages()  # left over by a crash, to be taken out of the indexes
@@ -56,20 +56,19 @@ class Indexer:
     def publish(self, retired: Sequence[str] = ()) -> None:
         """Let readers see all that was written, and no longer the versions before nor the retired articles."""
         if not (self._drafts or retired or self._stale):
+            self._follower.follow(wait=True)  # after a crash the word index may be behind
             return
-        stage, words = self._open_stage(), self._open_words()
+        stage = self._open_stage()
         replaced = [draft.article.id for draft in self._drafts]
         outdated = [*self._stale, *self._library.visible_passages([*replaced, *retired])]
         if not self._store.in_place:
             stage.remove(outdated)
         stage.seal()
-        words.commit()
         before = self._current()
         self._library.publish(self._drafts, retired=retired, collection=self._collection(stage))
+        self._follower.follow(wait=True)
         if self._store.in_place:
             stage.remove(outdated)
-        words.remove(outdated)
-        words.commit()
         self._library.drop_passages(outdated)
         self._sweep(before)
         self._drafts, self._stale, self._stage = [], [], None
@@ -84,35 +83,24 @@ class Indexer:
         """Make both indexes anew from the library; readers keep the old ones until the new are whole."""
         name, done = self._name(), 0
         self._stage = stage = self._store.stage(None, name)
-        try:
-            words = self._open_words()
-        except WordsError:  # unreadable: nothing in it is worth keeping
-            self._words.destroy()
-            words = self._open_words()
-        words.clear()
         for drafts in _by_passages(self._library.drafts()):
             self._index(stage, drafts)
             done += sum(len(draft.passages) for draft in drafts)
             progress(done)
         stage.seal()
-        words.commit()
         before = self._current()
         self._library.publish([], collection=self._collection(stage))
+        self._follower.rebuild()
         self._library.drop_passages(self._stale)
         self._sweep(before)
         self._stale, self._stage = [], None
         return done
-
-    def close(self) -> None:
-        """Free the word index; what was not published is left for the next writer to discard."""
-        self._exits.close()
 
     def _index(self, stage: Stage, drafts: Sequence[Draft]) -> None:
         texts = [
             embedded_text(draft.article.title, passage.text) for draft in drafts for passage in draft.passages
         ]
         stage.upsert(drafts, self._embedder.encode(texts))
-        self._open_words().add(drafts)
 
     def _open_stage(self) -> Stage:
         if self._stage is None:
@@ -124,11 +112,6 @@ class Indexer:
                 )
             self._stage = self._store.stage(current.location if current else None, self._name())
         return self._stage
-
-    def _open_words(self) -> WordWriter:
-        if self._writer is None:
-            self._writer = self._exits.enter_context(self._words.writer())
-        return self._writer
 
     def _current(self) -> Collection | None:
         return self._library.collection(self._embedder.fingerprint)
@@ -155,7 +138,7 @@ class Indexer:
 def writing(
     library: Library,
     store: VectorStore,
-    words: WordIndex,
+    follower: WordFollower,
     embedder: Embedder,
     *,
     lock_file: Path,
@@ -172,8 +155,8 @@ def writing(
         on_wait()
         lock.acquire()
     try:
-        with library.only_writer(), contextlib.closing(Indexer(library, store, words, embedder)) as indexer:
-            yield indexer
+        with library.only_writer():
+            yield Indexer(library, store, follower, embedder)
     finally:
         lock.release()
 

@@ -14,6 +14,7 @@ from bot.articles.records import Headline
 from bot.errors import VectorsError
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.filters import Filters
+from bot.retrieval.following import WordFollower
 from bot.retrieval.ranking import Found, rank, relevance
 from bot.retrieval.vectors import VectorStore
 from bot.retrieval.words import WordIndex
@@ -66,12 +67,14 @@ class Retriever:
         library: Library,
         vectors: VectorStore,
         words: WordIndex,
+        follower: WordFollower,
         embedder: Embedder,
         reranker: Reranker | None = None,
     ) -> None:
         self._library = library
         self._vectors = vectors
         self._words = words
+        self._follower = follower
         self._reranker = reranker
         self.embedder = embedder
         self.vector = lru_cache(maxsize=256)(self._vector)  # the answerer needs the same one
@@ -94,6 +97,7 @@ class Retriever:
         location = self._location()
         if location is None:
             return []
+        self.follow()
         filters = filters or Filters()
         pool = max(_POOL, 2 * k)
         near = self._near(location, self.vector(question), pool, filters)
@@ -106,6 +110,10 @@ class Retriever:
         ranks = {"vectors": _places(near), "words": _places(worded)}
         hits = (Hit(*found[key], score, _of(ranks, key), _of(scores, key)) for key, score in ranked.items())
         return self._distinct(hits, k)
+
+    def follow(self) -> None:
+        """Bring this machine's word index to what the library shows, wherever that was written."""
+        self._follower.follow()
 
     def _vector(self, question: str) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self.embedder.encode_query([question])[0]
