@@ -27,6 +27,8 @@ from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGon
 _READ, _WRITE = 30.0, 120.0  # seconds without a word from the server
 _CONNECT = 5.0
 _CONNECTIONS = 8  # Chroma Cloud lets 10 at once read a collection
+# A server that was killed while it wrote a collection's index may die of each question to it (seen with 1.5.9).
+_IF_IT_GOES_ON = "try again, see its log, and where that does not help run `citewire reindex`"
 _SHOWN = 300  # characters of what a server says
 # A kept connection that a router on the way has forgotten is noticed before the next question waits for it.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -102,9 +104,13 @@ class ChromaHttp:
                 "private authority's certificate in CITEWIRE_CHROMA_CA_FILE"
             ) from exc
         except exceptions.HTTPError as exc:
+            remedy = (
+                _IF_IT_GOES_ON
+                if type(exc) is exceptions.ProtocolError
+                else "start it, or check CITEWIRE_CHROMA_URL"
+            )
             raise VectorsAwayError(
-                f"Chroma at {self.url} does not answer: {_reason(exc, patience)}; start it, or check "
-                "CITEWIRE_CHROMA_URL"
+                f"Chroma at {self.url} does not answer: {_reason(exc, patience)}; {remedy}"
             ) from exc
 
     def _refusal(self, response: urllib3.BaseHTTPResponse) -> VectorsError:
@@ -122,9 +128,7 @@ class ChromaHttp:
                 "CITEWIRE_CHROMA_HEADERS, CITEWIRE_CHROMA_TENANT and CITEWIRE_CHROMA_DATABASE"
             )
         if response.status == 429 or response.status >= 500:
-            return VectorsAwayError(
-                f"Chroma at {self.url} cannot answer now ({told}); try again, or see its log"
-            )
+            return VectorsAwayError(f"Chroma at {self.url} cannot answer now ({told}); {_IF_IT_GOES_ON}")
         if kind:
             return VectorsError(f"Chroma at {self.url} refuses a call ({told}); `citewire doctor` says more")
         return VectorsError(
