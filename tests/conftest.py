@@ -97,13 +97,17 @@ def postgres() -> Iterator[str]:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.fixture
-def empty_postgres(postgres: str) -> str:
-    """The same server's database, emptied."""
-    engine = create_engine(postgres)
+def empty(database_url: str) -> None:
+    engine = create_engine(database_url)
     with engine.begin() as connection:
         schema.metadata.drop_all(connection)
     engine.dispose()
+
+
+@pytest.fixture
+def empty_postgres(postgres: str) -> str:
+    """The same server's database, emptied."""
+    empty(postgres)
     return postgres
 
 

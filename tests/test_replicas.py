@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from chroma_process import ChromaProcess
-from conftest import WordEmbedder, make, take_in
+from conftest import WordEmbedder, empty, make, take_in
 
 from bot.articles.article import Article
+from bot.articles.library import open_library
 from bot.errors import VectorsAwayError
 from bot.retrieval.filters import Filters
 from bot.settings import load_settings
@@ -82,6 +84,16 @@ def test_a_machine_that_is_added_later_begins_with_an_empty_folder(
     assert late.words.count() == 4
     report = take_in(late, four)
     assert (report.added, report.unchanged) == (0, 4)
+
+
+def test_all_may_be_the_first_to_open_the_database(tmp_path: Path, postgres: str) -> None:
+    for attempt in range(5):
+        empty(postgres)
+        with ThreadPoolExecutor(4) as threads:
+            opened = list(threads.map(lambda n: open_library(tmp_path / f"m{n}", postgres), range(4)))
+        assert len({library.library_id for library in opened}) == 1, attempt
+        for library in opened:
+            library.close()
 
 
 def test_both_may_take_in_at_once(replica: Replica) -> None:
