@@ -100,7 +100,8 @@ class Indexer:
         texts = [
             embedded_text(draft.article.title, passage.text) for draft in drafts for passage in draft.passages
         ]
-        stage.upsert(drafts, self._embedder.encode(texts))
+        ids = [passage.id for draft in drafts for passage in draft.passages]
+        stage.upsert(ids, self._embedder.encode(texts))
 
     def _open_stage(self) -> Stage:
         if self._stage is None:
