@@ -50,7 +50,7 @@ versions = Table(
     Column("url", String),
     Column("canonical_url", String, index=True),
     Column("title", String, nullable=False),
-    Column("published", String),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
+    Column("published", String, index=True),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
     Column("source", String, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("text", Text, nullable=False),
@@ -230,6 +230,7 @@ def _add_slack(connection: Connection) -> None:
 
 def _add_changes(connection: Connection) -> None:
     metadata.create_all(connection, tables=(changes,))
+    connection.execute(text("CREATE INDEX IF NOT EXISTS ix_versions_published ON versions (published)"))
 
 
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
