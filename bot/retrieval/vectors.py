@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
-import numpy as np
-
 from bot.errors import VectorsError
 from bot.retrieval.chroma_core import CoreCollection
 from bot.retrieval.filters import Filters, label_key
 
 if TYPE_CHECKING:
+    import numpy as np
     from chromadb.api.client import Client
     from chromadb.api.collection_configuration import CreateCollectionConfiguration
     from chromadb.api.models.Collection import Collection as ChromaCollection
@@ -203,7 +202,10 @@ class ServerStore:
         collection = self._collection(location)
         with translated(self._url):
             found = collection.query(
-                query_embeddings=vector[np.newaxis], n_results=k, where=_where(filters), include=["distances"]
+                query_embeddings=vector.reshape(1, -1),
+                n_results=k,
+                where=_where(filters),
+                include=["distances"],
             )
         distances = found["distances"] or [[]]
         return [(key, 1.0 - distance) for key, distance in zip(found["ids"][0], distances[0], strict=True)]
@@ -296,6 +298,8 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
 
 
 def _cosines(ids: Sequence[str], stored: Any, vector: NDArray[np.float32]) -> dict[str, float]:
+    import numpy as np
+
     matrix = np.asarray(stored, dtype=np.float32)
     return dict(zip(ids, (matrix @ vector).tolist(), strict=True)) if len(matrix) else {}
 
