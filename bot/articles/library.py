@@ -113,6 +113,12 @@ class Library:
                 or 0,
             )
 
+    def is_empty(self) -> bool:
+        """Say whether there is no visible article, without counting them."""
+        with self.reading() as connection:
+            query = select(articles.c.id).where(articles.c.version.is_not(None))
+            return connection.execute(query.limit(1)).first() is None
+
     def oldest(self) -> datetime | None:
         """Return when the oldest visible article was published; None where none has a date."""
         return self._published(versions.c.published.asc())

@@ -10,12 +10,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bot.errors import EmbeddingError
 from bot.retrieval.weights import file_digest
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 GRAPH, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
@@ -59,6 +58,8 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector of length 1 a text, without the prompt: shape (len(texts), dimension)."""
+        import numpy as np
+
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding in each batch
         for start in range(0, len(texts), _BATCH):
@@ -67,6 +68,8 @@ class OnnxEncoder:
         return vectors
 
     def _run(self, texts: list[str]) -> NDArray[np.float32]:
+        import numpy as np
+
         encodings = self._tokenizer.encode_batch_fast(texts)
         features = {
             name: np.array([getattr(encoding, attribute) for encoding in encodings], dtype=np.int64)
