@@ -35,10 +35,11 @@ from bot.articles import schema
 from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage
-from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals
+from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals, Written
 from bot.articles.schema import articles, changes, collections, facts, passages, versions
 from bot.errors import LibraryError
 
+_PAGE = 2_000  # rows read at once where what is read meanwhile changes
 _WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
 
 _visible = and_(articles.c.id == versions.c.article_id, articles.c.version == versions.c.version)
@@ -229,13 +230,13 @@ class Library:
             )
             return {row.id: Known(row.content_hash, row.origin) for result in rows for row in result}
 
-    def origins(self) -> dict[str, str]:
-        """Return the file each visible article was last read from, by article id."""
-        with self.reading() as connection:
-            return {
-                row.id: row.origin
-                for row in connection.execute(select(articles).where(articles.c.version.is_not(None)))
-            }
+    def origins(self) -> Iterator[tuple[str, str]]:
+        """Yield each visible article's id and the file it was last read from; what is read may be removed."""
+        query = select(articles.c.id, articles.c.origin).where(articles.c.version.is_not(None))
+        query, last = query.order_by(articles.c.id).limit(_PAGE), ""
+        while rows := self._rows(query.where(articles.c.id > last)):
+            yield from ((row.id, row.origin) for row in rows)
+            last = rows[-1].id
 
     def next_versions(self, article_ids: Iterable[str]) -> dict[str, int]:
         """Return the number that each of these articles' next version gets.
@@ -252,10 +253,10 @@ class Library:
                         numbers[article_id] = max(numbers[article_id], newest + 1)
         return numbers
 
-    def write(self, drafts: Sequence[Draft]) -> None:
-        """Store pending versions and their passages; readers do not see them yet."""
+    def write(self, drafts: Sequence[Draft]) -> list[Written]:
+        """Store pending versions and their passages; readers do not see them before they are published."""
         if not drafts:
-            return
+            return []
         with self.changing() as connection:
             origins = {draft.article.id: draft.article.origin for draft in drafts}
             known = {
@@ -267,9 +268,14 @@ class Library:
             connection.execute(versions.insert(), [_version_row(draft) for draft in drafts])
             rows = [_passage_row(passage, draft.version) for draft in drafts for passage in draft.passages]
             connection.execute(passages.insert(), rows)
+        return [Written(draft.article.id, draft.version, draft.article.origin) for draft in drafts]
 
     def publish(
-        self, drafts: Sequence[Draft], *, retired: Sequence[str] = (), collection: Collection | None = None
+        self,
+        written: Sequence[Written],
+        *,
+        retired: Sequence[str] = (),
+        collection: Collection | None = None,
     ) -> None:
         """Make these versions visible and these articles disappear, in one transaction.
 
@@ -277,15 +283,15 @@ class Library:
         are forgotten.
         """
         with self.changing() as connection:
-            for draft in drafts:
-                change = {"version": draft.version, "origin": draft.article.origin}
-                connection.execute(update(articles).where(articles.c.id == draft.article.id).values(change))
+            for one in written:
+                change = {"version": one.version, "origin": one.origin}
+                connection.execute(update(articles).where(articles.c.id == one.article_id).values(change))
             for chunk in chunks(retired):
                 connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
                 connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
             generation = self._next_generation(connection)
-            self._note_changes(connection, [*(draft.article.id for draft in drafts), *retired], generation)
-            if drafts or retired:
+            self._note_changes(connection, [*(one.article_id for one in written), *retired], generation)
+            if written or retired:
                 connection.execute(delete(collections))
             if collection:
                 connection.execute(
@@ -370,6 +376,10 @@ class Library:
         dated = select(versions.c.published).join(articles, _visible).where(versions.c.published.is_not(None))
         with self.reading() as connection:
             return _moment(connection.scalar(dated.order_by(order).limit(1)))
+
+    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with self.reading() as connection:
+            return connection.execute(query).all()
 
     def _fact(self, key: str) -> str:
         with self.reading() as connection:
