@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from bot import forms
 from bot.errors import SettingsError
@@ -32,7 +26,7 @@ Language = Literal[
 
 
 # Slack's ids: channels, people and groups of people. By id, because a name can be given to another channel.
-Ids = Annotated[tuple[str, ...], NoDecode]
+Ids = tuple[str, ...]
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
 _PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
 _HELPER = re.compile(r"[SUW][A-Z0-9]{2,}")
@@ -44,16 +38,11 @@ def _default_data_dir() -> Path:
     return Path(user_data_path("citewire"))
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What can be set; an environment variable wins over citewire.toml, a command's option over both."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        toml_file=TOML_FILE,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,  # it may be secret
-    )
+    # No value is shown in errors: it may be secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     data_dir: Path = Field(default_factory=_default_data_dir, description="Where library and indexes live.")
     database_url: str = Field(
@@ -63,7 +52,7 @@ class Settings(BaseSettings):
         default="",
         description="A Chroma server, such as http://localhost:8000; empty: embedded in the data folder.",
     )
-    chroma_headers: Annotated[dict[str, SecretStr], NoDecode] = Field(
+    chroma_headers: dict[str, SecretStr] = Field(
         default={}, description="Headers that every call to it bears, such as Chroma Cloud's x-chroma-token."
     )
     chroma_tenant: str = Field(default="default_tenant", description="Whose database is used there.")
@@ -232,18 +221,6 @@ class Settings(BaseSettings):
             raise ValueError("holds a user, password or query; set the provider's key variable instead")
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read options, then the environment, then citewire.toml."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
 
 def _ids(values: tuple[str, ...], form: re.Pattern[str], expected: str) -> tuple[str, ...]:
     for value in values:
@@ -254,23 +231,37 @@ def _ids(values: tuple[str, ...], form: re.Pattern[str], expected: str) -> tuple
 
 def load_settings(**options: Any) -> Settings:
     """Return the settings in force; `options` are a command's own and win. Raises SettingsError."""
-    _refuse_unknown_variables()
+    given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        return Settings.model_validate({**_file(), **_variables(), **given})
     except ValidationError as exc:
         raise SettingsError("; ".join(_explain(error) for error in exc.errors())) from exc
-    except ValueError as exc:  # tomllib's
-        raise SettingsError(f"{Path(TOML_FILE).absolute()}: {exc}") from exc
 
 
-def _refuse_unknown_variables() -> None:
+def _file() -> dict[str, Any]:
+    path = Path(TOML_FILE).absolute()
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"{path}: {exc}") from exc
+
+
+def _variables() -> dict[str, str]:
     """Stop at a misspelt variable: silently ignored, it would leave its owner believing in it."""
     known = {
-        PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.validation_alias
+        str(field.validation_alias or PREFIX + name.upper()): str(field.validation_alias or name)
+        for name, field in Settings.model_fields.items()
     }
+    found = {}
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise SettingsError(f"{name} is not a setting; known are {', '.join(sorted(known))}")
+        if name.upper() in known:
+            found[known[name.upper()]] = os.environ[name]
+        elif name.upper().startswith(PREFIX):
+            ours = ", ".join(sorted(own for own in known if own.startswith(PREFIX)))
+            raise SettingsError(f"{name} is not a setting; known are {ours}")
+    return found
 
 
 def _explain(error: Any) -> str:

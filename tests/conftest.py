@@ -24,6 +24,7 @@ from bot.articles.article import Article, article_from_record
 from bot.articles.library import Library, open_library
 from bot.retrieval.embeddings import SentenceTransformerEmbedder
 from bot.retrieval.encoder import EncoderState
+from bot.retrieval.indexer import Indexer
 from bot.retrieval.ingest import Report, ingest
 from bot.retrieval.words import analyze
 from bot.settings import load_settings
@@ -220,6 +221,12 @@ def make(record: dict[str, object], origin: str = "four.jsonl") -> Article:
 def four() -> list[Article]:
     """Four articles of two sentences each, whose ranking for a question is plain to see."""
     return [make(dict(record)) for record in FOUR]
+
+
+def write(indexer: Indexer, articles: Sequence[Article]) -> None:
+    """Write articles as an ingest does, without publishing them."""
+    drafts = indexer.prepare(articles)
+    indexer.commit(drafts, indexer.encode(drafts))
 
 
 def take_in(workspace: Workspace, articles: Sequence[Article], **options: object) -> Report:

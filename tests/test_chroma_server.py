@@ -21,7 +21,6 @@ from bot.articles.passages import split_passages
 from bot.articles.records import Draft
 from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError
 from bot.retrieval.chroma_server import ServerStore
-from bot.retrieval.filters import Filters
 
 TOKEN = "ck-3f9c0a1b2c3d"
 HEADERS = {"x-chroma-token": TOKEN, "Authorization": f"Bearer {TOKEN}-2"}
@@ -29,15 +28,16 @@ HEADERS = {"x-chroma-token": TOKEN, "Authorization": f"Bearer {TOKEN}-2"}
 
 def fill(store: ServerStore, articles: list[Article]) -> str:
     drafts = [Draft(article, 1, tuple(split_passages(article.id, 1, article.text))) for article in articles]
-    texts = [passage.text for draft in drafts for passage in draft.passages]
+    passages = [passage for draft in drafts for passage in draft.passages]
+    texts = [passage.text for passage in passages]
     stage = store.stage(None, "citewire-test")
-    stage.upsert(drafts, WordEmbedder().encode(texts))
+    stage.upsert([passage.id for passage in passages], WordEmbedder().encode(texts))
     stage.seal()
     return stage.location
 
 
 def nearest(store: ServerStore, location: str, text: str = "moon") -> list[tuple[str, float]]:
-    return store.search(location, WordEmbedder().encode([text])[0], 10, Filters())
+    return store.search(location, WordEmbedder().encode([text])[0], 10)
 
 
 Use = Callable[[ServerStore, str], Any]

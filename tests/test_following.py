@@ -24,8 +24,7 @@ from bot.retrieval.words import WordIndex
 def publish(library: Library, articles: list[Article], retired: list[str] | None = None) -> None:
     numbers = library.next_versions(article.id for article in articles)
     drafts = [Draft(a, numbers[a.id], tuple(split_passages(a.id, numbers[a.id], a.text))) for a in articles]
-    library.write(drafts)
-    library.publish(drafts, retired=retired or [])
+    library.publish(library.write(drafts), retired=retired or [])
 
 
 class Machine:

@@ -35,10 +35,11 @@ from bot.articles import schema
 from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage
-from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals
+from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals, Written
 from bot.articles.schema import articles, changes, collections, facts, passages, versions
 from bot.errors import LibraryError
 
+_PAGE = 2_000  # rows read at once where what is read meanwhile changes
 _WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
 
 _visible = and_(articles.c.id == versions.c.article_id, articles.c.version == versions.c.version)
@@ -113,13 +114,19 @@ class Library:
                 or 0,
             )
 
+    def is_empty(self) -> bool:
+        """Say whether there is no visible article, without counting them."""
+        with self.reading() as connection:
+            query = select(articles.c.id).where(articles.c.version.is_not(None))
+            return connection.execute(query.limit(1)).first() is None
+
     def oldest(self) -> datetime | None:
         """Return when the oldest visible article was published; None where none has a date."""
-        return self._published(func.min(versions.c.published))
+        return self._published(versions.c.published.asc())
 
     def newest(self) -> datetime | None:
         """Return when the newest visible article was published; None where none has a date."""
-        return self._published(func.max(versions.c.published))
+        return self._published(versions.c.published.desc())
 
     def sources(self) -> list[Outlet]:
         """Return the outlets of the visible articles, that with the most first; articles may name none."""
@@ -223,13 +230,13 @@ class Library:
             )
             return {row.id: Known(row.content_hash, row.origin) for result in rows for row in result}
 
-    def origins(self) -> dict[str, str]:
-        """Return the file each visible article was last read from, by article id."""
-        with self.reading() as connection:
-            return {
-                row.id: row.origin
-                for row in connection.execute(select(articles).where(articles.c.version.is_not(None)))
-            }
+    def origins(self) -> Iterator[tuple[str, str]]:
+        """Yield each visible article's id and the file it was last read from; what is read may be removed."""
+        query = select(articles.c.id, articles.c.origin).where(articles.c.version.is_not(None))
+        query, last = query.order_by(articles.c.id).limit(_PAGE), ""
+        while rows := self._rows(query.where(articles.c.id > last)):
+            yield from ((row.id, row.origin) for row in rows)
+            last = rows[-1].id
 
     def next_versions(self, article_ids: Iterable[str]) -> dict[str, int]:
         """Return the number that each of these articles' next version gets.
@@ -246,10 +253,10 @@ class Library:
                         numbers[article_id] = max(numbers[article_id], newest + 1)
         return numbers
 
-    def write(self, drafts: Sequence[Draft]) -> None:
-        """Store pending versions and their passages; readers do not see them yet."""
+    def write(self, drafts: Sequence[Draft]) -> list[Written]:
+        """Store pending versions and their passages; readers do not see them before they are published."""
         if not drafts:
-            return
+            return []
         with self.changing() as connection:
             origins = {draft.article.id: draft.article.origin for draft in drafts}
             known = {
@@ -261,9 +268,14 @@ class Library:
             connection.execute(versions.insert(), [_version_row(draft) for draft in drafts])
             rows = [_passage_row(passage, draft.version) for draft in drafts for passage in draft.passages]
             connection.execute(passages.insert(), rows)
+        return [Written(draft.article.id, draft.version, draft.article.origin) for draft in drafts]
 
     def publish(
-        self, drafts: Sequence[Draft], *, retired: Sequence[str] = (), collection: Collection | None = None
+        self,
+        written: Sequence[Written],
+        *,
+        retired: Sequence[str] = (),
+        collection: Collection | None = None,
     ) -> None:
         """Make these versions visible and these articles disappear, in one transaction.
 
@@ -271,15 +283,15 @@ class Library:
         are forgotten.
         """
         with self.changing() as connection:
-            for draft in drafts:
-                change = {"version": draft.version, "origin": draft.article.origin}
-                connection.execute(update(articles).where(articles.c.id == draft.article.id).values(change))
+            for one in written:
+                change = {"version": one.version, "origin": one.origin}
+                connection.execute(update(articles).where(articles.c.id == one.article_id).values(change))
             for chunk in chunks(retired):
                 connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
                 connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
             generation = self._next_generation(connection)
-            self._note_changes(connection, [*(draft.article.id for draft in drafts), *retired], generation)
-            if drafts or retired:
+            self._note_changes(connection, [*(one.article_id for one in written), *retired], generation)
+            if written or retired:
                 connection.execute(delete(collections))
             if collection:
                 connection.execute(
@@ -359,9 +371,15 @@ class Library:
             rows = [{"article_id": key, "generation": generation} for key in chunk]
             connection.execute(changes.insert(), rows)
 
-    def _published(self, chosen: ColumnElement[Any]) -> datetime | None:
+    def _published(self, order: ColumnElement[Any]) -> datetime | None:
+        """Return the first date in this order; along its index, where a minimum would read every article."""
+        dated = select(versions.c.published).join(articles, _visible).where(versions.c.published.is_not(None))
         with self.reading() as connection:
-            return _moment(connection.scalar(select(chosen).join(articles, _visible)))
+            return _moment(connection.scalar(dated.order_by(order).limit(1)))
+
+    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with self.reading() as connection:
+            return connection.execute(query).all()
 
     def _fact(self, key: str) -> str:
         with self.reading() as connection:

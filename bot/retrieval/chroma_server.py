@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bot.errors import VectorsGoneError
-from bot.retrieval.chroma_fields import cosines, metadata, where
 from bot.retrieval.chroma_http import ChromaHttp
-from bot.retrieval.filters import Filters
+from bot.retrieval.chroma_vectors import cosines
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from bot.articles.records import Draft
 
 _RECORDS = (
     300  # a call: what Chroma Cloud allows (its pre-flight checks name more), and nearly as fast as 5,000
@@ -49,11 +46,11 @@ class ServerStore:
         self._collections = _Collections(http, tenant, database)
 
     def search(
-        self, location: str, vector: NDArray[np.float32], k: int, filters: Filters
+        self, location: str, vector: NDArray[np.float32], k: int, *, within: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Return the ids of the k nearest passages with their cosines, best first."""
-        asked = {"query_embeddings": [vector.tolist()], "n_results": k, "where": where(filters)}
-        found = self._collections.ask(location, "query", asked | {"include": ["distances"]})
+        """Return the ids of the k nearest passages, or of those `within`, with their cosines, best first."""
+        asked = {"query_embeddings": [vector.tolist()], "n_results": k, "include": ["distances"]}
+        found = self._collections.ask(location, "query", asked | ({} if within is None else {"ids": within}))
         with self._collections.http.understood():
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             return [(str(key), 1.0 - distance) for key, distance in pairs]
@@ -102,14 +99,12 @@ class ServerStage:
         self._collections = collections
         self.location = location
 
-    def upsert(self, drafts: Sequence[Draft], vectors: NDArray[np.float32]) -> None:
-        """Write the vectors of all passages of these drafts, row by row in their order."""
-        rows = [(passage.id, metadata(draft)) for draft in drafts for passage in draft.passages]
+    def upsert(self, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Write the vectors of these passages, a row each."""
         size = self._collections.most_records
-        for at, batch in enumerate(_batches(rows, size)):
-            ids, metadatas = zip(*batch, strict=True)
-            embeddings = self._collections.encoded(vectors[at * size : at * size + len(batch)])
-            body = {"ids": ids, "embeddings": embeddings, "metadatas": metadatas}
+        for at, ids in enumerate(_batches(passage_ids, size)):
+            embeddings = self._collections.encoded(vectors[at * size : at * size + len(ids)])
+            body = {"ids": ids, "embeddings": embeddings}
             self._collections.ask(self.location, "upsert", body, writing=True)
 
     def remove(self, passage_ids: Sequence[str]) -> None:
