@@ -22,7 +22,13 @@ from urllib3.connection import HTTPConnection
 
 from bot import __version__
 from bot.articles.article import clean_line
-from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError
+from bot.errors import (
+    SettingsError,
+    VectorsAwayError,
+    VectorsError,
+    VectorsGoneError,
+    VectorsRefusedError,
+)
 
 _READ, _WRITE = 30.0, 120.0  # seconds without a word from the server
 _CONNECT = 5.0
@@ -50,7 +56,7 @@ class ChromaHttp:
     def call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, writing: bool = False
     ) -> Any:
-        """Return what the server answers. Raises VectorsAwayError, VectorsGoneError, VectorsError.
+        """Return what the server answers. Raises VectorsError, of the kind that it is.
 
         It may be sent twice, and so may only be what has the same effect twice.
         """
@@ -130,7 +136,9 @@ class ChromaHttp:
         if response.status == 429 or response.status >= 500:
             return VectorsAwayError(f"Chroma at {self.url} cannot answer now ({told}); {_IF_IT_GOES_ON}")
         if kind:
-            return VectorsError(f"Chroma at {self.url} refuses a call ({told}); `citewire doctor` says more")
+            return VectorsRefusedError(
+                f"Chroma at {self.url} refuses a call ({told}); `citewire doctor` says more"
+            )
         return VectorsError(
             f"there is no Chroma with version 2 of its API at {self.url} ({told}); check CITEWIRE_CHROMA_URL"
         )
