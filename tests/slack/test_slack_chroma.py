@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
 from chroma_process import ChromaProcess
-from conftest import take_in
+from conftest import WordEmbedder, take_in
 from slack_app import ANN, BEN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 
@@ -87,3 +88,12 @@ def test_two_machines_that_share_their_stores_answer_a_question_once(
     asked = [slack.say(NEWS, person, QUESTION) for person in (ANN, BEN, ANN, BEN)]
     for ts in asked:
         assert CUP in the_answer(slack, one, ts)
+
+
+def test_a_machine_that_never_ingests_makes_its_question_encoder(
+    slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = threading.Event()
+    monkeypatch.setattr(WordEmbedder, "ensure_encoder", lambda *_: made.set())
+    start(articles=[])
+    assert made.wait(30)
