@@ -10,7 +10,8 @@ CitewireError
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
 │   ├── VectorsAwayError   its server does not answer now, and may again later
-│   └── VectorsGoneError   its server does not have the collection
+│   ├── VectorsGoneError   its server does not have the collection
+│   └── VectorsRefusedError   its server does not do what it is asked
 ├── WordsError         the word index cannot be opened
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
@@ -70,6 +71,10 @@ class VectorsAwayError(VectorsError):
 
 class VectorsGoneError(VectorsError):
     """Chroma's server does not have the collection."""
+
+
+class VectorsRefusedError(VectorsError):
+    """Chroma's server does not do what it is asked, for a reason of its own."""
 
 
 class WordsError(CitewireError):

@@ -98,17 +98,24 @@ def postgres() -> Iterator[str]:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database of each kind; "" is SQLite in the data folder."""
-    if request.param == "sqlite":
-        return ""
-    url = str(request.getfixturevalue("postgres"))
-    engine = create_engine(url)
+def empty(database_url: str) -> None:
+    engine = create_engine(database_url)
     with engine.begin() as connection:
         schema.metadata.drop_all(connection)
     engine.dispose()
-    return url
+
+
+@pytest.fixture
+def empty_postgres(postgres: str) -> str:
+    """The same server's database, emptied."""
+    empty(postgres)
+    return postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind; "" is SQLite in the data folder."""
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("empty_postgres"))
 
 
 @pytest.fixture

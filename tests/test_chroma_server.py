@@ -19,7 +19,7 @@ from conftest import WordEmbedder
 from bot.articles.article import Article
 from bot.articles.passages import split_passages
 from bot.articles.records import Draft
-from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError
+from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError, VectorsRefusedError
 from bot.retrieval.chroma_server import ServerStore
 
 TOKEN = "ck-3f9c0a1b2c3d"
@@ -86,7 +86,7 @@ def chroma(kind: str, words: str) -> dict[str, Any]:
         (429, chroma("ChromaError", "slow down"), VectorsAwayError, "slow down"),
         (401, chroma("AuthError", TOKEN), VectorsError, "refuses the credentials .*CITEWIRE_CHROMA_HEADERS"),
         (403, html("No"), VectorsError, "refuses the credentials .*CITEWIRE_CHROMA_TENANT"),
-        (400, chroma("InvalidArgumentError", "Database [x]"), VectorsError, r"refuses a call .*Database \[x\]"),
+        (400, chroma("InvalidArgumentError", "Database [x]"), VectorsRefusedError, r"refuses a call .*Database \[x\]"),
         (404, html("nginx"), VectorsError, "there is no Chroma .*CITEWIRE_CHROMA_URL"),
         (404, {"body": b'{"detail":"Not Found"}'}, VectorsError, "there is no Chroma with version 2"),
         (301, html("Moved"), VectorsError, "there is no Chroma .*status 301"),
@@ -312,6 +312,26 @@ def test_what_the_server_can_take_is_asked_of_it(front: Front, store: ServerStor
     location = fill(store, [Article(id=f"a{n}", text=f"number {n}") for n in range(10)])
     assert [call.path.rpartition("/")[2] for call in front.calls].count("upsert") == 3
     assert len(nearest(store, location, "number")) == 10
+
+
+def test_where_a_server_returns_no_more_than_its_quota_that_many_are_found(
+    front: Front, store: ServerStore
+) -> None:
+    location = fill(store, [Article(id=f"a{n}", text=f"number {n}") for n in range(400)])
+    vector = WordEmbedder().encode(["number"])[0]
+    assert len(store.search(location, vector, 350)) == 350
+    asked: list[str] = []
+
+    def refuse_the_first(handler: Any) -> bool:
+        asked.append(handler.path)
+        return len(asked) == 1 and handler.say(422, **chroma("ChromaError", "Quota exceeded: limit 300"))
+
+    front.answers = refuse_the_first
+    assert len(store.search(location, vector, 350)) == 300
+    asked.clear()
+    with pytest.raises(VectorsRefusedError, match="Quota exceeded"):
+        store.search(location, vector, 10)
+    assert len(asked) == 1
 
 
 # Secrets, tenants, TLS

@@ -19,7 +19,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     inspect,
+    select,
     text,
 )
 
@@ -247,6 +249,9 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
 )
 
 
+_MIGRATION_KEY = 0x6369746D69  # PostgreSQL's advisory lock of who changes the schema
+
+
 def schema_version(connection: Connection) -> int:
     """Return the schema a library has; 0 for an empty database."""
     if not inspect(connection).has_table("facts"):
@@ -266,6 +271,8 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = MI
     with engine.begin() as connection:
         if engine.dialect.name == "sqlite":  # whose driver begins no transaction for CREATE and ALTER
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:  # another machine may be opening the same database for the first time
+            connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_KEY)))
         found = schema_version(connection)
         if found > len(steps):
             raise LibraryError(

@@ -22,11 +22,19 @@ from urllib3.connection import HTTPConnection
 
 from bot import __version__
 from bot.articles.article import clean_line
-from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError
+from bot.errors import (
+    SettingsError,
+    VectorsAwayError,
+    VectorsError,
+    VectorsGoneError,
+    VectorsRefusedError,
+)
 
 _READ, _WRITE = 30.0, 120.0  # seconds without a word from the server
 _CONNECT = 5.0
 _CONNECTIONS = 8  # Chroma Cloud lets 10 at once read a collection
+# A server that was killed while it wrote a collection's index may die of each question to it (seen with 1.5.9).
+_IF_IT_GOES_ON = "try again, see its log, and where that does not help run `citewire reindex`"
 _SHOWN = 300  # characters of what a server says
 # A kept connection that a router on the way has forgotten is noticed before the next question waits for it.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -48,7 +56,7 @@ class ChromaHttp:
     def call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, writing: bool = False
     ) -> Any:
-        """Return what the server answers. Raises VectorsAwayError, VectorsGoneError, VectorsError.
+        """Return what the server answers. Raises VectorsError, of the kind that it is.
 
         It may be sent twice, and so may only be what has the same effect twice.
         """
@@ -102,9 +110,13 @@ class ChromaHttp:
                 "private authority's certificate in CITEWIRE_CHROMA_CA_FILE"
             ) from exc
         except exceptions.HTTPError as exc:
+            remedy = (
+                _IF_IT_GOES_ON
+                if type(exc) is exceptions.ProtocolError
+                else "start it, or check CITEWIRE_CHROMA_URL"
+            )
             raise VectorsAwayError(
-                f"Chroma at {self.url} does not answer: {_reason(exc, patience)}; start it, or check "
-                "CITEWIRE_CHROMA_URL"
+                f"Chroma at {self.url} does not answer: {_reason(exc, patience)}; {remedy}"
             ) from exc
 
     def _refusal(self, response: urllib3.BaseHTTPResponse) -> VectorsError:
@@ -122,11 +134,11 @@ class ChromaHttp:
                 "CITEWIRE_CHROMA_HEADERS, CITEWIRE_CHROMA_TENANT and CITEWIRE_CHROMA_DATABASE"
             )
         if response.status == 429 or response.status >= 500:
-            return VectorsAwayError(
-                f"Chroma at {self.url} cannot answer now ({told}); try again, or see its log"
-            )
+            return VectorsAwayError(f"Chroma at {self.url} cannot answer now ({told}); {_IF_IT_GOES_ON}")
         if kind:
-            return VectorsError(f"Chroma at {self.url} refuses a call ({told}); `citewire doctor` says more")
+            return VectorsRefusedError(
+                f"Chroma at {self.url} refuses a call ({told}); `citewire doctor` says more"
+            )
         return VectorsError(
             f"there is no Chroma with version 2 of its API at {self.url} ({told}); check CITEWIRE_CHROMA_URL"
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bot.errors import VectorsGoneError
+from bot.errors import VectorsGoneError, VectorsRefusedError
 from bot.retrieval.chroma_http import ChromaHttp
 from bot.retrieval.chroma_vectors import cosines
 
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_RECORDS = (
-    300  # a call: what Chroma Cloud allows (its pre-flight checks name more), and nearly as fast as 5,000
-)
+# A call: what Chroma Cloud allows (its pre-flight checks name more), and nearly as fast as 5,000.
+_RECORDS = 300
 _PAGE = 100  # collections listed at once
 
 
@@ -48,9 +47,23 @@ class ServerStore:
     def search(
         self, location: str, vector: NDArray[np.float32], k: int, *, within: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Return the ids of the k nearest passages, or of those `within`, with their cosines, best first."""
-        asked = {"query_embeddings": [vector.tolist()], "n_results": k, "include": ["distances"]}
-        found = self._collections.ask(location, "query", asked | ({} if within is None else {"ids": within}))
+        """Return the ids of the k nearest passages, or of those `within`, with their cosines, best first.
+
+        A server with a quota returns fewer.
+        """
+        asked: dict[str, object] = {
+            "query_embeddings": [vector.tolist()],
+            "n_results": k,
+            "include": ["distances"],
+        }
+        if within is not None:
+            asked["ids"] = within
+        try:
+            found = self._collections.ask(location, "query", asked)
+        except VectorsRefusedError:
+            if k <= _RECORDS:
+                raise
+            found = self._collections.ask(location, "query", asked | {"n_results": _RECORDS})
         with self._collections.http.understood():
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             return [(str(key), 1.0 - distance) for key, distance in pairs]
@@ -123,9 +136,8 @@ class _Collections:
         self.http = http
         place = f"/api/v2/tenants/{quote(tenant, safe='')}/databases/{quote(database, safe='')}"
         self._path = f"{place}/collections"
-        self._ids: dict[
-            str, str
-        ] = {}  # names are never used twice, so that an id is good for as long as it works
+        # Names are never used twice, so that an id is good for as long as it works.
+        self._ids: dict[str, str] = {}
 
     def ask(
         self,

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import pytest
 from chroma_process import ChromaProcess
+from conftest import take_in
 from slack_app import ANN, BEN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
+
+from bot.articles.article import Article
 
 CUP = "Argentina won the final against France on penalties."
 QUESTION = f"{ME} Who won the final against France?"
@@ -68,3 +71,19 @@ def test_the_bot_starts_before_chroma_does(
     assert "the articles cannot be searched at the moment" in told
     own_chroma.start()
     assert CUP in the_answer(slack, app, slack.say(NEWS, ANN, QUESTION))
+
+
+def test_two_machines_that_share_their_stores_answer_a_question_once(
+    slack: SlackServer, start: Start, chroma_url: str, empty_postgres: str, four: list[Article]
+) -> None:
+    shared = {"chroma_url": chroma_url, "database_url": empty_postgres}
+    one = start(folder="one", articles=[four[1]], **shared)
+    two = start(folder="two", **shared)
+    take_in(one.workspace, four)
+    slack.deliver_to = [two.url]
+    assert CUP in the_answer(slack, two, slack.say(NEWS, ANN, QUESTION))
+    slack.deliver_to = [one.url, two.url]  # they take turns, and each event comes once more: to both
+    slack.courier.redeliver_share = 1.0
+    asked = [slack.say(NEWS, person, QUESTION) for person in (ANN, BEN, ANN, BEN)]
+    for ts in asked:
+        assert CUP in the_answer(slack, one, ts)
