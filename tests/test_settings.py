@@ -130,6 +130,11 @@ def test_slacks_tokens_have_their_usual_names_and_are_never_shown(monkeypatch: p
         load_settings()
 
 
+def test_a_variable_s_case_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("citewire_device", "cpu")
+    assert load_settings().device == "cpu"
+
+
 @pytest.mark.parametrize("name", ["CITEWIRE_EMBEDING_MODEL", "CITEWIRE_", "citewire_datadir"])
 def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "x")
