@@ -63,6 +63,10 @@ class Settings(BaseModel):
         default="",
         description="A sentence-transformers model, by name or folder; empty: the packaged all-MiniLM-L6-v2.",
     )
+    embedding_precision: Literal["float32", "int8"] = Field(
+        default="float32",
+        description="int8: the model's weights rounded, which embeds faster on a CPU and finds slightly less.",
+    )
     language: Language = Field(
         default="english", description="What the words of articles and questions are stemmed as."
     )

@@ -53,6 +53,7 @@ def test_each_source_wins_over_those_below_it(
 
 def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = {
+        "embedding_precision": ("int8", "float32"),
         "language": ("german", "french"),
         "min_confidence": ("0.25", "0.75"),
         "chroma_url": ("http://toml.example:8000", "https://env.example/chroma"),
