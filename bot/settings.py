@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -63,6 +62,10 @@ class Settings(BaseModel):
     embedding_model: str = Field(
         default="",
         description="A sentence-transformers model, by name or folder; empty: the packaged all-MiniLM-L6-v2.",
+    )
+    embedding_precision: Literal["float32", "int8"] = Field(
+        default="float32",
+        description="int8: the model's weights rounded, which embeds faster on a CPU and finds slightly less.",
     )
     language: Language = Field(
         default="english", description="What the words of articles and questions are stemmed as."
@@ -242,6 +245,8 @@ def _file() -> dict[str, Any]:
     path = Path(TOML_FILE).absolute()
     if not path.is_file():
         return {}
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as exc:

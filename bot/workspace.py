@@ -75,6 +75,7 @@ class Workspace:
             self.settings.embedding_model,
             device=self.settings.device,
             encoders=self.settings.data_dir / "encoders",
+            int8=self.settings.embedding_precision == "int8",
         )
 
     @cached_property

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,69 @@ def test_without_its_prompt_the_encoder_gives_the_model_s_vectors(tiny: Path, ex
     equal(OnnxEncoder(folder), loaded(tiny))
 
 
+def test_passages_are_encoded_by_the_exported_model_a_batch_on_each_core(tiny: Path, exported: Path) -> None:
+    (folder,) = (path for path in exported.iterdir() if path.is_dir())
+    expected = SentenceTransformerEmbedder(str(tiny)).encode(TEXTS)
+    assert OnnxEncoder(folder, workers=3).encode(TEXTS) == pytest.approx(expected, abs=1e-6)
+    assert OnnxEncoder(folder, workers=3).encode([]).shape == (0, 32)
+    assert SentenceTransformerEmbedder(str(tiny), encoders=exported).encode(TEXTS) == pytest.approx(
+        expected, abs=1e-6
+    )
+    if version("torch").endswith("+cpu"):  # elsewhere torch is asked whether it has something faster
+        without_torch(tiny, exported, "assert embedder.encode(['rain fell', 'a bank']).shape == (2, 32)")
+
+
+def test_a_prompt_of_every_text_stands_before_passages_too(tmp_path: Path) -> None:
+    model = settings_changed(
+        tiny_model(tmp_path / "model"), "config_sentence_transformers.json",
+        prompts={"query": "bank : ", "passage": "rain : "}, default_prompt_name="passage",
+    )  # fmt: skip
+    with_onnx = SentenceTransformerEmbedder(str(model), encoders=tmp_path / "encoders")
+    with_onnx.ensure_encoder()
+    expected = SentenceTransformerEmbedder(str(model)).encode(TEXTS)
+    assert with_onnx.encode(TEXTS) == pytest.approx(expected, abs=1e-6)
+    assert (
+        np.abs(OnnxEncoder(tmp_path / "encoders" / with_onnx.fingerprint).encode(TEXTS) - expected).max()
+        > 0.01
+    )
+
+
+def test_an_encoder_exported_before_passages_were_encoded_with_it_serves_questions_alone(
+    tiny: Path, encoders: Path
+) -> None:
+    (folder,) = (path for path in encoders.iterdir() if path.is_dir())
+    description = json.loads((folder / "encoder.json").read_text())
+    del description["passage_prompt"]
+    (folder / "encoder.json").write_text(json.dumps(description))
+    embedder = SentenceTransformerEmbedder(str(tiny), encoders=encoders)
+    assert embedder.encoder_state() is EncoderState.READY
+    assert embedder.encode(TEXTS) == pytest.approx(
+        SentenceTransformerEmbedder(str(tiny)).encode(TEXTS), abs=1e-6
+    )
+
+
+def test_int8_is_another_model_near_the_whole_one(tiny: Path, tmp_path: Path) -> None:
+    whole = SentenceTransformerEmbedder(str(tiny))
+    rounded = SentenceTransformerEmbedder(str(tiny), encoders=tmp_path / "encoders", int8=True)
+    assert (rounded.model, rounded.fingerprint == whole.fingerprint) == (f"{tiny} (int8)", False)
+    vectors = rounded.encode(TEXTS)  # exports it first
+    assert rounded.encoder_state() is EncoderState.READY
+    assert vectors == pytest.approx(
+        SentenceTransformerEmbedder(str(tiny), encoders=tmp_path / "encoders", int8=True).encode(TEXTS)
+    )
+    cosines = np.sum(vectors * whole.encode(TEXTS), axis=1)
+    assert 0.95 < cosines.min() < 1 - 1e-6
+    query = rounded.encode_query(["a bank failed"]) @ whole.encode_query(["a bank failed"]).T
+    assert query.item() > 0.95
+
+
+def test_int8_is_for_the_cpu(tiny: Path, tmp_path: Path) -> None:
+    embedder = SentenceTransformerEmbedder(str(tiny), device="meta", encoders=tmp_path, int8=True)
+    for encode in (embedder.encode, embedder.encode_query):
+        with pytest.raises(EmbeddingError, match="CITEWIRE_DEVICE is meta: int8 is for the CPU"):
+            encode(["rain"])
+
+
 def test_threads_share_an_encoder(exported: Path) -> None:
     (folder,) = (path for path in exported.iterdir() if path.is_dir())
     encoder, wrong = OnnxEncoder(folder), []
@@ -182,7 +246,7 @@ def test_a_process_that_ends_while_a_thread_loads_the_encoder_is_not_aborted(exp
 def copying(whole: Path, asked: list[Path]) -> Callable[[object, Path], None]:
     """Return an export that is done at once: the real one takes seconds, and is tested above."""
 
-    def export(model: object, folder: Path) -> None:
+    def export(model: object, folder: Path, **options: object) -> None:
         asked.append(folder)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(whole, folder)

@@ -53,6 +53,7 @@ def test_each_source_wins_over_those_below_it(
 
 def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = {
+        "embedding_precision": ("int8", "float32"),
         "language": ("german", "french"),
         "min_confidence": ("0.25", "0.75"),
         "chroma_url": ("http://toml.example:8000", "https://env.example/chroma"),
@@ -128,6 +129,11 @@ def test_slacks_tokens_have_their_usual_names_and_are_never_shown(monkeypatch: p
     monkeypatch.setenv("CITEWIRE_SLACK_BOT_TOKEN", "xoxb-1")
     with pytest.raises(SettingsError, match="CITEWIRE_SLACK_BOT_TOKEN is not a setting"):
         load_settings()
+
+
+def test_a_variable_s_case_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("citewire_device", "cpu")
+    assert load_settings().device == "cpu"
 
 
 @pytest.mark.parametrize("name", ["CITEWIRE_EMBEDING_MODEL", "CITEWIRE_", "citewire_datadir"])

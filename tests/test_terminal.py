@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,6 +116,13 @@ def test_a_failed_check_shows_its_remedy(capsys: pytest.CaptureFixture[str]) -> 
         "FAIL vectors: gone",
         "     → run :smile:",
     ]
+
+
+def test_escapes_in_a_folder_s_name_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    listed.print_checks([Check("library", False, f"{ESCAPES}: gone", "look at \r\x1b[2J")])
+    shown = capsys.readouterr().out
+    assert "[31mred" in shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
 
 
 def test_errors_and_progress_stay_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:

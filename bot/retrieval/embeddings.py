@@ -66,17 +66,22 @@ class Embedder(Protocol):
 class SentenceTransformerEmbedder:
     """A sentence-transformers model, loaded when the first text is encoded; safe to share between threads."""
 
-    def __init__(self, model: str = "", *, device: str = "", encoders: Path | None = None) -> None:
+    def __init__(
+        self, model: str = "", *, device: str = "", encoders: Path | None = None, int8: bool = False
+    ) -> None:
         """Find the model without loading it; an empty name means the packaged one. Raises EmbeddingError.
 
-        `encoders` is the folder of question encoders, exported once per model; without it torch does all.
+        `encoders` is the folder of exported encoders, one for each model; without it torch does all. `int8` rounds
+        the weights of the exported one: it is another model then, by its name and fingerprint too.
         """
-        self.model = model or PACKAGED_MODEL
+        self._name = model or PACKAGED_MODEL
+        self.model = f"{self._name} (int8)" if int8 else self._name
+        self._int8 = int8
         self._device = device or None
         self._folder = packaged_folder() if not model else _home_expanded(model)
         self._packaged = not model
         self._encoders = encoders if device in ("", "cpu") else None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._refused: EmbeddingError | None = None
 
     @cached_property
@@ -90,7 +95,7 @@ class SentenceTransformerEmbedder:
             weights = PACKAGED_SHA256
         elif self._folder.is_dir():
             weights = folder_digest(self._folder)
-        elif self._folder.is_absolute() or self.model.startswith((".", "~")):  # no hub has such names
+        elif self._folder.is_absolute() or self._name.startswith((".", "~")):  # no hub has such names
             raise self._unloadable("there is no such folder")
         else:
             weights = ""
@@ -169,7 +174,7 @@ class SentenceTransformerEmbedder:
             with FileLock(folder.with_name(f"{folder.name}.lock")):  # free the moment its holder dies
                 remove_drafts(folder)
                 if anew or self.encoder_state() is not EncoderState.READY:  # another process may have done it
-                    export_encoder(model, folder)
+                    export_encoder(model, folder, int8=self._int8)
         except OSError as exc:
             raise EmbeddingError(f"the question encoder cannot be written: {exc}") from exc
 
@@ -185,6 +190,8 @@ class SentenceTransformerEmbedder:
     @cached_property
     def _encoder(self) -> OnnxEncoder | None:
         folder = self._encoder_folder
+        if self._int8:
+            return self._int8_encoder(workers=0)
         if folder is None or not folder.is_dir():
             return None
         try:
@@ -193,10 +200,21 @@ class SentenceTransformerEmbedder:
             log.info("%s", exc)
             return None
 
+    def _int8_encoder(self, *, workers: int) -> OnnxEncoder:
+        """Load the rounded model, exporting it if need be; torch has only the whole one. Raises EmbeddingError."""
+        if (folder := self._encoder_folder) is None:
+            raise EmbeddingError(
+                f"CITEWIRE_DEVICE is {self._device}: int8 is for the CPU; unset it or CITEWIRE_EMBEDDING_PRECISION"
+            )
+        self.ensure_encoder()
+        return OnnxEncoder(folder, workers=workers)
+
     @cached_property
     def _passage_encoder(self) -> OnnxEncoder | None:
         """The exported model, exported first if need be; None where torch is faster, or has to do."""
         folder = self._encoder_folder
+        if self._int8:
+            return self._int8_encoder(workers=_cores())
         if folder is None or not _runs_on_cpu(self._device):
             return None
         try:
@@ -222,14 +240,14 @@ class SentenceTransformerEmbedder:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for 0.1 s of loading only disturbs
         try:
             return SentenceTransformer(
-                str(self._folder) if local else self.model, device=self._device, local_files_only=local
+                str(self._folder) if local else self._name, device=self._device, local_files_only=local
             )
         except Exception as exc:
             raise self._unloadable((str(exc).strip() or type(exc).__name__).splitlines()[0]) from exc
 
     def _unloadable(self, reason: str) -> EmbeddingError:
         return EmbeddingError(
-            f"the embedding model {self.model!r} cannot be loaded ({reason}); check "
+            f"the embedding model {self._name!r} cannot be loaded ({reason}); check "
             "CITEWIRE_EMBEDDING_MODEL and CITEWIRE_DEVICE, and the network if it is to be fetched"
         )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bot.retrieval.window import Window
+if TYPE_CHECKING:
+    from bot.retrieval.window import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class Indexer:
         if current is None and self._library.totals().articles:
             raise VectorsError(
                 f"the articles are embedded with another model than {self._embedder.model}: "
-                "run `citewire reindex` first, or set CITEWIRE_EMBEDDING_MODEL back"
+                "run `citewire reindex` first, or set CITEWIRE_EMBEDDING_MODEL or _PRECISION back"
             )
         return current.location if current else None
 

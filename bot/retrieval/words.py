@@ -18,6 +18,7 @@ from bot.retrieval.filters import Filters, label_key
 if TYPE_CHECKING:
     from bot.articles.records import Draft
 
+_META = "meta.json"
 _WRITER_BYTES = 128_000_000
 # A headline names the subject, the passage has the answer: without the title's field hit@1 is 0.05 to 0.09 lower.
 _TITLE_WEIGHT = 0.7
@@ -30,6 +31,7 @@ class WordIndex:
     def __init__(self, folder: Path, *, language: str = "english") -> None:
         self.folder = folder
         self._language = language
+        self._committed: tuple[int, int] | None = None
 
     def search(self, text: str, k: int, filters: Filters) -> list[tuple[str, float]]:
         """Return the ids of the k best passages with their BM25 scores, best first.
@@ -70,7 +72,7 @@ class WordIndex:
 
     def exists(self) -> bool:
         """Return whether there is an index at all."""
-        return (self.folder / "meta.json").exists()
+        return (self.folder / _META).exists()
 
     def count(self, filters: Filters = Filters()) -> int:  # noqa: B008 - frozen
         """Return how many passages of the index pass the filters."""
@@ -134,8 +136,13 @@ class WordIndex:
             return [str(searcher.doc(address)["passage"][0]) for _, address in hits]
 
     def _searcher(self) -> tantivy.Searcher:
-        self._index.reload()  # costs microseconds, and shows what any process has committed
-        return self._index.searcher()
+        index = self._index
+        meta = (self.folder / _META).stat()  # replaced by every commit, of whatever process
+        committed = (meta.st_ino, meta.st_mtime_ns)
+        if committed != self._committed:
+            index.reload()
+            self._committed = committed
+        return index.searcher()
 
     @cached_property
     def _index(self) -> tantivy.Index:
