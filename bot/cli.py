@@ -18,6 +18,9 @@ from bot.errors import CitewireError
 from bot.evaluation.cli import app as evaluation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from bot.answers.question import Question
     from bot.retrieval.window import Window
     from bot.workspace import Workspace
@@ -246,23 +249,32 @@ def reindex(
     encoder: Annotated[
         bool, typer.Option("--encoder", help="Only export the question encoder anew, not the indexes.")
     ] = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Only make the word index anew, which needs no model.")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Make both indexes anew from the library, for instance for another embedding model."""
     from bot import terminal
 
     workspace = _workspace(ctx)
+    fields: dict[str, Any]
     if encoder:
         with terminal.working(_PREPARING):
             workspace.embedder.ensure_encoder(anew=True)
-        fields, said = {}, "question encoder exported from"
+        fields = {"model": workspace.embedder.model}
+        said = f"question encoder exported from {workspace.embedder.model}"
+    elif words:
+        with _passage_progress(workspace) as progress:
+            fields = {"passages": workspace.follower.rebuild(progress)}
+        said = f"the words of {fields['passages']:,} passages indexed"
     else:
-        fields = {"passages": _rebuild(workspace)}
-        said = f"{fields['passages']:,} passages indexed with"
+        fields = {"passages": _rebuild(workspace), "model": workspace.embedder.model}
+        said = f"{fields['passages']:,} passages indexed with {workspace.embedder.model}"
     if as_json:
-        _print_json({**fields, "model": workspace.embedder.model})
+        _print_json(fields)
     else:
-        print(f"{said} {workspace.embedder.model}")
+        print(said)
 
 
 @app.command()
@@ -325,12 +337,17 @@ def _workspace(ctx: typer.Context, **options: Any) -> Workspace:
 def _rebuild(workspace: Workspace) -> int:
     from bot import terminal
 
-    total = workspace.library.totals().passages
-    with workspace.writing(on_wait=terminal.waiting) as indexer, terminal.passage_progress(total) as progress:
+    with workspace.writing(on_wait=terminal.waiting) as indexer, _passage_progress(workspace) as progress:
         done = indexer.rebuild(progress)
     if done:
         _prepare_encoder(workspace)
     return done
+
+
+def _passage_progress(workspace: Workspace) -> AbstractContextManager[Callable[[int], None]]:
+    from bot import terminal
+
+    return terminal.passage_progress(workspace.library.totals().passages)
 
 
 def _prepare_encoder(workspace: Workspace) -> None:

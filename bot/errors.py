@@ -9,6 +9,8 @@ CitewireError
 │   └── WeightsError   the packaged weights are not the ones that were tested
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
+│   ├── VectorsAwayError   its server does not answer now, and may again later
+│   └── VectorsGoneError   its server does not have the collection
 ├── WordsError         the word index cannot be opened
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
@@ -60,6 +62,14 @@ class ChatModelError(CitewireError):
 
 class VectorsError(CitewireError):
     """Chroma cannot be reached or its collection is not usable."""
+
+
+class VectorsAwayError(VectorsError):
+    """Chroma's server does not answer now, and may again later."""
+
+
+class VectorsGoneError(VectorsError):
+    """Chroma's server does not have the collection."""
 
 
 class WordsError(CitewireError):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from bot import forms
 from bot.errors import SettingsError
 
 PREFIX = "CITEWIRE_"
@@ -39,7 +40,8 @@ def _default_data_dir() -> Path:
 class Settings(BaseModel):
     """What can be set; an environment variable wins over citewire.toml, a command's option over both."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # No value is shown in errors: it may be secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     data_dir: Path = Field(default_factory=_default_data_dir, description="Where library and indexes live.")
     database_url: str = Field(
@@ -48,6 +50,14 @@ class Settings(BaseModel):
     chroma_url: str = Field(
         default="",
         description="A Chroma server, such as http://localhost:8000; empty: embedded in the data folder.",
+    )
+    chroma_headers: dict[str, SecretStr] = Field(
+        default={}, description="Headers that every call to it bears, such as Chroma Cloud's x-chroma-token."
+    )
+    chroma_tenant: str = Field(default="default_tenant", description="Whose database is used there.")
+    chroma_database: str = Field(default="default_database", description="The database used there.")
+    chroma_ca_file: Path | None = Field(
+        default=None, description="Certificates that it is trusted by; none: those of public authorities."
     )
     embedding_model: str = Field(
         default="",
@@ -172,6 +182,33 @@ class Settings(BaseModel):
             return value.expanduser().absolute()
         except RuntimeError as exc:
             raise ValueError(f"{value}: {exc}") from exc
+
+    @field_validator("chroma_url")
+    @classmethod
+    def _chroma_address(cls, value: str) -> str:
+        return forms.web_address(value, "http://localhost:8000") if value else value
+
+    @field_validator("chroma_headers", mode="before")
+    @classmethod
+    def _chroma_headers(cls, value: object) -> object:
+        return forms.headers(value)
+
+    @field_validator("chroma_tenant", "chroma_database")
+    @classmethod
+    def _chroma_names(cls, value: str) -> str:
+        return forms.part_of_path(value)
+
+    @field_validator("chroma_ca_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("chroma_ca_file")
+    @classmethod
+    def _trusted_with_tls(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value and not info.data.get("chroma_url", "https:").startswith("https:"):
+            raise ValueError("has no effect without an https address in CITEWIRE_CHROMA_URL")
+        return value
 
     @field_validator("chat_base_url")
     @classmethod

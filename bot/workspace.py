@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bot.answers.support import Verifier
     from bot.articles.library import Library
     from bot.retrieval.embeddings import Embedder
+    from bot.retrieval.following import WordFollower
     from bot.retrieval.indexer import Indexer
     from bot.retrieval.retriever import Retriever
     from bot.retrieval.vectors import VectorStore
@@ -46,10 +47,10 @@ class Workspace:
 
     @cached_property
     def vectors(self) -> VectorStore:
-        """The vector index."""
+        """The vector index. Raises SettingsError."""
         from bot.retrieval.vectors import open_store
 
-        return open_store(self.settings.data_dir, self.settings.chroma_url)
+        return open_store(self.settings)
 
     @cached_property
     def words(self) -> WordIndex:
@@ -57,6 +58,13 @@ class Workspace:
         from bot.retrieval.words import WordIndex
 
         return WordIndex(self.settings.data_dir / "words", language=self.settings.language)
+
+    @cached_property
+    def follower(self) -> WordFollower:
+        """What keeps the word index at what the library shows."""
+        from bot.retrieval.following import WordFollower
+
+        return WordFollower(self.words, self.library)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -77,7 +85,7 @@ class Workspace:
 
         model, device = self.settings.rerank_model, self.settings.device
         reranker = CrossEncoderReranker(model, device=device) if model else None
-        return Retriever(self.library, self.vectors, self.words, self.embedder, reranker)
+        return Retriever(self.library, self.vectors, self.words, self.follower, self.embedder, reranker)
 
     @cached_property
     def steps(self) -> Steps:
@@ -139,7 +147,7 @@ class Workspace:
 
         lock_file = self.settings.data_dir / "write.lock"
         with writing(
-            self.library, self.vectors, self.words, self.embedder, lock_file=lock_file, on_wait=on_wait
+            self.library, self.vectors, self.follower, self.embedder, lock_file=lock_file, on_wait=on_wait
         ) as indexer:
             yield indexer
 

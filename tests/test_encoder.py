@@ -160,10 +160,10 @@ import sys, threading, time
 from pathlib import Path
 from bot.retrieval import encoder
 load, inside = encoder._session, threading.Event()
-def slow(file):
+def slow(file, **options):
     inside.set()
     time.sleep(0.3)
-    session = load(file)
+    session = load(file, **options)
     print("loaded", flush=True)
     return session
 encoder._session = slow

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import WordEmbedder, make, take_in
+from conftest import WordEmbedder, make, take_in, write
 
 from bot.articles.article import Article
 from bot.articles.readers import Skipped, read_articles
@@ -69,7 +69,7 @@ def test_whatever_a_reader_sees_counts_as_a_change(
 def test_an_article_that_only_moved_is_unchanged(workspace: Workspace, four: list[Article]) -> None:
     take_in(workspace, four)
     assert take_in(workspace, [replace(four[0], origin="elsewhere.jsonl")]).unchanged == 1
-    assert workspace.library.origins()["moon"] == "elsewhere.jsonl"
+    assert dict(workspace.library.origins())["moon"] == "elsewhere.jsonl"
 
 
 def test_two_texts_under_one_address_do_not_replace_each_other(
@@ -188,7 +188,7 @@ def test_what_a_crash_left_is_tidied_even_if_nothing_changed_since(
     take_in(workspace, four)
     if crash == "before publishing":
         with workspace.writing() as indexer:
-            indexer.write([replace(four[0], text="Never published.")])
+            write(indexer, [replace(four[0], text="Never published.")])
     else:
         workspace.library.publish([], retired=["bank"], collection=workspace.library.collections()[0])
         assert not agree(workspace)
@@ -223,7 +223,7 @@ def test_two_writers_take_turns(workspace: Workspace, four: list[Article]) -> No
 
     def second() -> None:
         with other.writing(on_wait=waited.set) as indexer:
-            indexer.write(four[2:])
+            write(indexer, four[2:])
             indexer.publish()
             done.append("second")
 
@@ -231,7 +231,7 @@ def test_two_writers_take_turns(workspace: Workspace, four: list[Article]) -> No
         thread = threading.Thread(target=second)
         thread.start()
         assert waited.wait(30)
-        indexer.write(four[:2])
+        write(indexer, four[:2])
         indexer.publish()
         done.append("first")
     thread.join(60)
@@ -262,10 +262,11 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import WordEmbedder, take_in
 from bot.articles.readers import read_articles
-from bot.retrieval import indexer, ingest
+from bot.retrieval import indexer
 from bot.settings import load_settings
 from bot.workspace import Workspace
-indexer._PUBLISH_SECONDS, ingest._BATCH_CHARS = 0.2, 20_000  # many small batches, published often
+# Many small batches, published often.
+indexer._BATCH, indexer._PUBLISH_SECONDS, indexer._PUBLISH_SHARE = 30, 0.2, 1
 workspace = Workspace(load_settings(data_dir=Path({data!r})), embedder=WordEmbedder())
 print("ready", flush=True)
 report = take_in(workspace, list(read_articles([Path({source!r})])))

@@ -12,6 +12,7 @@ from bot.articles.article import is_web_url
 
 _WHOLE = 240  # characters: a longer quote is named by its first and last words
 _EDGES = (4, 7, 12)  # words at each edge, fewest first
+_BEYOND_LATIN = re.compile("[^\0-\u02ff]")  # no accent that combines stands before U+0300
 _PREFIXES = (0, 3, 6, 10)  # words before the quote, for when it stands in the article twice
 
 
@@ -74,8 +75,13 @@ def _selects(fragment: _Fragment, page: str, start: int, end: int) -> bool:
 
 def _normal(text: str) -> str:
     """Fold case, accents and white space: a browser finds "Türkiye" when told "turkiye"."""
-    decomposed = unicodedata.normalize("NFKD", re.sub(r"\s+", " ", text))
-    return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
+    edges = (" " if edge.isspace() else "" for edge in (text[:1], text[-1:] if text.strip() else ""))
+    decomposed = unicodedata.normalize("NFKD", " ".join(text.split()).join(edges))
+    return _BEYOND_LATIN.sub(_unless_combining, decomposed).casefold()
+
+
+def _unless_combining(found: re.Match[str]) -> str:
+    return "" if unicodedata.combining(found[0]) else found[0]
 
 
 def _encode(text: str) -> str:

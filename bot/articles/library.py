@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     delete,
     func,
@@ -34,10 +35,11 @@ from bot.articles import schema
 from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage
-from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals
-from bot.articles.schema import articles, collections, facts, passages, versions
+from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals, Written
+from bot.articles.schema import articles, changes, collections, facts, passages, versions
 from bot.errors import LibraryError
 
+_PAGE = 2_000  # rows read at once where what is read meanwhile changes
 _WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
 
 _visible = and_(articles.c.id == versions.c.article_id, articles.c.version == versions.c.version)
@@ -120,11 +122,11 @@ class Library:
 
     def oldest(self) -> datetime | None:
         """Return when the oldest visible article was published; None where none has a date."""
-        return self._published(func.min(versions.c.published))
+        return self._published(versions.c.published.asc())
 
     def newest(self) -> datetime | None:
         """Return when the newest visible article was published; None where none has a date."""
-        return self._published(func.max(versions.c.published))
+        return self._published(versions.c.published.desc())
 
     def sources(self) -> list[Outlet]:
         """Return the outlets of the visible articles, that with the most first; articles may name none."""
@@ -201,13 +203,21 @@ class Library:
                     found[row.id] = (passage, _headline(row))
         return found
 
-    def drafts(self) -> Iterator[Draft]:
-        """Yield every visible article with its passages: all that an index is rebuilt from."""
+    def drafts(self, article_ids: Iterable[str] | None = None) -> Iterator[Draft]:
+        """Yield the visible ones of these articles with their passages, or all: what an index is rebuilt from."""
         query = select(versions, articles.c.origin).join(articles, _visible).order_by(articles.c.id)
+        if article_ids is None:
+            yield from self._drafts(query)
+        else:
+            for chunk in chunks(article_ids):
+                yield from self._drafts(query.where(articles.c.id.in_(chunk)))
+
+    def changed_since(self, generation: int) -> list[str]:
+        """Return the ids of the articles that came, changed or went after this generation."""
         with self.reading() as connection:
-            for row in connection.execution_options(yield_per=100).execute(query):
-                article = _article(row)
-                yield Draft(article, row.version, tuple(self._passages_of(article, row.version)))
+            return list(
+                connection.scalars(select(changes.c.article_id).where(changes.c.generation > generation))
+            )
 
     # What the writer asks and does
 
@@ -220,13 +230,13 @@ class Library:
             )
             return {row.id: Known(row.content_hash, row.origin) for result in rows for row in result}
 
-    def origins(self) -> dict[str, str]:
-        """Return the file each visible article was last read from, by article id."""
-        with self.reading() as connection:
-            return {
-                row.id: row.origin
-                for row in connection.execute(select(articles).where(articles.c.version.is_not(None)))
-            }
+    def origins(self) -> Iterator[tuple[str, str]]:
+        """Yield each visible article's id and the file it was last read from; what is read may be removed."""
+        query = select(articles.c.id, articles.c.origin).where(articles.c.version.is_not(None))
+        query, last = query.order_by(articles.c.id).limit(_PAGE), ""
+        while rows := self._rows(query.where(articles.c.id > last)):
+            yield from ((row.id, row.origin) for row in rows)
+            last = rows[-1].id
 
     def next_versions(self, article_ids: Iterable[str]) -> dict[str, int]:
         """Return the number that each of these articles' next version gets.
@@ -243,10 +253,10 @@ class Library:
                         numbers[article_id] = max(numbers[article_id], newest + 1)
         return numbers
 
-    def write(self, drafts: Sequence[Draft]) -> None:
-        """Store pending versions and their passages; readers do not see them yet."""
+    def write(self, drafts: Sequence[Draft]) -> list[Written]:
+        """Store pending versions and their passages; readers do not see them before they are published."""
         if not drafts:
-            return
+            return []
         with self.changing() as connection:
             origins = {draft.article.id: draft.article.origin for draft in drafts}
             known = {
@@ -258,9 +268,14 @@ class Library:
             connection.execute(versions.insert(), [_version_row(draft) for draft in drafts])
             rows = [_passage_row(passage, draft.version) for draft in drafts for passage in draft.passages]
             connection.execute(passages.insert(), rows)
+        return [Written(draft.article.id, draft.version, draft.article.origin) for draft in drafts]
 
     def publish(
-        self, drafts: Sequence[Draft], *, retired: Sequence[str] = (), collection: Collection | None = None
+        self,
+        written: Sequence[Written],
+        *,
+        retired: Sequence[str] = (),
+        collection: Collection | None = None,
     ) -> None:
         """Make these versions visible and these articles disappear, in one transaction.
 
@@ -268,24 +283,21 @@ class Library:
         are forgotten.
         """
         with self.changing() as connection:
-            for draft in drafts:
-                change = {"version": draft.version, "origin": draft.article.origin}
-                connection.execute(update(articles).where(articles.c.id == draft.article.id).values(change))
+            for one in written:
+                change = {"version": one.version, "origin": one.origin}
+                connection.execute(update(articles).where(articles.c.id == one.article_id).values(change))
             for chunk in chunks(retired):
                 connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
                 connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
-            if drafts or retired:
+            generation = self._next_generation(connection)
+            self._note_changes(connection, [*(one.article_id for one in written), *retired], generation)
+            if written or retired:
                 connection.execute(delete(collections))
             if collection:
                 connection.execute(
                     delete(collections).where(collections.c.fingerprint == collection.fingerprint)
                 )
                 connection.execute(collections.insert().values(_fields(collection)))
-            connection.execute(
-                update(facts)
-                .where(facts.c.key == "generation")
-                .values(value=str(self._next_generation(connection)))
-            )
 
     def move(self, origins: dict[str, str]) -> None:
         """Note the files that unchanged articles were read from this time, by article id."""
@@ -333,22 +345,52 @@ class Library:
 
     # Within
 
-    def _passages_of(self, article: Article, version: int) -> Iterator[Passage]:
-        query = select(passages).where(passages.c.article_id == article.id, passages.c.version == version)
+    def _drafts(self, query: Select[Any]) -> Iterator[Draft]:
         with self.reading() as connection:
-            for row in connection.execute(query.order_by(passages.c.start)):
-                yield Passage(row.id, row.article_id, row.start, row.end, article.text[row.start : row.end])
+            for rows in connection.execution_options(yield_per=100).execute(query).partitions():
+                found = [(_article(row), row.version) for row in rows]
+                cut = self._passages_of(connection, found)
+                yield from (Draft(article, version, tuple(cut[article.id])) for article, version in found)
 
-    def _published(self, chosen: ColumnElement[Any]) -> datetime | None:
+    def _passages_of(
+        self, connection: Connection, found: Sequence[tuple[Article, int]]
+    ) -> dict[str, list[Passage]]:
+        """Return the passages of these versions by article, in their order."""
+        key = tuple_(passages.c.article_id, passages.c.version)
+        query = select(passages).where(key.in_([(article.id, version) for article, version in found]))
+        texts = {article.id: article.text for article, _ in found}
+        cut: dict[str, list[Passage]] = {article_id: [] for article_id in texts}
+        for row in connection.execute(query.order_by(passages.c.start)):
+            text = texts[row.article_id][row.start : row.end]
+            cut[row.article_id].append(Passage(row.id, row.article_id, row.start, row.end, text))
+        return cut
+
+    def _note_changes(self, connection: Connection, article_ids: Iterable[str], generation: int) -> None:
+        for chunk in chunks(article_ids):
+            connection.execute(delete(changes).where(changes.c.article_id.in_(chunk)))
+            rows = [{"article_id": key, "generation": generation} for key in chunk]
+            connection.execute(changes.insert(), rows)
+
+    def _published(self, order: ColumnElement[Any]) -> datetime | None:
+        """Return the first date in this order; along its index, where a minimum would read every article."""
+        dated = select(versions.c.published).join(articles, _visible).where(versions.c.published.is_not(None))
         with self.reading() as connection:
-            return _moment(connection.scalar(select(chosen).join(articles, _visible)))
+            return _moment(connection.scalar(dated.order_by(order).limit(1)))
+
+    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with self.reading() as connection:
+            return connection.execute(query).all()
 
     def _fact(self, key: str) -> str:
         with self.reading() as connection:
             return str(connection.scalar(select(facts.c.value).where(facts.c.key == key)))
 
     def _next_generation(self, connection: Connection) -> int:
-        return int(connection.scalar(select(facts.c.value).where(facts.c.key == "generation")) or 0) + 1
+        """Raise the generation; the row is locked until the transaction ends, so that generations end in order."""
+        query = select(facts.c.value).where(facts.c.key == "generation").with_for_update()
+        generation = int(connection.scalar(query) or 0) + 1
+        connection.execute(update(facts).where(facts.c.key == "generation").values(value=str(generation)))
+        return generation
 
 
 def open_library(data_dir: Path, database_url: str = "") -> Library:

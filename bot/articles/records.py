@@ -49,6 +49,15 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What is left to remember of a draft once the library holds it: enough to make it visible."""
+
+    article_id: str
+    version: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What tells whether an article that is read again has changed or moved."""
 

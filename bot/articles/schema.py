@@ -50,7 +50,9 @@ versions = Table(
     Column("url", String),
     Column("canonical_url", String, index=True),
     Column("title", String, nullable=False),
-    Column("published", String),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
+    Column(
+        "published", String, index=True
+    ),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
     Column("source", String, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("text", Text, nullable=False),
@@ -76,6 +78,15 @@ collections = Table(
     Column("model", String, nullable=False),
     Column("dimension", Integer, nullable=False),
     Column("location", String, nullable=False),
+)
+
+# The generation in which what readers see of an article last changed, its disappearing included: what each
+# machine's word index follows.
+changes = Table(
+    "changes",
+    metadata,
+    Column("article_id", String, primary_key=True),
+    Column("generation", Integer, nullable=False, index=True),
 )
 
 # Answers as they were given, and what readers said of them.
@@ -219,6 +230,11 @@ def _add_slack(connection: Connection) -> None:
     metadata.create_all(connection, tables=(slack_channels, slack_events, slack_jobs, slack_threads))
 
 
+def _add_changes(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(changes,))
+    connection.execute(text("CREATE INDEX IF NOT EXISTS ix_versions_published ON versions (published)"))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -227,6 +243,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_traces,
     _add_whose_feedback,
     _add_slack,
+    _add_changes,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -76,6 +77,7 @@ class SentenceTransformerEmbedder:
         self._packaged = not model
         self._encoders = encoders if device in ("", "cpu") else None
         self._lock = threading.Lock()
+        self._refused: EmbeddingError | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -103,6 +105,8 @@ class SentenceTransformerEmbedder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector of length 1 a text of an article: shape (len(texts), dimension)."""
+        if texts and (encoder := self._passage_encoder):
+            return encoder.encode([f"{encoder.passage_prompt}{text}" for text in texts])
         return self._encode(texts, prompt=None)
 
     def encode_query(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -139,8 +143,14 @@ class SentenceTransformerEmbedder:
 
     def ensure_encoder(self, *, anew: bool = False) -> None:
         """Export the question encoder if it is missing or damaged, or in any case. Raises EmbeddingError."""
+        if self._refused and not anew:
+            raise self._refused  # an hour's ingest need not try again what takes ten seconds to fail
         if self.encoder_state() in (EncoderState.MISSING, EncoderState.BROKEN) or anew:
-            self._export(anew=anew)
+            try:
+                self._export(anew=anew)
+            except EmbeddingError as exc:
+                self._refused = exc
+                raise
             with self._lock:
                 self.__dict__.pop("_encoder", None)
 
@@ -183,6 +193,20 @@ class SentenceTransformerEmbedder:
             log.info("%s", exc)
             return None
 
+    @cached_property
+    def _passage_encoder(self) -> OnnxEncoder | None:
+        """The exported model, exported first if need be; None where torch is faster, or has to do."""
+        folder = self._encoder_folder
+        if folder is None or not _runs_on_cpu(self._device):
+            return None
+        try:
+            self.ensure_encoder()
+            encoder = OnnxEncoder(folder, workers=_cores())
+        except EmbeddingError as exc:
+            log.info("%s", exc)
+            return None
+        return None if encoder.passage_prompt is None else encoder
+
     @property
     def _loaded(self) -> Any:
         with self._lock:
@@ -208,6 +232,25 @@ class SentenceTransformerEmbedder:
             f"the embedding model {self.model!r} cannot be loaded ({reason}); check "
             "CITEWIRE_EMBEDDING_MODEL and CITEWIRE_DEVICE, and the network if it is to be fetched"
         )
+
+
+def _runs_on_cpu(device: str | None) -> bool:
+    from importlib.metadata import version
+
+    if device == "cpu" or version("torch").endswith(
+        "+cpu"
+    ):  # known without the seconds that torch takes to import
+        return True
+    from sentence_transformers.util import get_device_name
+
+    return bool(get_device_name() == "cpu")
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))  # those that this process may use
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
 
 
 def _home_expanded(model: str) -> Path:

@@ -18,7 +18,15 @@ import numpy as np
 import torch
 
 from bot.errors import EmbeddingError
-from bot.retrieval.encoder import DESCRIPTION, FEATURES, GRAPH, TOKENIZER, OnnxEncoder, query_prompt
+from bot.retrieval.encoder import (
+    DESCRIPTION,
+    FEATURES,
+    GRAPH,
+    TOKENIZER,
+    OnnxEncoder,
+    passage_prompt,
+    query_prompt,
+)
 from bot.retrieval.weights import file_digest
 
 TOLERANCE = 1e-5  # of a number in a vector, and of a cosine; what is measured is about 1e-7
@@ -107,6 +115,7 @@ def _write(model: Any, folder: Path) -> None:
     description = {
         "dimension": model.get_embedding_dimension(),
         "prompt": query_prompt(model),
+        "passage_prompt": passage_prompt(model),
         "inputs": list(features),
         "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},
         "tools": {name: version(name) for name in _TOOLS},

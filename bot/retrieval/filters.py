@@ -21,6 +21,12 @@ class Filters:
     sources: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
+    @property
+    def narrow(self) -> bool:
+        """Whether there is an article that might not pass."""
+        timed = self.window and (self.window.since or self.window.until)
+        return bool(timed or self.sources or self.tags)
+
 
 def label_key(label: str) -> str:
     """Return the form of an outlet's name or a tag in which case, blanks and the writing of accents do not matter."""

@@ -1,6 +1,6 @@
-"""Writes library and both indexes, and keeps the three in agreement through any crash.
+"""Writes library and vectors, and keeps them in agreement through any crash; the word index follows the library.
 
-The order of every write: the library first (pending, unseen), then the indexes, then one transaction that
+The order of every write: the library first (pending, unseen), then the vectors, then one transaction that
 lets readers see the new and no longer the old, and last the removal of what nobody sees any more. Whatever
 moment a process dies at, the next writer finds in the library what is left to do.
 """
@@ -11,124 +11,136 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from bot.articles.article import Article
 from bot.articles.library import Library
 from bot.articles.passages import split_passages
-from bot.articles.records import Collection, Draft
-from bot.errors import VectorsError, WordsError
+from bot.articles.records import Collection, Draft, Written
+from bot.errors import VectorsError
+from bot.retrieval import pipeline
 from bot.retrieval.embeddings import Embedder
+from bot.retrieval.following import WordFollower
 from bot.retrieval.vectors import Stage, VectorStore
-from bot.retrieval.words import WordIndex, WordWriter
 
-_BATCH = 512  # passages embedded and written at once by a rebuild
-_PUBLISH_SECONDS = 20.0  # a running bot sees a long ingest's articles at least this often
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BATCH = 512  # passages embedded and written at once
+# A running bot sees a long ingest's articles this often; rarer where publishing, which copies an embedded
+# collection, would take more than this share of the time.
+_PUBLISH_SECONDS, _PUBLISH_SHARE = 20.0, 0.05
 
 
 class Indexer:
     """The one writer of a data folder; made by `writing`."""
 
-    def __init__(self, library: Library, store: VectorStore, words: WordIndex, embedder: Embedder) -> None:
+    def __init__(
+        self, library: Library, store: VectorStore, follower: WordFollower, embedder: Embedder
+    ) -> None:
         self._library = library
         self._store = store
-        self._words = words
+        self._follower = follower
         self._embedder = embedder
         self._stage: Stage | None = None
-        self._writer: WordWriter | None = None
-        self._exits = contextlib.ExitStack()
-        self._drafts: list[Draft] = []
+        self._written: list[Written] = []
         library.discard_pending()
         self._stale = library.stale_passages()  # left over by a crash, to be taken out of the indexes
-        self._published = time.monotonic()
+        self._published, self._staging, self._pause = time.monotonic(), 0.0, _PUBLISH_SECONDS
 
-    def write(self, articles: Sequence[Article]) -> int:
-        """Write new versions of these articles, unseen until `publish`; return how many passages they have."""
-        stage = self._open_stage()  # first, so that a wrong model is refused before anything is written
+    def prepare(self, articles: Sequence[Article]) -> list[Draft]:
+        """Cut the next versions of these articles into passages. Raises VectorsError for another model's index."""
+        self._base()  # first, so that nothing is embedded or written in vain
         numbers = self._library.next_versions(article.id for article in articles)
-        drafts = [_draft(article, numbers[article.id]) for article in articles]
-        self._library.write(drafts)
-        self._index(stage, drafts)
-        self._drafts += drafts
-        return sum(len(draft.passages) for draft in drafts)
+        return [_draft(article, numbers[article.id]) for article in articles]
+
+    def encode(self, drafts: Sequence[Draft]) -> NDArray[np.float32]:
+        """Return the vectors of all passages of these drafts, row by row in their order; writes nothing."""
+        return self._embedder.encode(
+            [
+                embedded_text(draft.article.title, passage.text)
+                for draft in drafts
+                for passage in draft.passages
+            ]
+        )
+
+    def commit(self, drafts: Sequence[Draft], vectors: NDArray[np.float32]) -> None:
+        """Write these drafts with their vectors, unseen until `publish`."""
+        self._written += self._library.write(drafts)
+        self._open_stage().upsert(_ids(drafts), vectors)
 
     def publish(self, retired: Sequence[str] = ()) -> None:
         """Let readers see all that was written, and no longer the versions before nor the retired articles."""
-        if not (self._drafts or retired or self._stale):
+        if not (self._written or retired or self._stale):
+            self._follower.follow(wait=True)  # after a crash the word index may be behind
             return
-        stage, words = self._open_stage(), self._open_words()
-        replaced = [draft.article.id for draft in self._drafts]
+        begun = time.monotonic()
+        stage = self._open_stage()
+        replaced = [written.article_id for written in self._written]
         outdated = [*self._stale, *self._library.visible_passages([*replaced, *retired])]
         if not self._store.in_place:
             stage.remove(outdated)
         stage.seal()
-        words.commit()
         before = self._current()
-        self._library.publish(self._drafts, retired=retired, collection=self._collection(stage))
+        self._library.publish(self._written, retired=retired, collection=self._collection(stage))
+        self._follower.follow(wait=True)
         if self._store.in_place:
             stage.remove(outdated)
-        words.remove(outdated)
-        words.commit()
         self._library.drop_passages(outdated)
         self._sweep(before)
-        self._drafts, self._stale, self._stage = [], [], None
+        self._written, self._stale, self._stage = [], [], None
         self._published = time.monotonic()
+        took = self._published - begun + self._staging
+        self._pause = max(_PUBLISH_SECONDS, took / _PUBLISH_SHARE)
 
     @property
     def is_due(self) -> bool:
         """Whether readers have waited long enough for what is written."""
-        return time.monotonic() - self._published > _PUBLISH_SECONDS
+        return time.monotonic() - self._published > self._pause
 
     def rebuild(self, progress: Callable[[int], None]) -> int:
         """Make both indexes anew from the library; readers keep the old ones until the new are whole."""
-        name, done = self._name(), 0
-        self._stage = stage = self._store.stage(None, name)
-        try:
-            words = self._open_words()
-        except WordsError:  # unreadable: nothing in it is worth keeping
-            self._words.destroy()
-            words = self._open_words()
-        words.clear()
-        for drafts in _by_passages(self._library.drafts()):
-            self._index(stage, drafts)
-            done += sum(len(draft.passages) for draft in drafts)
+        stage, done = self._store.stage(None, self._name()), 0
+
+        def encode(drafts: list[Draft]) -> NDArray[np.float32]:
+            nonlocal done
+            vectors = self.encode(drafts)
+            done += len(vectors)
             progress(done)
+            return vectors
+
+        def commit(drafts: list[Draft], vectors: NDArray[np.float32]) -> None:
+            stage.upsert(_ids(drafts), vectors)
+
+        pipeline.run(by_passages(self._library.drafts()), encode, commit)
         stage.seal()
-        words.commit()
         before = self._current()
         self._library.publish([], collection=self._collection(stage))
+        self._follower.rebuild()
         self._library.drop_passages(self._stale)
         self._sweep(before)
         self._stale, self._stage = [], None
         return done
 
-    def close(self) -> None:
-        """Free the word index; what was not published is left for the next writer to discard."""
-        self._exits.close()
-
-    def _index(self, stage: Stage, drafts: Sequence[Draft]) -> None:
-        texts = [
-            embedded_text(draft.article.title, passage.text) for draft in drafts for passage in draft.passages
-        ]
-        stage.upsert(drafts, self._embedder.encode(texts))
-        self._open_words().add(drafts)
-
     def _open_stage(self) -> Stage:
         if self._stage is None:
-            current = self._current()
-            if current is None and self._library.totals().articles:
-                raise VectorsError(
-                    f"the articles are embedded with another model than {self._embedder.model}: "
-                    "run `citewire reindex` first, or set CITEWIRE_EMBEDDING_MODEL back"
-                )
-            self._stage = self._store.stage(current.location if current else None, self._name())
+            begun = time.monotonic()
+            self._stage = self._store.stage(self._base(), self._name())
+            self._staging = time.monotonic() - begun
         return self._stage
 
-    def _open_words(self) -> WordWriter:
-        if self._writer is None:
-            self._writer = self._exits.enter_context(self._words.writer())
-        return self._writer
+    def _base(self) -> str | None:
+        """Return where the vectors stand that new ones are added to; None where there are no articles yet."""
+        current = self._current()
+        if current is None and self._library.totals().articles:
+            raise VectorsError(
+                f"the articles are embedded with another model than {self._embedder.model}: "
+                "run `citewire reindex` first, or set CITEWIRE_EMBEDDING_MODEL back"
+            )
+        return current.location if current else None
 
     def _current(self) -> Collection | None:
         return self._library.collection(self._embedder.fingerprint)
@@ -155,7 +167,7 @@ class Indexer:
 def writing(
     library: Library,
     store: VectorStore,
-    words: WordIndex,
+    follower: WordFollower,
     embedder: Embedder,
     *,
     lock_file: Path,
@@ -172,8 +184,8 @@ def writing(
         on_wait()
         lock.acquire()
     try:
-        with library.only_writer(), contextlib.closing(Indexer(library, store, words, embedder)) as indexer:
-            yield indexer
+        with library.only_writer():
+            yield Indexer(library, store, follower, embedder)
     finally:
         lock.release()
 
@@ -187,12 +199,19 @@ def _draft(article: Article, version: int) -> Draft:
     return Draft(article, version, tuple(split_passages(article.id, version, article.text)))
 
 
-def _by_passages(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
+def _ids(drafts: Iterable[Draft]) -> list[str]:
+    return [passage.id for draft in drafts for passage in draft.passages]
+
+
+def by_passages(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
+    """Yield the drafts in batches to embed and write at once."""
     batch: list[Draft] = []
+    size = 0
     for draft in drafts:
         batch.append(draft)
-        if sum(len(each.passages) for each in batch) >= _BATCH:
+        size += len(draft.passages)
+        if size >= _BATCH:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.articles.article import Article
+from bot.articles.database import chunks
 from bot.articles.library import Library
 from bot.articles.readers import Skipped
-from bot.articles.records import Known
-from bot.retrieval.indexer import Indexer
+from bot.articles.records import Draft, Known
+from bot.retrieval import pipeline
+from bot.retrieval.indexer import Indexer, by_passages
+from bot.retrieval.seen import Seen
 
-_READ_AHEAD = 200  # articles compared with the library at once
-_BATCH_CHARS = 350_000  # of articles embedded and written at once: about 500 passages
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_AHEAD, _AHEAD_CHARS = 200, 1_000_000  # articles compared with the library at once, and their characters
+_RETIRED = 10_000  # articles removed in one transaction
 
 Progress = Callable[["Report"], None]
 
@@ -57,36 +65,51 @@ def ingest(
     read: articles that came from below them and were not found again are removed; those of a file in which
     something could not be read are kept.
     """
-    report, begun, seen = Report(), time.monotonic(), dict[str, str]()
-    for articles in _fresh(library, found, seen, report):
-        report.passages += indexer.write(articles)
-        if indexer.is_due:
-            indexer.publish()
+    report, begun = Report(), time.monotonic()
+
+    def encode(drafts: list[Draft]) -> NDArray[np.float32]:
+        vectors = indexer.encode(drafts)
+        report.passages += len(vectors)
         report.seconds = time.monotonic() - begun
         progress(report)
-    gone = _gone(library, prune, seen, report) if prune else []
-    indexer.publish(retired=gone)
-    report.removed = len(gone)
+        return vectors
+
+    def commit(drafts: list[Draft], vectors: NDArray[np.float32]) -> None:
+        indexer.commit(drafts, vectors)
+        if indexer.is_due:
+            indexer.publish()
+
+    with closing(Seen()) as seen:
+        pipeline.run(by_passages(_drafts(indexer, library, found, seen, report)), encode, commit)
+        for gone in chunks(_gone(library, prune, seen, report), _RETIRED):
+            indexer.publish(retired=gone)
+            report.removed += len(gone)
+    indexer.publish()
     report.seconds = time.monotonic() - begun
     return report
 
 
-def _fresh(
-    library: Library, found: Iterable[Article | Skipped], seen: dict[str, str], report: Report
-) -> Iterator[list[Article]]:
-    """Yield the articles that are new or changed, in batches to write at once; count all others."""
-    batch: list[Article] = []
+def _drafts(
+    indexer: Indexer, library: Library, found: Iterable[Article | Skipped], seen: Seen, report: Report
+) -> Iterator[Draft]:
+    """Yield the articles that are new or changed, cut into passages; count all others."""
+    for ahead in _groups(_first_of_each(found, seen, report)):
+        fresh = list(_compared(library, ahead, report))
+        if fresh:
+            yield from indexer.prepare(fresh)
+
+
+def _groups(articles: Iterable[Article]) -> Iterator[list[Article]]:
+    group: list[Article] = []
     size = 0
-    rest = iter(found)
-    while ahead := list(islice(rest, _READ_AHEAD)):
-        for article in _compared(library, list(_first_of_each(ahead, seen, report)), report):
-            batch.append(article)
-            size += len(article.text)
-            if size >= _BATCH_CHARS:
-                yield batch
-                batch, size = [], 0
-    if batch:
-        yield batch
+    for article in articles:
+        group.append(article)
+        size += len(article.text)
+        if len(group) >= _AHEAD or size >= _AHEAD_CHARS:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _compared(library: Library, articles: Sequence[Article], report: Report) -> Iterator[Article]:
@@ -108,31 +131,30 @@ def _same(article: Article, known: dict[str, Known]) -> bool:
     return article.id in known and known[article.id].content_hash == article.content_hash
 
 
-def _first_of_each(
-    ahead: Iterable[Article | Skipped], seen: dict[str, str], report: Report
-) -> Iterator[Article]:
+def _first_of_each(found: Iterable[Article | Skipped], seen: Seen, report: Report) -> Iterator[Article]:
     """Pass on the first article of each id in this run: two texts under one id would replace each other forever."""
-    for item in ahead:
+    for item in found:
         if isinstance(item, Skipped):
             report.skipped.append(item)
-        elif item.id not in seen:
-            seen[item.id] = item.content_hash
+        elif (before := seen.note(item)) is None:
             yield item
-        elif seen[item.id] == item.content_hash:
+        elif before == item.content_hash:
             report.unchanged += 1
         else:
             reason = f"{item.url or item.id}: another text under the same address was read before it"
             report.skipped.append(Skipped(item.origin, None, reason))
 
 
-def _gone(library: Library, roots: Sequence[Path], seen: dict[str, str], report: Report) -> list[str]:
-    """Return the ids of articles that came from below `roots` and were not found again."""
+def _gone(library: Library, roots: Sequence[Path], seen: Seen, report: Report) -> Iterator[str]:
+    """Yield the ids of articles that came from below `roots` and were not found again."""
+    if not roots:
+        return
     folders = [root.resolve() for root in roots]
     unsure = {str(Path(skip.file).resolve()) for skip in report.failures}
-    return [
-        article_id
-        for article_id, origin in library.origins().items()
-        if article_id not in seen
-        and origin not in unsure
-        and any(Path(origin).is_relative_to(folder) for folder in folders)
-    ]
+    for article_id, origin in library.origins():
+        if (
+            article_id not in seen
+            and origin not in unsure
+            and any(Path(origin).is_relative_to(folder) for folder in folders)
+        ):
+            yield article_id

@@ -14,6 +14,8 @@ from bot.articles.records import Headline
 from bot.errors import VectorsError
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.filters import Filters
+from bot.retrieval.following import WordFollower
+from bot.retrieval.nearest import nearest
 from bot.retrieval.ranking import Found, rank, relevance
 from bot.retrieval.vectors import VectorStore
 from bot.retrieval.words import WordIndex
@@ -66,12 +68,14 @@ class Retriever:
         library: Library,
         vectors: VectorStore,
         words: WordIndex,
+        follower: WordFollower,
         embedder: Embedder,
         reranker: Reranker | None = None,
     ) -> None:
         self._library = library
         self._vectors = vectors
         self._words = words
+        self._follower = follower
         self._reranker = reranker
         self.embedder = embedder
         self.vector = lru_cache(maxsize=256)(self._vector)  # the answerer needs the same one
@@ -94,6 +98,7 @@ class Retriever:
         location = self._location()
         if location is None:
             return []
+        self.follow()
         filters = filters or Filters()
         pool = max(_POOL, 2 * k)
         near = self._near(location, self.vector(question), pool, filters)
@@ -107,6 +112,10 @@ class Retriever:
         hits = (Hit(*found[key], score, _of(ranks, key), _of(scores, key)) for key, score in ranked.items())
         return self._distinct(hits, k)
 
+    def follow(self) -> None:
+        """Bring this machine's word index to what the library shows, wherever that was written."""
+        self._follower.follow()
+
     def _vector(self, question: str) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self.embedder.encode_query([question])[0]
         return vector
@@ -115,13 +124,13 @@ class Retriever:
         self, location: str, vector: NDArray[np.float32], pool: int, filters: Filters
     ) -> list[tuple[str, float]]:
         try:
-            return self._vectors.search(location, vector, pool, filters)
+            return nearest(self._vectors, self._words, location, vector, pool, filters)
         except VectorsError:
             # Another process may have published a newer collection and swept this one away.
             newer = self._location()
             if newer is None or newer == location:
                 raise
-            return self._vectors.search(newer, vector, pool, filters)
+            return nearest(self._vectors, self._words, newer, vector, pool, filters)
 
     def _location(self) -> str | None:
         """Return where the vectors stand, asked anew for each question; None while there are no articles."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GRACE = 25.0  # seconds for answers under way when the process is told to stop, before whoever told it kills
-_HOUR = 3_600.0  # seconds
+_HOUR, _MOMENT = 3_600.0, 5.0  # seconds
 
 
 def run_slack(workspace: Workspace, *, http: Address | None, say: Callable[[str], None]) -> None:
@@ -69,14 +69,20 @@ async def serve(
     app, worker = _wired(workspace, surface, inbox)
     _load_in_background(workspace)
     working = asyncio.create_task(worker.run())
-    forgetting = asyncio.create_task(_forget_hourly(inbox))
+    # What is old is forgotten: else the library would grow with every word that is said. What another machine has
+    # ingested is followed: else the first question after it would wait for that.
+    beside = [
+        asyncio.create_task(_every(_HOUR, inbox.forget_old, "what is old could not be forgotten")),
+        asyncio.create_task(_every(_MOMENT, workspace.follower.follow, "the word index could not follow")),
+    ]
     token = workspace.settings.slack_app_token.get_secret_value()
     connected = over_http(app, http, say) if http else over_socket(app, token, say)
     try:
         async with connected:
             await _first_of(asyncio.create_task(stopped.wait()), working)
     finally:
-        forgetting.cancel()
+        for task in beside:
+            task.cancel()
         await worker.stop(grace=GRACE)
         await surface.close()
         await working
@@ -174,14 +180,14 @@ async def _first_of(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
         task.result()
 
 
-async def _forget_hourly(inbox: Inbox) -> None:
-    """Forget what Slack will not send again: else the library would grow with every word that is said."""
+async def _every(seconds: float, action: Callable[[], None], failure: str) -> None:
+    """Do something in a thread, again and again; where it fails, say so and go on."""
     while True:
         try:
-            await asyncio.to_thread(inbox.forget_old)
+            await asyncio.to_thread(action)
         except CitewireError as exc:
-            log.warning("what is old could not be forgotten: %s", exc)
-        await asyncio.sleep(_HOUR)
+            log.warning("%s: %s", failure, exc)
+        await asyncio.sleep(seconds)
 
 
 def _load_in_background(workspace: Workspace) -> None:

@@ -52,8 +52,7 @@ def test_no_sources_are_all_again_and_who_said_so_is_known(channels: ChannelSett
 def test_an_outlet_outlives_its_articles(channels: ChannelSettings, library: Library) -> None:
     article = make({"id": "x", "text": "It rained.", "source": "Daily"})
     draft = Draft(article, 1, tuple(split_passages("x", 1, article.text)))
-    library.write([draft])
-    library.publish([draft])
+    library.publish(library.write([draft]))
     assert library.sources() == [("Daily", 1)]
     channels.set("C0NEWS", ["Daily"], ADMIN)
     library.publish([], retired=["x"])

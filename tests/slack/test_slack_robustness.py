@@ -108,7 +108,7 @@ def test_a_failure_of_ours_is_told_in_one_plain_sentence_with_a_reference(
 ) -> None:
     app.workspace.vectors.close()
     folder = app.workspace.settings.data_dir
-    (folder / "words").rename(folder / "gone")
+    (folder / "words" / "meta.json").write_text("{", encoding="utf-8")
     ts = slack.say(NEWS, ANN, QUESTION)
     found = one_answer(slack, app, ts)
     assert "something went wrong on my side" in found
