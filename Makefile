@@ -8,6 +8,8 @@ export CITEWIRE_DATA_DIR
 # pip's folder of wheels serves uv too; a torch that lies there is taken as it is.
 UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
+# uv compiles nothing: what make runs may keep what it has compiled, so that no command compiles its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 override Q := $(value Q)
 export Q
 

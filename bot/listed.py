@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bot.articles.article import clean_text
@@ -50,11 +49,13 @@ def _print_table(rows: Iterable[_Row]) -> None:
 
 def headline_fields(headline: Headline) -> dict[str, Any]:
     """Return a headline for JSON."""
-    fields = asdict(headline)
     return {
-        "id": fields.pop("article_id"),
-        **fields,
+        "id": headline.article_id,
+        "version": headline.version,
+        "title": headline.title,
+        "source": headline.source,
         "published": headline.published.isoformat() if headline.published else None,
+        "url": headline.url,
     }
 
 

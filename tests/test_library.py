@@ -44,9 +44,9 @@ def test_written_is_unseen_until_published(library: Library, four: list[Article]
 
 def test_it_is_empty_until_something_can_be_read_in_it(library: Library, four: list[Article]) -> None:
     assert library.is_empty()
-    library.write([draft(four[0])])
+    written = library.write([draft(four[0])])
     assert library.is_empty()
-    library.publish([draft(four[0])], collection=HERE)
+    library.publish(written, collection=HERE)
     assert not library.is_empty()
     library.publish([], retired=[four[0].id])
     assert library.is_empty()
