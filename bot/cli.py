@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import json
 import logging
 import sys
 import traceback
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -35,6 +37,14 @@ app = typer.Typer(
 )
 
 app.add_typer(evaluation)
+
+
+class Engine(StrEnum):
+    """What reads, splits and embeds."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 _PREPARING = "Preparing the question encoder"
@@ -98,6 +108,12 @@ def ingest(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove articles that came from these paths and are gone.")
     ] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="What reads, splits and embeds: this process, or Ray's workers.")
+    ] = Engine.LOCAL,
+    address: Annotated[
+        str, typer.Option(help="A Ray cluster, as host:port; without one, Ray is started here.")
+    ] = "",
     as_json: _Json = False,
 ) -> None:
     """Bring articles in. Unchanged ones are passed over, changed ones replaced.
@@ -111,10 +127,20 @@ def ingest(
 
     if missing := [str(path) for path in paths if not path.exists()]:
         raise typer.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="PATHS")
-    workspace = _workspace(ctx)
-    found = read_articles(paths, source=clean_line(source))
-    with workspace.writing(on_wait=terminal.waiting) as indexer, terminal.ingest_progress() as progress:
-        report = run(indexer, workspace.library, found, prune=paths if prune else (), progress=progress)
+    if address and engine is Engine.LOCAL:
+        raise typer.BadParameter("it goes with --engine ray", param_hint="--address")
+    workspace, pruned = _workspace(ctx), paths if prune else ()
+    with contextlib.ExitStack() as exits:
+        if engine is Engine.RAY:
+            from bot.retrieval import ray_engine
+
+            exits.enter_context(ray_engine.running(address))
+            found = ray_engine.read_and_encode(workspace, paths, source=clean_line(source))
+        else:
+            found = read_articles(paths, source=clean_line(source))
+        indexer = exits.enter_context(workspace.writing(on_wait=terminal.waiting))
+        progress = exits.enter_context(terminal.ingest_progress())
+        report = run(indexer, workspace.library, found, prune=pruned, progress=progress)
     totals = workspace.library.totals()
     if totals.articles:
         _prepare_encoder(workspace)

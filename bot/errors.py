@@ -13,6 +13,7 @@ CitewireError
 │   ├── VectorsGoneError   its server does not have the collection
 │   └── VectorsRefusedError   its server does not do what it is asked
 ├── WordsError         the word index cannot be opened
+├── EngineError        Ray is not installed, cannot be reached, or has failed
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
 │   └── SlackTroubleError   nobody knows whether a call had its effect; it may be tried again
@@ -79,6 +80,10 @@ class VectorsRefusedError(VectorsError):
 
 class WordsError(CitewireError):
     """The word index cannot be opened."""
+
+
+class EngineError(CitewireError):
+    """Ray is not installed, cannot be reached, or has failed."""
 
 
 class SlackError(CitewireError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,9 +69,15 @@ class Workspace:
     @cached_property
     def embedder(self) -> Embedder:
         """The embedding model, not loaded yet. Raises EmbeddingError."""
+        return self._embedder or self.open_embedder()
+
+    @property
+    def open_embedder(self) -> Callable[[], Embedder]:
+        """What makes another one of the configured model, on another machine too."""
         from bot.retrieval.embeddings import SentenceTransformerEmbedder
 
-        return self._embedder or SentenceTransformerEmbedder(
+        return partial(
+            SentenceTransformerEmbedder,
             self.settings.embedding_model,
             device=self.settings.device,
             encoders=self.settings.data_dir / "encoders",

@@ -138,14 +138,17 @@ class Library:
 
     def content_hash(self) -> str:
         """Return a hash over all visible articles, the same for the same articles in whatever library."""
-        query = (
-            select(articles.c.id, versions.c.content_hash).join(versions, _visible).order_by(articles.c.id)
-        )
         digest = hashlib.sha256()
-        with self.reading() as connection:
-            for row in connection.execute(query):
-                digest.update(f"{row.id}\n{row.content_hash}\n".encode())
+        for article_id, content_hash in self.hashes():
+            digest.update(f"{article_id}\n{content_hash}\n".encode())
         return digest.hexdigest()
+
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Yield each visible article's id and content hash, ordered by id."""
+        query = select(articles.c.id, versions.c.content_hash).join(versions, _visible)
+        with self.reading() as connection:
+            for row in connection.execution_options(yield_per=_PAGE).execute(query.order_by(articles.c.id)):
+                yield row.id, row.content_hash
 
     def collection(self, fingerprint: str) -> Collection | None:
         """Return where the vectors of a model stand, or None where they would have to be made."""

@@ -61,12 +61,17 @@ def read_articles(paths: Iterable[Path], *, source: str = "") -> Iterator[Articl
     Folders are read recursively in sorted order, without hidden files. `source` names the outlet of
     articles that name none.
     """
+    for path in files_below(paths):
+        if isinstance(path, Skipped):
+            yield path
+        else:
+            yield from _read_file(path, source)
+
+
+def files_below(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
+    """Yield the files in these folders, and these files, in the order they are read in."""
     for given in paths:
-        for path in _walk(given):
-            if isinstance(path, Skipped):
-                yield path
-            else:
-                yield from _read_file(path, source)
+        yield from _walk(given)
 
 
 def _walk(given: Path) -> Iterator[Path | Skipped]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.articles.article import Article
 from bot.articles.passages import Passage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,13 @@ class Collection:
     model: str
     dimension: int
     location: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Embedded(Article):
+    """An article that brings the vectors of its passages along, row by row in their order."""
+
+    vectors: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,10 @@ def _runs_on_cpu(device: str | None) -> bool:
 
 
 def _cores() -> int:
+    if (
+        given := os.environ.get("OMP_NUM_THREADS", "")
+    ).isdecimal():  # what torch keeps to as well; Ray sets it
+        return max(1, int(given))
     try:
         return len(os.sched_getaffinity(0))  # those that this process may use
     except AttributeError:  # not on macOS and Windows

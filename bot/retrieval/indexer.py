@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from bot.articles.article import Article
 from bot.articles.library import Library
 from bot.articles.passages import split_passages
-from bot.articles.records import Collection, Draft, Written
+from bot.articles.records import Collection, Draft, Embedded, Written
 from bot.errors import VectorsError
 from bot.retrieval import pipeline
 from bot.retrieval.embeddings import Embedder
@@ -26,7 +27,6 @@ from bot.retrieval.following import WordFollower
 from bot.retrieval.vectors import Stage, VectorStore
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 _BATCH = 512  # passages embedded and written at once
@@ -59,13 +59,9 @@ class Indexer:
 
     def encode(self, drafts: Sequence[Draft]) -> NDArray[np.float32]:
         """Return the vectors of all passages of these drafts, row by row in their order; writes nothing."""
-        return self._embedder.encode(
-            [
-                embedded_text(draft.article.title, passage.text)
-                for draft in drafts
-                for passage in draft.passages
-            ]
-        )
+        if any(isinstance(draft.article, Embedded) for draft in drafts):
+            return np.vstack([self._vectors(draft) for draft in drafts])
+        return self._encode(drafts)
 
     def commit(self, drafts: Sequence[Draft], vectors: NDArray[np.float32]) -> None:
         """Write these drafts with their vectors, unseen until `publish`."""
@@ -124,6 +120,19 @@ class Indexer:
         self._sweep(before)
         self._stale, self._stage = [], None
         return done
+
+    def _vectors(self, draft: Draft) -> NDArray[np.float32]:
+        """Return what an article has brought along, or make it."""
+        return draft.article.vectors if isinstance(draft.article, Embedded) else self._encode([draft])
+
+    def _encode(self, drafts: Sequence[Draft]) -> NDArray[np.float32]:
+        return self._embedder.encode(
+            [
+                embedded_text(draft.article.title, passage.text)
+                for draft in drafts
+                for passage in draft.passages
+            ]
+        )
 
     def _open_stage(self) -> Stage:
         if self._stage is None:
