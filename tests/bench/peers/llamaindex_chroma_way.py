@@ -7,6 +7,7 @@ from pathlib import Path
 
 import chromadb
 from llama_index.core import Settings, StorageContext, VectorStoreIndex
+from llama_index.core.node_parser import SentenceSplitter
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from peers.llamaindex_way import documents, searching
@@ -15,7 +16,7 @@ from peers.step import Record, Search
 
 def ingest(records: Sequence[Record], folder: Path, model: str) -> int:
     Settings.embed_model = HuggingFaceEmbedding(model_name=model)
-    Settings.chunk_size = 256
+    Settings.node_parser = SentenceSplitter(chunk_size=256, chunk_overlap=20)
     collection = _collection(folder)
     storage = StorageContext.from_defaults(vector_store=ChromaVectorStore(chroma_collection=collection))
     VectorStoreIndex.from_documents(documents(records), storage_context=storage)

@@ -1,4 +1,4 @@
-"""LlamaIndex as its starter tutorial does it: default splitter and default store, kept with `persist`.
+"""LlamaIndex as its starter tutorial does it: default splitter and default store, kept on disk with `persist`.
 
 The default chunk has up to 1,024 tokens, of which the model reads the first 256. Title, outlet, date and address
 go before each chunk that is embedded, also by default.

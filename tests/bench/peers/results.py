@@ -15,7 +15,7 @@ from peers.processes import Measured
 from bot.evaluation.metrics import summarise
 from bot.evaluation.records import Case, Outcome, Ranked, Summary
 
-NOTHING = Measured(0.0, 0.0, "")
+NOTHING = Measured(0.0, 0.0, 0.0, "")
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Results:
         return {
             "chunks": self.chunks,
             "ingest_seconds": self.ingest.seconds,
+            "ingest_processor_seconds": self.ingest.processor_seconds,
             "chunks_per_second": self.chunks / self.ingest.seconds,
             "again_seconds": self.again.seconds,
             "chunks_after_again": self.chunks_again,
@@ -49,6 +50,7 @@ class Results:
             "encoder_megabytes": self.encoder,
             "ingest_megabytes": self.ingest.megabytes,
             "ask_seconds": median(step.seconds for step in self.ask),
+            "ask_processor_seconds": median(step.processor_seconds for step in self.ask),
             "ask_megabytes": max(step.megabytes for step in self.ask),
             "search_p50_ms": median(float(np.percentile(step, 50)) for step in times),
             "search_p95_ms": median(float(np.percentile(step, 95)) for step in times),
