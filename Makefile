@@ -8,6 +8,8 @@ export CITEWIRE_DATA_DIR
 # pip's folder of wheels serves uv too; a torch that lies there is taken as it is.
 UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
+# uv compiles nothing: what make runs may keep what it has compiled, so that no command compiles its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 override Q := $(value Q)
 export Q
 
@@ -16,12 +18,13 @@ ifeq ($(wildcard $(UV_FIND_LINKS)/torch-*),)
 BACKEND := --torch-backend=$(TORCH)
 endif
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
+PEERS := tests/bench/peers/requirements.txt
 
 # What the sample's test set must keep; raised whenever the answers get better.
 GATES := --fail-under hit@1=1 --fail-under answer=0.63 --fail-under quote_valid=1 --fail-under supported=1 \
          --fail-over over_refusal=0.18 --fail-over false_answers=0.4
 
-.PHONY: chat ask test check eval bench clean
+.PHONY: chat ask test check eval bench peers clean
 
 chat: .venv/.ready
 	@$(BIN)/citewire ingest corpus 1>&2
@@ -46,8 +49,12 @@ eval: .venv/.ready
 bench: .venv/.dev
 	$(BIN)/python -m pytest tests/bench -o python_files='bench_*.py' -o python_functions='bench_*' --timeout=3600 -q -s
 
+# Beside other programs, on the sample or on files of yours: make peers ARGS='--articles F --testset F'
+peers: .venv-peers/.ready
+	@.venv-peers/bin/python tests/bench/compare_peers.py $(ARGS)
+
 clean:
-	rm -rf .venv .citewire .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-peers .citewire .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 
 .venv/.ready: pyproject.toml constraints.txt | .venv/bin/uv
 	@echo "Installing Citewire into .venv …" >&2
@@ -58,6 +65,15 @@ clean:
 
 .venv/.dev: .venv/.ready
 	@$(INSTALL) --editable '.[postgres]' --group dev
+	@touch $@
+
+# Copied and compiled: nltk reads no hard links, and no peer's first start should pay for compiling.
+.venv-peers/.ready: pyproject.toml constraints.txt $(PEERS) | .venv/bin/uv
+	@echo "Installing the peers into .venv-peers …" >&2
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-peers
+	@grep -v '^huggingface-hub=' constraints.txt > .venv-peers/constraints.txt
+	@$(BIN)/uv pip install --quiet --python .venv-peers/bin/python --link-mode copy --compile-bytecode \
+	  $(BACKEND) --constraints .venv-peers/constraints.txt --requirements $(PEERS) --editable .
 	@touch $@
 
 .venv/bin/uv:

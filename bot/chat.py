@@ -34,8 +34,8 @@ _REMEMBERED_LINES = 1_000
 
 def run_chat(workspace: Workspace) -> None:
     """Answer question after question until the input ends."""
-    totals = workspace.library.totals()
     if sys.stdin.isatty():
+        totals = workspace.library.totals()
         _load_in_background(workspace)
         terminal.out.print(f"{totals.articles:,} articles. Ask away; :help for help, Ctrl-D to leave.")
     chat = _Chat(workspace)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
+    from bot.articles.records import Totals
+    from bot.retrieval.encoder import EncoderState
     from bot.workspace import Workspace
 
 
@@ -28,17 +31,26 @@ class Check:
 
 def examine(workspace: Workspace) -> list[Check]:
     """Run every check; one that fails does not keep the others from running."""
-    return list(_checks(workspace))
+    with ThreadPoolExecutor(max_workers=1) as reader:  # reads all bytes of the models beside the other checks
+        weights = reader.submit(attempt, "weights", lambda: _weights(workspace))
+        encoder = reader.submit(_encoder_state, workspace)
+        stores = list(_stores(workspace, encoder))
+        return [weights.result(), *stores, *_models(workspace)]
 
 
-def _checks(workspace: Workspace) -> Iterator[Check]:
-    yield attempt("weights", lambda: _weights(workspace))
-    library = attempt("library", lambda: _library(workspace))
-    yield library
-    if library.ok:  # without it there is nothing to compare the indexes with
-        yield attempt("vectors", lambda: _vectors(workspace))
-        yield attempt("words", lambda: _words(workspace))
-        yield attempt("encoder", lambda: _encoder(workspace))
+def _stores(workspace: Workspace, encoder: Future[EncoderState]) -> Iterator[Check]:
+    try:
+        totals = workspace.library.totals()
+    except CitewireError as exc:  # there is nothing to compare the indexes with
+        yield failure("library", exc)
+        return
+    yield _library(workspace, totals)
+    yield attempt("vectors", lambda: _vectors(workspace, totals.passages))
+    yield attempt("words", lambda: _words(workspace, totals.passages))
+    yield attempt("encoder", lambda: _encoder(workspace, totals, encoder.result()))
+
+
+def _models(workspace: Workspace) -> Iterator[Check]:
     for name in (workspace.settings.chat_model, workspace.settings.support_judge):
         if name:
             yield attempt("model", lambda name=name: _model(workspace, name))  # type: ignore[misc]  # bound now
@@ -64,8 +76,7 @@ def _weights(workspace: Workspace) -> Check:
     return Check("weights", ok=True, detail=f"{embedder.model} ({embedder.fingerprint})")
 
 
-def _library(workspace: Workspace) -> Check:
-    totals = workspace.library.totals()
+def _library(workspace: Workspace, totals: Totals) -> Check:
     place = (
         workspace.settings.data_dir
         if not workspace.settings.database_url
@@ -76,9 +87,8 @@ def _library(workspace: Workspace) -> Check:
     )
 
 
-def _vectors(workspace: Workspace) -> Check:
+def _vectors(workspace: Workspace, expected: int) -> Check:
     library = workspace.library
-    expected = library.totals().passages
     collection = library.collection(workspace.embedder.fingerprint)
     if collection is None:
         models = ", ".join(other.model for other in library.collections())
@@ -95,8 +105,7 @@ def _vectors(workspace: Workspace) -> Check:
     return _agreement("vectors", found, expected, remedy="run `citewire reindex`")
 
 
-def _words(workspace: Workspace) -> Check:
-    expected = workspace.library.totals().passages
+def _words(workspace: Workspace, expected: int) -> Check:
     if not expected:
         return Check("words", ok=True, detail="none yet")
     found = workspace.words.count()
@@ -108,15 +117,19 @@ def _words(workspace: Workspace) -> Check:
     return _agreement("words", found, expected, remedy="run `citewire reindex --words`")
 
 
-def _encoder(workspace: Workspace) -> Check:
+def _encoder_state(workspace: Workspace) -> EncoderState:
+    return workspace.embedder.encoder_state()
+
+
+def _encoder(workspace: Workspace, totals: Totals, state: EncoderState) -> Check:
     from bot.retrieval.encoder import EncoderState
 
-    embedder, state = workspace.embedder, workspace.embedder.encoder_state()
+    embedder = workspace.embedder
     if state is EncoderState.READY:
         return Check("encoder", ok=True, detail=f"{embedder.model} ({embedder.fingerprint}), without torch")
     if state is EncoderState.UNUSED:
         return Check("encoder", ok=True, detail=state.value)
-    if state is EncoderState.MISSING and not workspace.library.totals().articles:
+    if state is EncoderState.MISSING and not totals.articles:
         return Check("encoder", ok=True, detail="none yet")
     detail = f"{state.value}; questions wait for torch to be loaded"
     return Check("encoder", ok=False, detail=detail, remedy="run `citewire reindex --encoder`")

@@ -9,6 +9,9 @@ CitewireError
 │   └── WeightsError   the packaged weights are not the ones that were tested
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
+│   ├── VectorsAwayError   its server does not answer now, and may again later
+│   ├── VectorsGoneError   its server does not have the collection
+│   └── VectorsRefusedError   its server does not do what it is asked
 ├── WordsError         the word index cannot be opened
 ├── EngineError        Ray is not installed, cannot be reached, or has failed
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
@@ -61,6 +64,18 @@ class ChatModelError(CitewireError):
 
 class VectorsError(CitewireError):
     """Chroma cannot be reached or its collection is not usable."""
+
+
+class VectorsAwayError(VectorsError):
+    """Chroma's server does not answer now, and may again later."""
+
+
+class VectorsGoneError(VectorsError):
+    """Chroma's server does not have the collection."""
+
+
+class VectorsRefusedError(VectorsError):
+    """Chroma's server does not do what it is asked, for a reason of its own."""
 
 
 class WordsError(CitewireError):

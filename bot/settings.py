@@ -5,18 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from bot import forms
 from bot.errors import SettingsError
 
 PREFIX = "CITEWIRE_"
@@ -31,7 +25,7 @@ Language = Literal[
 
 
 # Slack's ids: channels, people and groups of people. By id, because a name can be given to another channel.
-Ids = Annotated[tuple[str, ...], NoDecode]
+Ids = tuple[str, ...]
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
 _PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
 _HELPER = re.compile(r"[SUW][A-Z0-9]{2,}")
@@ -43,10 +37,11 @@ def _default_data_dir() -> Path:
     return Path(user_data_path("citewire"))
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What can be set; an environment variable wins over citewire.toml, a command's option over both."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=TOML_FILE, extra="forbid", frozen=True)
+    # No value is shown in errors: it may be secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     data_dir: Path = Field(default_factory=_default_data_dir, description="Where library and indexes live.")
     database_url: str = Field(
@@ -55,6 +50,14 @@ class Settings(BaseSettings):
     chroma_url: str = Field(
         default="",
         description="A Chroma server, such as http://localhost:8000; empty: embedded in the data folder.",
+    )
+    chroma_headers: dict[str, SecretStr] = Field(
+        default={}, description="Headers that every call to it bears, such as Chroma Cloud's x-chroma-token."
+    )
+    chroma_tenant: str = Field(default="default_tenant", description="Whose database is used there.")
+    chroma_database: str = Field(default="default_database", description="The database used there.")
+    chroma_ca_file: Path | None = Field(
+        default=None, description="Certificates that it is trusted by; none: those of public authorities."
     )
     embedding_model: str = Field(
         default="",
@@ -184,6 +187,33 @@ class Settings(BaseSettings):
         except RuntimeError as exc:
             raise ValueError(f"{value}: {exc}") from exc
 
+    @field_validator("chroma_url")
+    @classmethod
+    def _chroma_address(cls, value: str) -> str:
+        return forms.web_address(value, "http://localhost:8000") if value else value
+
+    @field_validator("chroma_headers", mode="before")
+    @classmethod
+    def _chroma_headers(cls, value: object) -> object:
+        return forms.headers(value)
+
+    @field_validator("chroma_tenant", "chroma_database")
+    @classmethod
+    def _chroma_names(cls, value: str) -> str:
+        return forms.part_of_path(value)
+
+    @field_validator("chroma_ca_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("chroma_ca_file")
+    @classmethod
+    def _trusted_with_tls(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value and not info.data.get("chroma_url", "https:").startswith("https:"):
+            raise ValueError("has no effect without an https address in CITEWIRE_CHROMA_URL")
+        return value
+
     @field_validator("chat_base_url")
     @classmethod
     def _without_secrets(cls, value: str) -> str:
@@ -193,18 +223,6 @@ class Settings(BaseSettings):
         if parts.username or parts.password or parts.query:  # the address is shown and logged
             raise ValueError("holds a user, password or query; set the provider's key variable instead")
         return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read options, then the environment, then citewire.toml."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
 def _ids(values: tuple[str, ...], form: re.Pattern[str], expected: str) -> tuple[str, ...]:
@@ -216,23 +234,39 @@ def _ids(values: tuple[str, ...], form: re.Pattern[str], expected: str) -> tuple
 
 def load_settings(**options: Any) -> Settings:
     """Return the settings in force; `options` are a command's own and win. Raises SettingsError."""
-    _refuse_unknown_variables()
+    given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        return Settings.model_validate({**_file(), **_variables(), **given})
     except ValidationError as exc:
         raise SettingsError("; ".join(_explain(error) for error in exc.errors())) from exc
-    except ValueError as exc:  # tomllib's
-        raise SettingsError(f"{Path(TOML_FILE).absolute()}: {exc}") from exc
 
 
-def _refuse_unknown_variables() -> None:
+def _file() -> dict[str, Any]:
+    path = Path(TOML_FILE).absolute()
+    if not path.is_file():
+        return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"{path}: {exc}") from exc
+
+
+def _variables() -> dict[str, str]:
     """Stop at a misspelt variable: silently ignored, it would leave its owner believing in it."""
     known = {
-        PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.validation_alias
+        str(field.validation_alias or PREFIX + name.upper()): str(field.validation_alias or name)
+        for name, field in Settings.model_fields.items()
     }
+    found = {}
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise SettingsError(f"{name} is not a setting; known are {', '.join(sorted(known))}")
+        if name.upper() in known:
+            found[known[name.upper()]] = os.environ[name]
+        elif name.upper().startswith(PREFIX):
+            ours = ", ".join(sorted(own for own in known if own.startswith(PREFIX)))
+            raise SettingsError(f"{name} is not a setting; known are {ours}")
+    return found
 
 
 def _explain(error: Any) -> str:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 from rich.text import Text
 
 from bot.articles.article import clean_line
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
-    from bot.articles.records import Headline, Totals
-    from bot.doctor import Check
+    from rich.progress import Progress
+
+    from bot.articles.records import Totals
     from bot.retrieval.ingest import Report
 
 out = Console(highlight=False, emoji=False, markup=False)
@@ -34,39 +26,6 @@ err = Console(stderr=True, highlight=False, emoji=False, markup=False)
 
 _PLAIN_SECONDS = 10.0  # between two progress lines where there is no terminal
 _SHOWN_SKIPS = 20
-
-
-def print_headlines(headlines: Iterable[Headline]) -> None:
-    """List articles: date, outlet, title, id; as a table in a terminal, elsewhere with tabs between."""
-    names = ("Published", "Outlet", "Title", "Id")
-    rows = [_headline_row(headline) for headline in headlines]
-    if not rows:
-        err.print("No articles yet: run `citewire ingest PATH`.")
-    elif out.is_terminal:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in names:
-            table.add_column(name, overflow="fold", no_wrap=name in ("Published", "Id"))
-        for row in rows:
-            table.add_row(*map(Text, row))
-        out.print(table)
-    else:
-        for row in (names, *rows):
-            out.file.write("\t".join(row) + "\n")  # rich would turn the tabs into spaces
-
-
-def _headline_row(headline: Headline) -> tuple[str, str, str, str]:
-    date = headline.published.date().isoformat() if headline.published else "–"
-    return date, headline.source, headline.title or "(no title)", headline.article_id
-
-
-def headline_fields(headline: Headline) -> dict[str, Any]:
-    """Return a headline for JSON."""
-    fields = asdict(headline)
-    return {
-        "id": fields.pop("article_id"),
-        **fields,
-        "published": headline.published.isoformat() if headline.published else None,
-    }
 
 
 def print_report(report: Report, totals: Totals) -> None:
@@ -95,15 +54,6 @@ def report_fields(report: Report, totals: Totals) -> dict[str, Any]:
     return {**fields, "seconds": round(report.seconds, 3), "library": asdict(totals)}
 
 
-def print_checks(checks: Sequence[Check]) -> None:
-    """Show each check with what it found, and what to do where it failed."""
-    for check in checks:
-        mark = Text("ok   ", style="green") if check.ok else Text("FAIL ", style="bold red")
-        out.print(mark + Text(f"{check.name}: {check.detail}"), soft_wrap=True)
-        if check.remedy:
-            out.print(Text(f"     → {check.remedy}"), soft_wrap=True)
-
-
 def waiting() -> None:
     """Say that another process writes to the same data folder."""
     err.print("Another citewire process is writing to this data folder; waiting for it to finish …")
@@ -130,6 +80,8 @@ def working(what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def ingest_progress() -> Iterator[Callable[[Report], None]]:
     """Show how an ingest gets on: a live line in a terminal, else one now and then."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("Reading …", total=None)
@@ -150,8 +102,7 @@ def ingest_progress() -> Iterator[Callable[[Report], None]]:
 @contextlib.contextmanager
 def passage_progress(total: int) -> Iterator[Callable[[int], None]]:
     """Show how many of `total` passages are done."""
-    columns = (TextColumn("Indexing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with _bar("Indexing") as bar:
         task = bar.add_task("passages", total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -159,10 +110,16 @@ def passage_progress(total: int) -> Iterator[Callable[[int], None]]:
 @contextlib.contextmanager
 def question_progress(total: int, done: int) -> Iterator[Callable[[], None]]:
     """Show how many of `total` questions are answered, beginning at `done`."""
-    columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with _bar("Asking") as bar:
         task = bar.add_task("questions", total=total, completed=done)
         yield lambda: bar.advance(task)
+
+
+def _bar(what: str) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def day(moment: datetime | None) -> str:

@@ -7,21 +7,20 @@ from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from bot.articles.library import Library, open_library
-from bot.settings import Settings
-
 if TYPE_CHECKING:
     from bot.answers.chain import AnswerChain
     from bot.answers.generative import Composer
     from bot.answers.journal import Journal
     from bot.answers.steps import Steps
     from bot.answers.support import Verifier
+    from bot.articles.library import Library
     from bot.retrieval.embeddings import Embedder
     from bot.retrieval.following import WordFollower
     from bot.retrieval.indexer import Indexer
     from bot.retrieval.retriever import Retriever
     from bot.retrieval.vectors import VectorStore
     from bot.retrieval.words import WordIndex
+    from bot.settings import Settings
 
 
 class Workspace:
@@ -35,6 +34,8 @@ class Workspace:
     @cached_property
     def library(self) -> Library:
         """The articles. Raises LibraryError."""
+        from bot.articles.library import open_library
+
         return open_library(self.settings.data_dir, self.settings.database_url)
 
     @cached_property
@@ -46,10 +47,10 @@ class Workspace:
 
     @cached_property
     def vectors(self) -> VectorStore:
-        """The vector index."""
+        """The vector index. Raises SettingsError."""
         from bot.retrieval.vectors import open_store
 
-        return open_store(self.settings.data_dir, self.settings.chroma_url)
+        return open_store(self.settings)
 
     @cached_property
     def words(self) -> WordIndex:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import hypothesis
 import numpy as np
 import pytest
+from chroma_process import ChromaProcess
 from filelock import FileLock
 from sqlalchemy import create_engine
 
@@ -54,34 +51,15 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Chroma server as its own process, on a port picked by the system."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("chroma")
-    folder = tmp_path_factory.mktemp("chroma-server")
-    server = subprocess.Popen(
-        [program, "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{url}/api/v2/heartbeat", server)
-        yield url
-    finally:
-        server.kill()
-        server.wait()
+    with ChromaProcess(tmp_path_factory.mktemp("chroma-server")) as server:
+        yield server.url
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
-    while server.poll() is None and time.monotonic() < until:
-        try:
-            if httpx.get(url, timeout=2).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    pytest.fail("`chroma run` did not start")
+@pytest.fixture
+def own_chroma(tmp_path: Path) -> Iterator[ChromaProcess]:
+    """A Chroma server that only this test uses, and may kill."""
+    with ChromaProcess(tmp_path / "chroma-server") as server:
+        yield server
 
 
 def _server_programs() -> Path | None:
@@ -120,17 +98,24 @@ def postgres() -> Iterator[str]:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database of each kind; "" is SQLite in the data folder."""
-    if request.param == "sqlite":
-        return ""
-    url = str(request.getfixturevalue("postgres"))
-    engine = create_engine(url)
+def empty(database_url: str) -> None:
+    engine = create_engine(database_url)
     with engine.begin() as connection:
         schema.metadata.drop_all(connection)
     engine.dispose()
-    return url
+
+
+@pytest.fixture
+def empty_postgres(postgres: str) -> str:
+    """The same server's database, emptied."""
+    empty(postgres)
+    return postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind; "" is SQLite in the data folder."""
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("empty_postgres"))
 
 
 @pytest.fixture

@@ -139,15 +139,17 @@ class App:
 def start(
     slack: SlackServer, tmp_path: Path, four: list[Article], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., App]]:
-    """Starts apps that share one data folder with four articles; settings are given by their names."""
+    """Starts apps with four articles, in one data folder unless named; settings are given by their names."""
     monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
     monkeypatch.setenv("SLACK_APP_TOKEN", slack.app_token)
     monkeypatch.setenv("SLACK_SIGNING_SECRET", slack.signing_secret)
     apps: list[App] = []
 
-    def start(*, http: bool = True, articles: list[Article] = four, **settings: Any) -> App:
+    def start(
+        *, http: bool = True, articles: list[Article] = four, folder: str = "data", **settings: Any
+    ) -> App:
         found = load_settings(
-            data_dir=tmp_path / "data", slack_api_url=slack.url, min_confidence=0.3, **settings
+            data_dir=tmp_path / folder, slack_api_url=slack.url, min_confidence=0.3, **settings
         )
         workspace = Workspace(found, embedder=WordEmbedder())
         if not workspace.library.totals().articles and articles:

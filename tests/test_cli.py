@@ -296,6 +296,27 @@ def test_what_embeds_nothing_imports_nothing_heavy(filled: Filled, args: list[st
     assert (done.code, heavy) == (0, []), done.err
 
 
+ANSWERING = ("numpy", "onnxruntime", "tokenizers", "chromadb_rust_bindings", "langchain_core", "slack_bolt")
+
+
+@pytest.mark.parametrize(
+    ("args", "more"),
+    [
+        (["--version"], ["rich", "pydantic", "sqlalchemy"]),
+        (["--help"], ["pydantic", "sqlalchemy"]),
+        (["articles"], ["rich", "pydantic_settings", "tantivy"]),
+        (["articles", "--json"], ["rich", "pydantic_settings", "tantivy"]),
+        (["doctor"], ["rich", "pydantic_settings"]),
+    ],
+    ids=" ".join,
+)
+def test_what_answers_nothing_imports_nothing_that_answers(
+    filled: Filled, args: list[str], more: list[str]
+) -> None:
+    done, heavy = imported(filled, *args, heavy=[*HEAVY, *ANSWERING, *more])
+    assert (done.code, heavy) == (0, []), done.err
+
+
 # Ingest
 
 
@@ -814,6 +835,28 @@ def test_an_ingest_that_is_interrupted_leaves_nothing_half_and_can_be_repeated(
     assert (again.fields["added"], again.fields["library"]["articles"]) == (count, count)
     assert written(data) == count
     assert command("doctor", data=data, CITEWIRE_EMBEDDING_MODEL=model).code == 0
+
+
+def in_terminal(*args: str, data: Path) -> str:
+    """Run a command whose stdout is a terminal; return all that is shown there."""
+    ours, theirs = pty.openpty()
+    environment = surroundings(CITEWIRE_DATA_DIR=str(data), TERM="xterm", COLUMNS="120")
+    with running([PROGRAM, *args], environment, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux's word for the end
+            while part := os.read(ours, 4_096):
+                shown += part
+        assert process.wait(timeout=60) == 0
+    os.close(ours)
+    return shown.decode()
+
+
+def test_a_terminal_shows_columns_and_colours(filled: Filled) -> None:
+    assert "\x1b[32mok   library: 5 articles" in in_terminal("doctor", data=filled.data)
+    listed = in_terminal("articles", data=filled.data)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", listed).split()[:4] == ["Published", "Outlet", "Title", "Id"]
+    assert "\t" not in listed
 
 
 # Becomes the leader of a session whose terminal is its stdin, so that Ctrl-C there reaches it.

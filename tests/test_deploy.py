@@ -231,17 +231,31 @@ def test_the_compose_file_is_one() -> None:
 
 
 def test_the_services_fit_together() -> None:
-    bot, chroma = services()["bot"], services()["chroma"]
+    bot, chroma, postgres = (services()[name] for name in ("bot", "chroma", "postgres"))
     assert chroma["image"] == f"chromadb/chroma:{version('chromadb')}"
     port = chroma["command"][chroma["command"].index("--port") + 1]
-    assert bot["environment"] == {f"{PREFIX}CHROMA_URL": f"http://chroma:{port}"}
-    assert bot["depends_on"]["chroma"]["condition"] == "service_healthy"
+    own = postgres["environment"]
+    assert bot["environment"] == {
+        f"{PREFIX}CHROMA_URL": f"http://chroma:{port}",
+        f"{PREFIX}DATABASE_URL": f"postgresql+psycopg://{own['POSTGRES_USER']}@postgres/{own['POSTGRES_DB']}",
+        "PGPASSWORD": own["POSTGRES_PASSWORD"],
+    }
+    assert re.fullmatch(
+        r"\$\{POSTGRES_PASSWORD:\?.+\}", own["POSTGRES_PASSWORD"]
+    )  # none is written down here
+    for name in ("chroma", "postgres"):
+        assert bot["depends_on"][name]["condition"] == "service_healthy"
+        assert services()[name]["healthcheck"]["test"][0] == "CMD"
     assert (
         DEPLOY / bot["build"]["context"] / bot["build"]["dockerfile"]
     ).resolve() == DEPLOY / "Containerfile"
     assert f"data:{last('VOLUME')}" in bot["volumes"]
     path = chroma["command"][chroma["command"].index("--path") + 1]
     assert chroma["volumes"] == [f"vectors:{path}"]
+    kept = yaml.safe_load(compose_text())["volumes"].keys()
+    assert kept == {
+        volume.partition(":")[0] for service in services().values() for volume in service["volumes"]
+    }
     for name, service in services().items():
         assert service["restart"] == "unless-stopped", name
         assert "ports" not in service, name  # nothing is reached from outside
@@ -322,6 +336,10 @@ def test_the_commands_in_the_readme_are_ones() -> None:
 # The environment
 
 
+def compose_variables() -> set[str]:
+    return set(re.findall(r"\$\{(\w+)", compose_text()))
+
+
 def variables(*, examples: bool = False) -> dict[str, str]:
     text = (DEPLOY / "env.example").read_text("utf-8")
     found = re.findall(r"^(#?)([A-Z][A-Z_]+)=(.*)$", text, re.MULTILINE)
@@ -341,7 +359,8 @@ def test_the_example_names_every_setting_for_slack_and_no_other_variable() -> No
     known = {
         str(field.validation_alias or PREFIX + name.upper()) for name, field in Settings.model_fields.items()
     }
-    assert named <= known
+    assert named <= known | compose_variables()
+    assert compose_variables() <= named
     assert slack_variables() <= named
 
 
@@ -366,7 +385,8 @@ def test_the_example_s_examples_are_understood_and_its_defaults_are_the_defaults
         monkeypatch.setenv(name, value)
     settings = load_settings()
     assert settings.slack_channels == ("C0123ABCD", "C0456EFGH")
-    for name in ("slack_concurrency", "slack_waiting", "slack_api_url"):
+    assert settings.chroma_headers.keys() == {"x-chroma-token"}
+    for name in ("slack_concurrency", "slack_waiting", "slack_api_url", "chroma_tenant", "chroma_database"):
         assert getattr(settings, name) == getattr(before, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,23 @@ def test_written_is_unseen_until_published(library: Library, four: list[Article]
     assert library.totals().articles == 4
     assert library.generation() > before
     assert library.collection("f1") == HERE
+
+
+def test_it_is_empty_until_something_can_be_read_in_it(library: Library, four: list[Article]) -> None:
+    assert library.is_empty()
+    written = library.write([draft(four[0])])
+    assert library.is_empty()
+    library.publish(written, collection=HERE)
+    assert not library.is_empty()
+    library.publish([], retired=[four[0].id])
+    assert library.is_empty()
+
+
+def test_it_is_opened_while_another_process_writes(tmp_path: Path) -> None:
+    open_library(tmp_path).close()
+    with sqlite3.connect(tmp_path / "library.sqlite") as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert open_library(tmp_path).is_empty()
 
 
 def test_what_went_in_comes_out(library: Library, four: list[Article]) -> None:

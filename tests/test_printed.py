@@ -16,7 +16,7 @@ import pytest
 from conftest import make, take_in
 from rich.console import Console
 
-from bot import printed, terminal
+from bot import listed, printed
 from bot.answers.answer import Answer, Citation, Nearest, Sentence
 from bot.answers.question import Question
 from bot.answers.turn import Trace
@@ -159,7 +159,7 @@ def test_escapes_in_an_article_never_reach_the_terminal(
     answer = workspace.chain.invoke("Has Argentina won the final against France on penalties?")
     assert answer.status == "answered"
     printed.print_answer(answer)
-    terminal.print_headlines(workspace.library.headlines())
+    listed.print_headlines(workspace.library.headlines())
     shown = capsys.readouterr().out
     assert "[31mred" in shown
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)  # tabs part our own columns

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,7 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
         "embedding_precision": ("int8", "float32"),
         "language": ("german", "french"),
         "min_confidence": ("0.25", "0.75"),
+        "chroma_url": ("http://toml.example:8000", "https://env.example/chroma"),
         "chat_base_url": ("http://toml.example/v1", "https://env.example"),
         "chat_timeout": ("1.5", "2.5"),
         "chat_budget": ("2000", "3000"),
@@ -65,7 +68,7 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
         "slack_waiting": ("2", "3"),
     }
     for name, field in Settings.model_fields.items():
-        if field.validation_alias or name in LISTS:  # below
+        if field.validation_alias or name in LISTS or name in ("chroma_headers", "chroma_ca_file"):  # below
             continue
         toml, variable = own.get(name, (str(tmp_path / "from-toml"), str(tmp_path / "from-env")))
         monkeypatch.delenv(f"CITEWIRE_{name.upper()}", raising=False)
@@ -126,6 +129,11 @@ def test_slacks_tokens_have_their_usual_names_and_are_never_shown(monkeypatch: p
     monkeypatch.setenv("CITEWIRE_SLACK_BOT_TOKEN", "xoxb-1")
     with pytest.raises(SettingsError, match="CITEWIRE_SLACK_BOT_TOKEN is not a setting"):
         load_settings()
+
+
+def test_a_variable_s_case_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("citewire_device", "cpu")
+    assert load_settings().device == "cpu"
 
 
 @pytest.mark.parametrize("name", ["CITEWIRE_EMBEDING_MODEL", "CITEWIRE_", "citewire_datadir"])
@@ -239,3 +247,90 @@ def test_a_model_server_s_address_holds_no_secret(
     with pytest.raises(SettingsError, match=words) as refused:
         load_settings()
     assert "secret-word" not in str(refused.value)
+
+
+# A Chroma server
+
+
+SECRET = "ck-secret-word"
+
+
+def test_headers_for_chroma_come_as_json_or_as_a_table_and_are_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = {"x-chroma-token": SECRET, "X-Team": "news desk"}
+
+    def read() -> dict[str, str]:
+        settings = load_settings()
+        assert SECRET not in repr(settings) + settings.model_dump_json()
+        return {name: value.get_secret_value() for name, value in settings.chroma_headers.items()}
+
+    write_toml(f'[chroma_headers]\nx-chroma-token = "{SECRET}"\nX-Team = "news desk"')
+    assert read() == expected
+    monkeypatch.setenv("CITEWIRE_CHROMA_HEADERS", '{"x-other": "1"}')
+    assert read() == {"x-other": "1"}
+    write_toml("")
+    monkeypatch.setenv("CITEWIRE_CHROMA_HEADERS", json.dumps(expected))
+    assert read() == expected
+    monkeypatch.setenv("CITEWIRE_CHROMA_HEADERS", "")
+    assert read() == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"x-chroma-token: {SECRET}", f'{{"x-chroma-token": "{SECRET}"', f'["{SECRET}"]', f'"{SECRET}"',
+        f'{{"x-chroma-token": ["{SECRET}"]}}', f'{{"x-chroma-token": "{SECRET}\\n"}}', f'{{"x": "{SECRET}\\r\\nHost: evil"}}',
+        f'{{"x": " {SECRET}"}}', f'{{"x": "{SECRET}\\u0000"}}', f'{{"x": "{SECRET}é"}}', '{"x": ""}', '{"x": 5}', '{"x": null}',
+        f'{{"x y": "{SECRET}"}}', f'{{"": "{SECRET}"}}', f'{{"x:": "{SECRET}"}}', f'{{"x\\n": "{SECRET}"}}',
+    ],
+)  # fmt: skip
+def test_what_is_no_header_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CITEWIRE_CHROMA_HEADERS", value)
+    with pytest.raises(SettingsError, match=r"^CITEWIRE_CHROMA_HEADERS \(or chroma_headers in") as refused:
+        load_settings()
+    assert SECRET not in "".join(traceback.format_exception(refused.value))  # as `-v` shows it
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:8000", "ftp://chroma.example", "http://", "http://:8000", "http://[::1", "http://host:port",
+        "http://chroma.example:70000", "http://a b", "http://chroma.example/\nx", "http://me:pw@chroma.example",
+        "http://me@chroma.example", "http://:pw@chroma.example", "https://chroma.example/?token=pw", "https://chroma.example/#x",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_of_a_chroma_server_is_refused(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("CITEWIRE_CHROMA_URL", address)
+    with pytest.raises(
+        SettingsError, match=r"^CITEWIRE_CHROMA_URL .*such as http://localhost:8000"
+    ) as refused:
+        load_settings()
+    assert "pw" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("name", ["TENANT", "DATABASE"])
+@pytest.mark.parametrize("value", ["", ".", "..", "a\nb", "x" * 129])
+def test_what_cannot_stand_in_a_path_is_no_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"CITEWIRE_CHROMA_{name}", value)
+    with pytest.raises(SettingsError, match=f"CITEWIRE_CHROMA_{name}"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"), [("https://chroma.example", True), ("http://chroma.example", False), ("", False)]
+)
+def test_certificates_are_for_tls(monkeypatch: pytest.MonkeyPatch, url: str, accepted: bool) -> None:
+    monkeypatch.setenv("CITEWIRE_CHROMA_URL", url)
+    monkeypatch.setenv("CITEWIRE_CHROMA_CA_FILE", "")
+    assert load_settings().chroma_ca_file is None
+    monkeypatch.setenv("CITEWIRE_CHROMA_CA_FILE", "/etc/ca.pem")
+    if accepted:
+        assert load_settings().chroma_ca_file == Path("/etc/ca.pem")
+    else:
+        with pytest.raises(SettingsError, match=r"CITEWIRE_CHROMA_CA_FILE .*without an https address"):
+            load_settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from conftest import make, take_in
 from rich.text import Text
 
-from bot import terminal
+from bot import listed, terminal
 from bot.articles.article import Article
 from bot.articles.readers import Skipped
 from bot.articles.records import Headline, Totals
@@ -38,7 +39,7 @@ def test_headlines_are_listed_with_absolute_dates_and_markup_as_text(
     workspace: Workspace, four: list[Article], capsys: pytest.CaptureFixture[str]
 ) -> None:
     take_in(workspace, [*four, make({"id": "n", "text": "Text.", "title": "[red]:bank:", "source": "[b]"})])
-    terminal.print_headlines(workspace.library.headlines())
+    listed.print_headlines(workspace.library.headlines())
     first, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert first == ["Published", "Outlet", "Title", "Id"]
     assert [row[0] for row in rows] == ["2023-08-23", "2023-03-10", "2022-12-18", "–", "–"]
@@ -55,7 +56,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
         "A headline of the usual length, or a little longer " * 2,
     )
     headline = Headline(key, 1, title.strip(), "The Daily Paper", datetime(2025, 9, 4, tzinfo=UTC), None)
-    terminal.print_headlines([headline])
+    listed.print_headlines([headline])
     row = capsys.readouterr().out.splitlines()[1]
     assert "The Daily Paper" in row
     assert title.strip() in row
@@ -63,7 +64,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
 
 
 def test_an_empty_list_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.print_headlines([])
+    listed.print_headlines([])
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "citewire ingest" in shown.err
@@ -109,12 +110,19 @@ def test_escapes_in_a_file_s_name_never_reach_the_terminal(capsys: pytest.Captur
 
 
 def test_a_failed_check_shows_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.print_checks([Check("words", True, "fine [b]"), Check("vectors", False, "gone", "run :smile:")])
+    listed.print_checks([Check("words", True, "fine [b]"), Check("vectors", False, "gone", "run :smile:")])
     assert capsys.readouterr().out.splitlines() == [
         "ok   words: fine [b]",
         "FAIL vectors: gone",
         "     → run :smile:",
     ]
+
+
+def test_escapes_in_a_folder_s_name_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    listed.print_checks([Check("library", False, f"{ESCAPES}: gone", "look at \r\x1b[2J")])
+    shown = capsys.readouterr().out
+    assert "[31mred" in shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
 
 
 def test_errors_and_progress_stay_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,7 @@ from bot.articles.records import Draft
 from bot.errors import VectorsError
 from bot.retrieval.chroma_embedded import EmbeddedStore
 from bot.retrieval.chroma_server import ServerStore
-from bot.retrieval.filters import Filters
 from bot.retrieval.vectors import Stage, VectorStore
-from bot.retrieval.window import Window
 
 
 @pytest.fixture(params=["embedded", "server"])
@@ -35,15 +32,18 @@ def drafts(articles: list[Article]) -> list[Draft]:
 
 def fill(stage: Stage, articles: list[Article], embedder: WordEmbedder) -> str:
     made = drafts(articles)
-    stage.upsert(made, embedder.encode([passage.text for draft in made for passage in draft.passages]))
+    passages = [passage for draft in made for passage in draft.passages]
+    stage.upsert(
+        [passage.id for passage in passages], embedder.encode([passage.text for passage in passages])
+    )
     stage.seal()
     return stage.location
 
 
 def nearest(
-    store: VectorStore, location: str, text: str, filters: Filters | None = None
+    store: VectorStore, location: str, text: str, within: list[str] | None = None
 ) -> list[tuple[str, float]]:
-    return store.search(location, WordEmbedder().encode([text])[0], 10, filters or Filters())
+    return store.search(location, WordEmbedder().encode([text])[0], 10, within=within)
 
 
 def test_the_nearest_comes_first_with_its_cosine(
@@ -58,27 +58,16 @@ def test_the_nearest_comes_first_with_its_cosine(
         assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
 
 
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [
-        (Filters(Window(since=datetime(2023, 3, 10, tzinfo=UTC))), {"moon", "bank"}),
-        (Filters(Window(until=datetime(2023, 3, 10, tzinfo=UTC))), {"cup"}),
-        (
-            Filters(
-                Window(datetime(2023, 3, 10, tzinfo=UTC), datetime(2023, 3, 11, tzinfo=UTC)), ("Ledger",)
-            ),
-            {"bank"},
-        ),
-        (Filters(sources=("daily", "nobody")), {"moon", "cup"}),
-        (Filters(sources=('{"$ne": "x"}',)), set()),
-    ],
-)
-def test_filters(
-    store: VectorStore, four: list[Article], embedder: WordEmbedder, filters: Filters, expected: set[str]
+@pytest.mark.parametrize("chosen", [["moon"], ["bank", "cup"]])
+def test_the_nearest_of_some(
+    store: VectorStore, four: list[Article], embedder: WordEmbedder, chosen: list[str]
 ) -> None:
     location = fill(store.stage(None, "citewire-test-b"), four, embedder)
-    by_passage = {passage.id: draft.article.id for draft in drafts(four) for passage in draft.passages}
-    assert {by_passage[key] for key, _ in nearest(store, location, "moon", filters)} == expected
+    ids = {draft.article.id: draft.passages[0].id for draft in drafts(four)}
+    found = nearest(store, location, "moon", within=[ids[name] for name in chosen])
+    assert {key for key, _ in found} == {ids[name] for name in chosen}
+    with pytest.raises(VectorsError):
+        nearest(store, location, "moon", within=[*ids.values(), "absent"])
 
 
 def test_writing_twice_and_removing_the_absent_change_nothing(
@@ -94,8 +83,9 @@ def test_more_than_chroma_takes_at_once(store: VectorStore) -> None:
     many = [Article(id=f"a{n}", text="x") for n in range(5_600)]
     vectors = WordEmbedder(dimension=4).encode(["x"]).repeat(len(many), axis=0)
     stage = store.stage(None, "citewire-test-d")
-    stage.upsert(drafts(many), vectors)
-    stage.remove([passage.id for draft in drafts(many[:5_500]) for passage in draft.passages])
+    ids = [passage.id for draft in drafts(many) for passage in draft.passages]
+    stage.upsert(ids, vectors)
+    stage.remove(ids[:5_500])
     stage.seal()
     assert store.count(stage.location) == 100
 

@@ -114,13 +114,19 @@ class Library:
                 or 0,
             )
 
+    def is_empty(self) -> bool:
+        """Say whether there is no visible article, without counting them."""
+        with self.reading() as connection:
+            query = select(articles.c.id).where(articles.c.version.is_not(None))
+            return connection.execute(query.limit(1)).first() is None
+
     def oldest(self) -> datetime | None:
         """Return when the oldest visible article was published; None where none has a date."""
-        return self._published(func.min(versions.c.published))
+        return self._published(versions.c.published.asc())
 
     def newest(self) -> datetime | None:
         """Return when the newest visible article was published; None where none has a date."""
-        return self._published(func.max(versions.c.published))
+        return self._published(versions.c.published.desc())
 
     def sources(self) -> list[Outlet]:
         """Return the outlets of the visible articles, that with the most first; articles may name none."""
@@ -368,9 +374,11 @@ class Library:
             rows = [{"article_id": key, "generation": generation} for key in chunk]
             connection.execute(changes.insert(), rows)
 
-    def _published(self, chosen: ColumnElement[Any]) -> datetime | None:
+    def _published(self, order: ColumnElement[Any]) -> datetime | None:
+        """Return the first date in this order; along its index, where a minimum would read every article."""
+        dated = select(versions.c.published).join(articles, _visible).where(versions.c.published.is_not(None))
         with self.reading() as connection:
-            return _moment(connection.scalar(select(chosen).join(articles, _visible)))
+            return _moment(connection.scalar(dated.order_by(order).limit(1)))
 
     def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         with self.reading() as connection:

@@ -19,7 +19,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     inspect,
+    select,
     text,
 )
 
@@ -50,7 +52,9 @@ versions = Table(
     Column("url", String),
     Column("canonical_url", String, index=True),
     Column("title", String, nullable=False),
-    Column("published", String),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
+    Column(
+        "published", String, index=True
+    ),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
     Column("source", String, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("text", Text, nullable=False),
@@ -230,6 +234,7 @@ def _add_slack(connection: Connection) -> None:
 
 def _add_changes(connection: Connection) -> None:
     metadata.create_all(connection, tables=(changes,))
+    connection.execute(text("CREATE INDEX IF NOT EXISTS ix_versions_published ON versions (published)"))
 
 
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
@@ -242,6 +247,9 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_slack,
     _add_changes,
 )
+
+
+_MIGRATION_KEY = 0x6369746D69  # PostgreSQL's advisory lock of who changes the schema
 
 
 def schema_version(connection: Connection) -> int:
@@ -257,9 +265,14 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = MI
 
     Raises LibraryError when a newer Citewire has made it: writing to it could lose what we don't know of.
     """
+    with engine.connect() as connection:  # nothing to do, as nearly always: it waits for no writer
+        if schema_version(connection) == len(steps):
+            return
     with engine.begin() as connection:
         if engine.dialect.name == "sqlite":  # whose driver begins no transaction for CREATE and ALTER
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:  # another machine may be opening the same database for the first time
+            connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_KEY)))
         found = schema_version(connection)
         if found > len(steps):
             raise LibraryError(

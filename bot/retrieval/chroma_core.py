@@ -6,8 +6,7 @@ chromadb brings and calls itself) takes 30 ms. Only what is read goes this way; 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +40,12 @@ class CoreCollection:
         self._id = str(self._core.get_collection(name, _TENANT, _DATABASE).id)
 
     def query(
-        self, vector: NDArray[np.float32], k: int, where: Mapping[str, object] | None
+        self, vector: NDArray[np.float32], k: int, within: Sequence[str] | None = None
     ) -> tuple[list[str], list[float]]:
-        """Return the ids of the k nearest and their distances."""
-        condition = json.dumps(where) if where else None
+        """Return the ids of the k nearest, or of those `within`, and their distances."""
+        ids = list(within) if within is not None else None
         found = self._core.query(
-            self._id, None, [vector.tolist()], k, condition, None, ["distances"], _TENANT, _DATABASE
+            self._id, ids, [vector.tolist()], k, None, None, ["distances"], _TENANT, _DATABASE
         )
         return found.ids[0], found.distances[0]
 

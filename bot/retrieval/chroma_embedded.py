@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from bot.errors import VectorsError
 from bot.retrieval.chroma_core import CoreCollection
-from bot.retrieval.chroma_fields import cosines, metadata, where
-from bot.retrieval.filters import Filters
+from bot.retrieval.chroma_vectors import cosines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as ChromaCollection
     from numpy.typing import NDArray
 
-    from bot.articles.records import Draft
 
 _BATCH = 5_000  # Chroma refuses more than 5,461 at once
 _SQLITE = "chroma.sqlite3"
@@ -50,12 +48,12 @@ class EmbeddedStore:
         self._lock = threading.Lock()
 
     def search(
-        self, location: str, vector: NDArray[np.float32], k: int, filters: Filters
+        self, location: str, vector: NDArray[np.float32], k: int, *, within: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Return the ids of the k nearest passages with their cosines, best first."""
+        """Return the ids of the k nearest passages, or of those `within`, with their cosines, best first."""
         collection = self._reader(location)
         with translated():
-            ids, distances = collection.query(vector, k, where(filters))
+            ids, distances = collection.query(vector, k, within)
         return [(key, 1.0 - distance) for key, distance in zip(ids, distances, strict=True)]
 
     def cosines(
@@ -131,14 +129,12 @@ class EmbeddedStage:
         self._folder = folder
         self.location = location
 
-    def upsert(self, drafts: Sequence[Draft], vectors: NDArray[np.float32]) -> None:
-        """Write the vectors of all passages of these drafts, row by row in their order."""
-        rows = [(passage.id, metadata(draft)) for draft in drafts for passage in draft.passages]
+    def upsert(self, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Write the vectors of these passages, a row each."""
         with translated():
-            for at in range(0, len(rows), _BATCH):
-                ids, metadatas = zip(*rows[at : at + _BATCH], strict=True)
-                batch = vectors[at : at + _BATCH]
-                self._collection.upsert(ids=list(ids), embeddings=batch, metadatas=list(metadatas))
+            for at in range(0, len(passage_ids), _BATCH):
+                ids = list(passage_ids[at : at + _BATCH])
+                self._collection.upsert(ids=ids, embeddings=vectors[at : at + _BATCH])
 
     def remove(self, passage_ids: Sequence[str]) -> None:
         """Remove these passages; ids that are not there are no error."""

@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from bot.errors import EmbeddingError
 from bot.retrieval.encoder import EncoderState, OnnxEncoder, is_whole, query_prompt
 from bot.retrieval.weights import (
@@ -25,6 +23,7 @@ from bot.retrieval.weights import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
@@ -122,6 +121,8 @@ class SentenceTransformerEmbedder:
         return self._encode(texts, prompt=query_prompt(self._loaded))
 
     def _encode(self, texts: Sequence[str], *, prompt: str | None) -> NDArray[np.float32]:
+        import numpy as np
+
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         vectors = self._loaded.encode(

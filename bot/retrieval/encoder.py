@@ -11,19 +11,18 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bot.errors import EmbeddingError
 from bot.retrieval.weights import file_digest
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 GRAPH, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
 # What a graph may ask for, and what the tokenizer calls it.
 FEATURES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 # Texts of about the same length run at once: more gain nothing on a CPU, and fewer stay in a core's own cache.
-_BATCH, _WORKER_BATCH = 16, 4
+_BATCH, _WORKER_BATCH = 2, 4
 
 # A process that ends while another of its threads is inside onnxruntime's loading is aborted: it waits for
 # that fraction of a second, and lets no thread begin.
@@ -68,6 +67,8 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector of length 1 a text, without the prompt: shape (len(texts), dimension)."""
+        import numpy as np
+
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         # Little padding in each batch; the longest first, so that all workers end at about the same time.
         by_length = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -87,6 +88,8 @@ class OnnxEncoder:
         return vectors
 
     def _run(self, texts: list[str]) -> NDArray[np.float32]:
+        import numpy as np
+
         encodings = self._tokenizer.encode_batch_fast(texts)
         features = {
             name: np.array([getattr(encoding, attribute) for encoding in encodings], dtype=np.int64)

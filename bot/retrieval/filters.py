@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bot.retrieval.window import Window
+if TYPE_CHECKING:
+    from bot.retrieval.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,12 @@ class Filters:
     window: Window | None = None
     sources: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+
+    @property
+    def narrow(self) -> bool:
+        """Whether there is an article that might not pass."""
+        timed = self.window and (self.window.since or self.window.until)
+        return bool(timed or self.sources or self.tags)
 
 
 def label_key(label: str) -> str:

@@ -66,7 +66,7 @@ class Indexer:
     def commit(self, drafts: Sequence[Draft], vectors: NDArray[np.float32]) -> None:
         """Write these drafts with their vectors, unseen until `publish`."""
         self._written += self._library.write(drafts)
-        self._open_stage().upsert(drafts, vectors)
+        self._open_stage().upsert(_ids(drafts), vectors)
 
     def publish(self, retired: Sequence[str] = ()) -> None:
         """Let readers see all that was written, and no longer the versions before nor the retired articles."""
@@ -108,7 +108,10 @@ class Indexer:
             progress(done)
             return vectors
 
-        pipeline.run(by_passages(self._library.drafts()), encode, stage.upsert)
+        def commit(drafts: list[Draft], vectors: NDArray[np.float32]) -> None:
+            stage.upsert(_ids(drafts), vectors)
+
+        pipeline.run(by_passages(self._library.drafts()), encode, commit)
         stage.seal()
         before = self._current()
         self._library.publish([], collection=self._collection(stage))
@@ -203,6 +206,10 @@ def embedded_text(title: str, passage: str) -> str:
 
 def _draft(article: Article, version: int) -> Draft:
     return Draft(article, version, tuple(split_passages(article.id, version, article.text)))
+
+
+def _ids(drafts: Iterable[Draft]) -> list[str]:
+    return [passage.id for draft in drafts for passage in draft.passages]
 
 
 def by_passages(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:

@@ -15,6 +15,7 @@ from bot.errors import VectorsError
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.filters import Filters
 from bot.retrieval.following import WordFollower
+from bot.retrieval.nearest import nearest
 from bot.retrieval.ranking import Found, rank, relevance
 from bot.retrieval.vectors import VectorStore
 from bot.retrieval.words import WordIndex
@@ -123,13 +124,13 @@ class Retriever:
         self, location: str, vector: NDArray[np.float32], pool: int, filters: Filters
     ) -> list[tuple[str, float]]:
         try:
-            return self._vectors.search(location, vector, pool, filters)
+            return nearest(self._vectors, self._words, location, vector, pool, filters)
         except VectorsError:
             # Another process may have published a newer collection and swept this one away.
             newer = self._location()
             if newer is None or newer == location:
                 raise
-            return self._vectors.search(newer, vector, pool, filters)
+            return nearest(self._vectors, self._words, newer, vector, pool, filters)
 
     def _location(self) -> str | None:
         """Return where the vectors stand, asked anew for each question; None while there are no articles."""

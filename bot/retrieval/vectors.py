@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-
-from bot.retrieval.filters import Filters
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bot.articles.records import Draft
+    from bot.settings import Settings
 
 
 class VectorStore(Protocol):
@@ -21,9 +18,12 @@ class VectorStore(Protocol):
     in_place: bool  # whether readers see each change of a stage at once
 
     def search(
-        self, location: str, vector: NDArray[np.float32], k: int, filters: Filters
+        self, location: str, vector: NDArray[np.float32], k: int, *, within: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Return the ids of the k nearest passages with their cosines, best first."""
+        """Return the ids of the k nearest passages with their cosines, best first.
+
+        Only those `within` are searched, if given. Raises VectorsError where one of them is not there.
+        """
 
     def cosines(
         self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
@@ -48,8 +48,8 @@ class Stage(Protocol):
 
     location: str
 
-    def upsert(self, drafts: Sequence[Draft], vectors: NDArray[np.float32]) -> None:
-        """Write the vectors of all passages of these drafts, row by row in their order."""
+    def upsert(self, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Write the vectors of these passages, a row each."""
 
     def remove(self, passage_ids: Sequence[str]) -> None:
         """Remove these passages; ids that are not there are no error."""
@@ -58,12 +58,18 @@ class Stage(Protocol):
         """End writing: all is on disk when this returns."""
 
 
-def open_store(data_dir: Path, chroma_url: str) -> VectorStore:
-    """Return the store the settings name; nothing heavy is imported before it is used."""
-    if chroma_url:
-        from bot.retrieval.chroma_server import ServerStore
+def open_store(settings: Settings) -> VectorStore:
+    """Return the store the settings name. Raises SettingsError."""
+    if not settings.chroma_url:
+        from bot.retrieval.chroma_embedded import EmbeddedStore
 
-        return ServerStore(chroma_url)
-    from bot.retrieval.chroma_embedded import EmbeddedStore
+        return EmbeddedStore(settings.data_dir / "chroma")
+    from bot.retrieval.chroma_server import ServerStore
 
-    return EmbeddedStore(data_dir / "chroma")
+    return ServerStore(
+        settings.chroma_url,
+        headers={name: value.get_secret_value() for name, value in settings.chroma_headers.items()},
+        tenant=settings.chroma_tenant,
+        database=settings.chroma_database,
+        ca_file=settings.chroma_ca_file,
+    )

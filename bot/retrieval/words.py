@@ -18,6 +18,7 @@ from bot.retrieval.filters import Filters, label_key
 if TYPE_CHECKING:
     from bot.articles.records import Draft
 
+_META = "meta.json"
 _WRITER_BYTES = 128_000_000
 # A headline names the subject, the passage has the answer: without the title's field hit@1 is 0.05 to 0.09 lower.
 _TITLE_WEIGHT = 0.7
@@ -30,6 +31,7 @@ class WordIndex:
     def __init__(self, folder: Path, *, language: str = "english") -> None:
         self.folder = folder
         self._language = language
+        self._committed: tuple[int, int] | None = None
 
     def search(self, text: str, k: int, filters: Filters) -> list[tuple[str, float]]:
         """Return the ids of the k best passages with their BM25 scores, best first.
@@ -70,12 +72,30 @@ class WordIndex:
 
     def exists(self) -> bool:
         """Return whether there is an index at all."""
-        return (self.folder / "meta.json").exists()
+        return (self.folder / _META).exists()
 
-    def count(self) -> int:
-        """Return how many passages the index holds."""
+    def count(self, filters: Filters = Filters()) -> int:  # noqa: B008 - frozen
+        """Return how many passages of the index pass the filters."""
         with translated(self.folder):
-            return int(self._searcher().num_docs)
+            searcher = self._searcher()
+            if not filters.narrow:
+                return int(searcher.num_docs)
+            query = _all_of(_conditions(self._index.schema, filters))
+            return int(searcher.search(query, limit=1, count=True).count)  # type: ignore[attr-defined]  # it has
+
+    def ids(self, filters: Filters) -> list[str]:
+        """Return the ids of all passages that pass the filters, in no order."""
+        return self._ids(self.count(filters), lambda schema: _conditions(schema, filters))
+
+    def passing(self, passage_ids: Sequence[str], filters: Filters) -> set[str]:
+        """Return which of these passages pass the filters."""
+        ids = list(passage_ids)
+
+        def conditions(schema: tantivy.Schema) -> Iterator[tantivy.Query]:
+            yield tantivy.Query.term_set_query(schema, "passage", ids)
+            yield from _conditions(schema, filters)
+
+        return set(self._ids(len(ids), conditions))
 
     def destroy(self) -> None:
         """Remove the index from the disk, to be made anew."""
@@ -107,9 +127,22 @@ class WordIndex:
             found = [(str(searcher.doc(address)["passage"][0]), float(score)) for score, address in hits]
         return sorted(found, key=lambda hit: (-hit[1], hit[0]))
 
+    def _ids(self, limit: int, conditions: Callable[[tantivy.Schema], Iterable[tantivy.Query]]) -> list[str]:
+        if not limit:
+            return []
+        with translated(self.folder):
+            searcher = self._searcher()
+            hits = searcher.search(_all_of(conditions(self._index.schema)), limit, count=False).hits
+            return [str(searcher.doc(address)["passage"][0]) for _, address in hits]
+
     def _searcher(self) -> tantivy.Searcher:
-        self._index.reload()  # costs microseconds, and shows what any process has committed
-        return self._index.searcher()
+        index = self._index
+        meta = (self.folder / _META).stat()  # replaced by every commit, of whatever process
+        committed = (meta.st_ino, meta.st_mtime_ns)
+        if committed != self._committed:
+            index.reload()
+            self._committed = committed
+        return index.searcher()
 
     @cached_property
     def _index(self) -> tantivy.Index:
@@ -222,12 +255,12 @@ def _query(
         for field, weight in (("text", 1.0), ("title", _TITLE_WEIGHT))
     ]
     # A condition narrows and adds nothing to the score.
-    narrowed = [
-        (tantivy.Occur.Must, tantivy.Query.const_score_query(condition, 0.0)) for condition in conditions
-    ]
-    return tantivy.Query.boolean_query(
-        [(tantivy.Occur.Must, tantivy.Query.boolean_query(anywhere)), *narrowed]
-    )
+    narrowed = (tantivy.Query.const_score_query(condition, 0.0) for condition in conditions)
+    return _all_of([tantivy.Query.boolean_query(anywhere), *narrowed])
+
+
+def _all_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query) for query in queries])
 
 
 def _conditions(schema: tantivy.Schema, filters: Filters) -> Iterator[tantivy.Query]:

@@ -197,5 +197,7 @@ def _load_in_background(workspace: Workspace) -> None:
         with contextlib.suppress(CitewireError):  # the first question meets the same error and tells it
             workspace.embedder.load()
             workspace.chain.search("warming up")
+        with contextlib.suppress(CitewireError):  # `doctor` tells it
+            workspace.embedder.ensure_encoder()  # where another machine ingests, nothing else makes it
 
     threading.Thread(target=load, daemon=True).start()

@@ -26,6 +26,14 @@ def failure_message(reference: str) -> Message:
     )
 
 
+def unsearchable_message(reference: str) -> Message:
+    """Say that the articles cannot be searched now; `reference` finds the reason in the log."""
+    return _message(
+        "I could not answer this: the articles cannot be searched at the moment. Please ask again in a few minutes. "
+        f"(Reference: {reference})"
+    )
+
+
 def interrupted_message() -> Message:
     """Say that an answer was cut off by a restart."""
     return _message("I am being restarted. The answer to this follows when I am back.")

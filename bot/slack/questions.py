@@ -71,7 +71,7 @@ class Desk:
     @property
     def is_empty(self) -> bool:
         """Whether there are no articles at all."""
-        return not self.workspace.library.totals().articles
+        return self.workspace.library.is_empty()
 
 
 class QuestionSession:

@@ -9,11 +9,22 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from bot.errors import CitewireError, QuestionError, SlackRefusedError, SlackTroubleError
+from bot.errors import (
+    CitewireError,
+    QuestionError,
+    SlackRefusedError,
+    SlackTroubleError,
+    VectorsAwayError,
+)
 from bot.slack.blocks import Message
 from bot.slack.inbox import LEASE, Inbox
 from bot.slack.jobs import Job, Kind
-from bot.slack.messages import failure_message, interrupted_message, question_message
+from bot.slack.messages import (
+    failure_message,
+    interrupted_message,
+    question_message,
+    unsearchable_message,
+)
 from bot.slack.reply import LostError
 from bot.slack.surface import LAST_WORDS
 
@@ -136,6 +147,8 @@ class Worker:
             await self._give_up(job)
         except QuestionError as exc:
             await self._fail(job, session, question_message(str(exc)), "is no question that can be put")
+        except VectorsAwayError as exc:
+            await self._fail(job, session, unsearchable_message(job.reference), _told(exc))
         except Exception as exc:  # noqa: BLE001 - whatever it is, the asker hears of it
             await self._fail(job, session, failure_message(job.reference), _told(exc))
 

@@ -5,17 +5,21 @@ BENCH_ARTICLES names JSON lines to measure on; the sample corpus is taken where 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
 
+import httpx
 import numpy as np
+from slack_server import SlackServer
 
 from bot.articles.article import Article
 from bot.articles.readers import read_articles
@@ -27,8 +31,19 @@ from bot.retrieval.weights import packaged_folder
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
+CITEWIRE = str(Path(sys.executable).with_name("citewire"))
 CORPUS = Path(__file__).parents[2] / "corpus"
+ROUNDS = 7
 QUESTIONS = ("Who won the World Cup final?", "How strong was the earthquake?", "When did Norway join the EU?")
+
+# The packaged weights by their folder, as whoever has no network loads them.
+ENCODE = """
+from sentence_transformers import SentenceTransformer
+from bot.retrieval.weights import packaged_folder
+SentenceTransformer(str(packaged_folder())).encode(["One sentence."])
+"""
+# As most people have it: pip compiles what it installs, and Python what it imports from a folder of one's own.
+CACHED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": "{}/bytecode"}
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -120,21 +135,79 @@ def bench_memory(tmp_path: Path) -> None:
 
 
 def bench_start_up(tmp_path: Path) -> None:
-    """Fresh processes, as a person at the command line waits for them."""
-    citewire = str(Path(sys.executable).with_name("citewire"))
-    one = tmp_path / "one.txt"
+    """Fresh processes, as people wait for them, each beside another of the same round."""
+    data = {"CITEWIRE_DATA_DIR": str(tmp_path / "data")}
+    path = os.environ.get("BENCH_ARTICLES") or str(CORPUS)
+    subprocess.run([CITEWIRE, "ingest", path], env=os.environ | data, check=True, capture_output=True)
+    one = Path(tmp_path, "one.txt")
     one.write_text("Argentina won the World Cup final on penalties.")
-    environment = os.environ | {"CITEWIRE_DATA_DIR": str(tmp_path / "data")}
+    here = "no bytecode is written" if sys.dont_write_bytecode else "bytecode is written"
+    for mode, cached in (
+        (f"as this machine has it: {here}", {}),
+        ("bytecode of all that is imported", CACHED),
+    ):
+        environment = {**os.environ, **data, **{key: value.format(tmp_path) for key, value in cached.items()}}
+        print(f"\nStart-up, {mode}")
+        run = partial(process, environment)
+        chroma = {"import chromadb": lambda run=run: run(sys.executable, "-c", "import chromadb")}
+        light = (["--help"], ["articles"], ["doctor"], ["ingest", str(one)])
+        side_by_side(chroma | {f"citewire {args[0]}": partial(run, CITEWIRE, *args) for args in light})
+        with SlackServer() as slack:
+            side_by_side(
+                {
+                    "sentence-transformers, one sentence": partial(run, sys.executable, "-c", ENCODE),
+                    "citewire ask": partial(run, CITEWIRE, "ask", QUESTIONS[0]),
+                    "citewire slack, ready for an event": partial(first_event, slack, environment),
+                    "citewire slack, first answer there": partial(first_answer, slack, environment),
+                }
+            )
 
-    def process(*command: str) -> float:
-        run = lambda: subprocess.run(command, env=environment, check=True, capture_output=True)  # noqa: E731
-        run()
-        return median(seconds(run) for _ in range(3))
 
-    process(citewire, "ingest", str(one))
-    chroma = process(sys.executable, "-c", "import chromadb")
-    print()
-    row("import chromadb", chroma, "s")
-    for command in (["--help"], ["articles"], ["doctor"], ["ingest", str(one)], ["ask", QUESTIONS[0]]):
-        took = process(citewire, *command)
-        row(f"citewire {command[0]}", took, "s", f"{took / chroma:.2f} of import chromadb")
+def process(environment: dict[str, str], *command: str) -> float:
+    """Return the seconds that a process takes to its end."""
+    return seconds(lambda: subprocess.run(command, env=environment, check=True, capture_output=True))
+
+
+def side_by_side(timed: dict[str, Callable[[], float]]) -> None:
+    """Print the median seconds of each, and their median share of what the first takes in the same round."""
+    rounds = [{name: take() for name, take in timed.items()} for _ in range(ROUNDS + 1)][1:]
+    first = next(iter(timed))
+    for name in timed:
+        share = median(one[name] / one[first] for one in rounds)
+        note = f"{share:.2f} of {first}" if name != first else ""
+        row(name, median(one[name] for one in rounds), "s", note)
+
+
+def first_event(slack: SlackServer, environment: dict[str, str]) -> float:
+    """Return the seconds from the start of `citewire slack` until it acknowledges what Slack sends."""
+    with slack_bot(slack, environment) as (address, begun):
+        body = json.dumps({"type": "url_verification", "challenge": "x"}).encode()
+        httpx.post(address, content=body, headers=slack.sign(body)).raise_for_status()
+        return time.perf_counter() - begun
+
+
+def first_answer(slack: SlackServer, environment: dict[str, str]) -> float:
+    """Return the seconds from the start of `citewire slack` until a question of that moment is answered."""
+    with slack_bot(slack, environment) as (address, begun):
+        slack.deliver_to = address
+        asked = slack.say("C0NEWS", "U0ANN", f"<@U0BOT> {QUESTIONS[0]}")
+        slack.wait_for(lambda: slack.messages("C0NEWS", asked, by="U0BOT"))
+        return time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def slack_bot(slack: SlackServer, environment: dict[str, str]) -> Iterator[tuple[str, float]]:
+    """Run `citewire slack`; give the address that it says it listens at, and when it was begun."""
+    settings = {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_SIGNING_SECRET": slack.signing_secret,
+        "CITEWIRE_SLACK_API_URL": slack.url,
+    }
+    begun = time.perf_counter()
+    command = [CITEWIRE, "slack", "--http", "--port", "0"]
+    with subprocess.Popen(command, env=environment | settings, stderr=subprocess.PIPE, text=True) as bot:
+        try:
+            assert bot.stderr
+            yield next(line for line in bot.stderr if "Listening" in line).split()[-1], begun
+        finally:
+            bot.terminate()

@@ -1,0 +1,49 @@
+"""The forms that settings have: addresses, headers, names. What may be secret is not repeated where it is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_HEADERS = 'expected names and values, such as {"x-chroma-token": "…"}'
+
+
+def web_address(value: str, example: str) -> str:
+    """Return an address that may be shown and logged. Raises ValueError."""
+    try:
+        parts = urlsplit(value)
+        reachable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, a bracket left open
+        reachable = False
+    if not reachable or not value.isprintable() or " " in value:
+        raise ValueError(f"expected an address such as {example}")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError(f"holds a user, password, query or fragment; expected an address such as {example}")
+    return value
+
+
+def headers(value: object) -> object:
+    """Return the names and values of HTTP headers, as they are or from JSON. Raises ValueError."""
+    try:
+        read = json.loads(value or "{}") if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(_HEADERS) from None  # the parser's own words quote it
+    if not isinstance(read, Mapping):
+        raise ValueError(_HEADERS)
+    for name, text in read.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name[:40]!r} is not the name of a header")
+        if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+            raise ValueError(f"the value of {name[:40]!r} is not one line of ASCII characters")
+    return read
+
+
+def part_of_path(value: str) -> str:
+    """Return a name that can stand in an address as one part of its path. Raises ValueError."""
+    if not value or len(value) > 128 or not value.isprintable() or value in (".", ".."):
+        raise ValueError("expected a name")
+    return value

@@ -1,0 +1,80 @@
+"""What `articles` and `doctor` list. Nobody waits for rich where no terminal shows its columns and colours."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bot.articles.article import clean_text
+
+if TYPE_CHECKING:
+    from bot.articles.records import Headline
+    from bot.doctor import Check
+
+_NAMES = ("Published", "Outlet", "Title", "Id")
+_Row = tuple[str, str, str, str]
+
+
+def print_headlines(headlines: Iterable[Headline]) -> None:
+    """List articles: date, outlet, title, id; as a table in a terminal, elsewhere with tabs between."""
+    rows = [_headline_row(headline) for headline in headlines]
+    if not rows:
+        print("No articles yet: run `citewire ingest PATH`.", file=sys.stderr)
+    elif sys.stdout.isatty():
+        _print_table(rows)
+    else:
+        for row in (_NAMES, *rows):
+            print(*row, sep="\t")
+
+
+def _headline_row(headline: Headline) -> _Row:
+    date = headline.published.date().isoformat() if headline.published else "–"
+    return date, headline.source, headline.title or "(no title)", headline.article_id
+
+
+def _print_table(rows: Iterable[_Row]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from bot.terminal import out
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in _NAMES:
+        table.add_column(name, overflow="fold", no_wrap=name in ("Published", "Id"))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    out.print(table)
+
+
+def headline_fields(headline: Headline) -> dict[str, Any]:
+    """Return a headline for JSON."""
+    return {
+        "id": headline.article_id,
+        "version": headline.version,
+        "title": headline.title,
+        "source": headline.source,
+        "published": headline.published.isoformat() if headline.published else None,
+        "url": headline.url,
+    }
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """Show each check with what it found, and what to do where it failed."""
+    for check in checks:
+        mark, style = ("ok   ", "green") if check.ok else ("FAIL ", "bold red")
+        _print_line(mark, f"{check.name}: {check.detail}", style=style)
+        if check.remedy:
+            _print_line("     ", f"→ {check.remedy}")
+
+
+def _print_line(mark: str, said: str, *, style: str = "") -> None:
+    text = clean_text(said)  # a folder's name can hold what a terminal would obey
+    if not sys.stdout.isatty():
+        print(mark + text)
+        return
+    from rich.text import Text
+
+    from bot.terminal import out
+
+    out.print(Text(mark, style=style) + Text(text), soft_wrap=True)

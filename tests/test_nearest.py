@@ -1,0 +1,108 @@
+"""The nearest passages under conditions: whichever way is taken, those that a comparison with all would find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from bot.articles.article import Article
+from bot.articles.passages import split_passages
+from bot.articles.records import Draft
+from bot.retrieval.chroma_embedded import EmbeddedStore
+from bot.retrieval.filters import Filters
+from bot.retrieval.nearest import nearest
+from bot.retrieval.window import Window
+from bot.retrieval.words import WordIndex
+
+COUNT = 3_000
+DAYS = {"rare": datetime(2021, 1, 1, tzinfo=UTC), "common": datetime(2022, 1, 1, tzinfo=UTC)}
+
+
+class Collection(NamedTuple):
+    store: EmbeddedStore
+    words: WordIndex
+    location: str
+    ids: list[str]
+    sources: np.ndarray
+    vectors: np.ndarray
+
+    def exact(self, vector: np.ndarray, k: int, sources: list[str]) -> list[str]:
+        fits = np.flatnonzero(np.isin(self.sources, sources))
+        best = fits[np.argsort(-(self.vectors[fits] @ vector), kind="stable")]
+        return [self.ids[n] for n in best[:k]]
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    folder: Path = tmp_path_factory.mktemp("nearest")
+    dice = np.random.default_rng(1)
+    # 10 rare ones, 1,100 that lie far from the other 1,890
+    sources = np.array(["rare"] * 10 + ["far"] * 1_100 + ["common"] * 1_890)
+    vectors = dice.normal(size=(COUNT, 24)).astype(np.float32)
+    vectors[:, 0] = np.where(sources == "far", -3, 3)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    drafts = []
+    for n, source in enumerate(sources):
+        article = Article(id=f"a{n}", text=f"Text {n}.", source=str(source), published=DAYS.get(str(source)))
+        drafts.append(Draft(article, 1, tuple(split_passages(article.id, 1, article.text))))
+    ids = [draft.passages[0].id for draft in drafts]
+    words, store = WordIndex(folder / "words"), EmbeddedStore(folder / "chroma")
+    with words.writer() as writer:
+        writer.add(drafts)
+        writer.commit()
+    stage = store.stage(None, "citewire-nearest")
+    stage.upsert(ids, vectors)
+    stage.seal()
+    yield Collection(store, words, stage.location, ids, sources, vectors)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("filters", "sources"),
+    [
+        (Filters(), ["rare", "far", "common"]),
+        (Filters(Window()), ["rare", "far", "common"]),
+        (Filters(sources=("Rare",)), ["rare"]),
+        (Filters(sources=("far",)), ["far"]),
+        (Filters(sources=("far", "rare")), ["far", "rare"]),
+        (Filters(sources=("common",)), ["common"]),
+        (Filters(Window(since=DAYS["common"])), ["common"]),
+        (Filters(Window(until=DAYS["common"])), ["rare"]),
+        (Filters(Window(since=DAYS["rare"]), ("common", "far")), ["common"]),
+        (Filters(sources=("nobody",)), []),
+        (Filters(tags=("sport",)), []),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("k", [10, 150])
+def test_it_finds_what_a_comparison_with_all_finds(
+    collection: Collection, filters: Filters, sources: list[str], k: int
+) -> None:
+    for vector in collection.vectors[[0, 500, 2_000]]:
+        found = nearest(collection.store, collection.words, collection.location, vector, k, filters)
+        expected = collection.exact(vector, k, sources)
+        assert len(found) == len(expected)
+        by_id = dict(zip(collection.ids, collection.vectors, strict=True))
+        assert [cosine for _, cosine in found] == pytest.approx(
+            [float(by_id[key] @ vector) for key, _ in found], abs=1e-5
+        )
+        assert [cosine for _, cosine in found] == sorted((cosine for _, cosine in found), reverse=True)
+        assert {key for key, _ in found} <= set(collection.exact(vector, COUNT, sources))
+        # Chroma's graph is approximate: of 200 it may miss a few.
+        assert len({key for key, _ in found} & set(expected)) >= 0.95 * len(expected)
+
+
+def test_a_passage_that_has_gone_from_the_vectors_hides_no_other(collection: Collection) -> None:
+    stage = collection.store.stage(collection.location, "citewire-fewer")
+    stage.remove([collection.ids[500]])
+    stage.seal()
+    vector = collection.vectors[500]
+    found = nearest(
+        collection.store, collection.words, stage.location, vector, 400, Filters(sources=("far",))
+    )
+    assert [key for key, _ in found] == collection.exact(vector, 401, ["far"])[1:]
