@@ -52,7 +52,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
             json.dumps({"id": f"{part}-{n}", "title": f"Rain {n}", "text": f"Rain fell on bank {n}. " * 90})
             for n in range(750)
         ]
-        (folder / f"{part}.jsonl").write_text("\n".join([*rows, "{broken", '{"id": "two", "text": "Text %d."}' % part]))
+        (folder / f"{part}.jsonl").write_text(
+            "\n".join([*rows, "{broken", '{"id": "two", "text": "Text %d."}' % part])
+        )
     return folder
 
 
