@@ -23,7 +23,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, when it is 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "bank", "failed", "rain", "fell", "##s", ".")
 
 
-def tiny_model(folder: Path, *, seed: int = 1, dense: int | None = None) -> Path:
+def tiny_model(folder: Path, *, seed: int = 1, dense: int | None = None, layers: int = 1) -> Path:
     """Save a real sentence-transformers model of 32 dimensions, with a dense layer on top when it has a seed."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -36,7 +36,7 @@ def tiny_model(folder: Path, *, seed: int = 1, dense: int | None = None) -> Path
     (plain / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
     BertTokenizerFast(str(plain / "vocab.txt")).save_pretrained(plain)
     torch.manual_seed(seed)
-    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    size = {"hidden_size": 32, "num_hidden_layers": layers, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=len(VOCABULARY), max_position_embeddings=64, **size)).save_pretrained(
         plain
     )

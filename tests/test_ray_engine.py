@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,7 +23,8 @@ from test_embeddings import tiny_model
 
 from bot.articles.readers import read_articles
 from bot.doctor import examine
-from bot.retrieval.embeddings import SentenceTransformerEmbedder
+from bot.errors import EngineError
+from bot.retrieval.ray_engine import running
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
@@ -29,42 +34,56 @@ with_ray = pytest.mark.skipif(
 )
 
 
-def run(data: Path, *arguments: object, model: Path | str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(*_command(data, arguments, model), capture_output=True, text=True, check=False)  # type: ignore[call-overload]
+def command(data: Path, model: Path, *arguments: object) -> dict[str, object]:
+    """What to start a process of `citewire` with."""
+    return {
+        "args": [str(CITEWIRE), "--data-dir", str(data), *map(str, arguments)],
+        "env": os.environ | {"CITEWIRE_EMBEDDING_MODEL": str(model)},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
 
 
-def _command(data: Path, arguments: tuple[object, ...], model: Path | str) -> tuple[list[str]]:
-    os.environ["CITEWIRE_EMBEDDING_MODEL"] = str(model)
-    return ([str(CITEWIRE), "--data-dir", str(data), *map(str, arguments)],)
+def run(data: Path, model: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(check=False, **command(data, model, *arguments))  # type: ignore[call-overload]
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes its time, so that there is a middle to kill something in."""
+    return tiny_model(tmp_path_factory.mktemp("models") / "deep", layers=6)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two files of 1,500 articles, with a broken line and one id that has two texts."""
+    """Two files of articles, each with a broken line, and one id that has a text in each."""
     folder = tmp_path_factory.mktemp("source")
     for part in range(2):
         rows = [
             json.dumps({"id": f"{part}-{n}", "title": f"Rain {n}", "text": f"Rain fell on bank {n}. " * 90})
-            for n in range(750)
+            for n in range(300)
         ]
-        (folder / f"{part}.jsonl").write_text(
-            "\n".join([*rows, "{broken", '{"id": "two", "text": "Text %d."}' % part])
-        )
+        broken = ["{broken", json.dumps({"id": "both", "text": f"Text {part}."})]
+        (folder / f"{part}.jsonl").write_text("\n".join([*rows, *broken]))
     return folder
 
 
 @pytest.fixture(scope="module")
-def local(tiny: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def local(model: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """What the local engine makes of it."""
-    workspace = opened(tmp_path_factory.mktemp("local"), tiny)
+    workspace = opened(tmp_path_factory.mktemp("local"), model)
     take_in(workspace, list(read_articles([source])))
     yield workspace
     workspace.close()
+
+
+@pytest.fixture
+def data(local: Workspace, tmp_path: Path) -> Path:
+    """A data folder in which the encoder is exported already, which takes seconds."""
+    folder = tmp_path / "ray"
+    shutil.copytree(local.settings.data_dir / "encoders", folder / "encoders")
+    return folder
 
 
 def opened(data: Path, model: Path) -> Workspace:
@@ -93,25 +112,84 @@ def encoders() -> list[int]:
     """The processes in which Ray's workers encode."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with contextlib.suppress(OSError):
             if b"ray::" in (name := path.read_bytes()) and b"Encoder" in name:
                 found.append(int(path.parent.name))
-        except OSError:
-            continue
     return found
 
 
-def articles(data: Path, model: Path) -> int:
-    workspace = opened(data, model)
-    try:
-        return workspace.library.totals().articles
-    finally:
-        workspace.close()
+def wait_for_first_writing(data: Path, engine: subprocess.Popen[str]) -> None:
+    """Wait until something is written that is not published yet."""
+    library = data / "library.sqlite"
+    while engine.poll() is None:
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(library)) as connection:
+            if connection.execute("SELECT count(*) FROM versions").fetchone()[0]:
+                return
+        time.sleep(0.05)
+    pytest.fail(str(engine.communicate()))
 
 
 @with_ray
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc")
 def test_a_worker_killed_in_the_middle_changes_nothing(
-    tiny: Path, source: Path, local: Workspace, tmp_path: Path
+    model: Path, source: Path, local: Workspace, data: Path
 ) -> None:
-    pass
+    with subprocess.Popen(**command(data, model, "ingest", source, "--engine", "ray", "--json")) as engine:  # type: ignore[call-overload]
+        wait_for_first_writing(data, engine)
+        victims = encoders()
+        assert victims
+        os.kill(victims[0], signal.SIGKILL)
+        out, err = engine.communicate()
+    report = json.loads(out)
+    assert engine.returncode == 1  # something was skipped
+    assert [line for line in err.splitlines() if not line.endswith(" a second")] == []  # Ray is silent
+    assert (report["added"], report["passages"]) == (601, local.library.totals().passages)
+    assert [skip["line"] for skip in report["skipped"]] == [301, 301, None]
+    assert "another text under the same address" in report["skipped"][2]["reason"]
+    assert_equal(data, local, model)
+
+    again = json.loads(run(data, model, "ingest", source, "--engine", "ray", "--json").stdout)
+    assert (again["added"], again["changed"], again["unchanged"], again["passages"]) == (0, 0, 601, 0)
+
+
+@with_ray
+def test_after_the_death_of_the_driver_the_same_command_completes(
+    model: Path, source: Path, local: Workspace, data: Path
+) -> None:
+    with subprocess.Popen(**command(data, model, "ingest", source, "--engine", "ray")) as engine:  # type: ignore[call-overload]
+        wait_for_first_writing(data, engine)
+        engine.kill()
+    assert local.library.totals().articles == 601
+    done = run(data, model, "ingest", source, "--engine", "ray")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        1,
+        "601 added, 0 changed, 0 unchanged, 0 removed, 3 skipped",
+    )
+    assert_equal(data, local, model)
+
+
+@with_ray
+def test_an_address_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Rain fell.")
+    for address in ("127.0.0.1:1", "nowhere"):
+        refused = run(
+            tmp_path / "data", tmp_path, "ingest", tmp_path / "a.txt", "--engine", "ray", "--address", address
+        )
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert re.fullmatch(
+            rf"citewire: Ray at {address} does not answer \(.*\); start it with .*\n", refused.stderr
+        )
+
+
+def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(EngineError, match=r"^Ray is not installed: pip install 'citewire\[ray\]'$"),
+        running(""),
+    ):
+        pass
+
+
+def test_an_address_goes_with_ray_alone(tmp_path: Path) -> None:
+    refused = run(tmp_path / "data", tmp_path, "ingest", tmp_path, "--address", "127.0.0.1:6379")
+    assert (refused.returncode, "--engine ray" in refused.stderr) == (2, True)
+    assert not (tmp_path / "data").exists()

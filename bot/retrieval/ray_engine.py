@@ -42,6 +42,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it would print what it does after a death, to stdout
     "RAY_gcs_rpc_server_reconnect_timeout_s": str(_CONNECT_SECONDS),
 }
 
