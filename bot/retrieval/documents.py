@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 
 from bot.retrieval.filters import Filters
 from bot.retrieval.retriever import DEFAULT_K, Hit, Retriever
+from bot.retrieval.window import Window
 
 
 class PassageRetriever(BaseRetriever):
@@ -24,6 +25,9 @@ class PassageRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
         return [to_document(hit) for hit in self.retriever.search(query, k=self.k, filters=self.filters)]
+
+
+PassageRetriever.model_rebuild(_types_namespace={"Window": Window})  # which filters.py does not load for itself
 
 
 def to_document(hit: Hit) -> Document:

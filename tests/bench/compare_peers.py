@@ -9,8 +9,11 @@ same again, single questions in fresh processes, and all questions in a warm one
 metrics of `citewire eval`, for the peers find chunks and leave the answer to a chat model.
 
 Citewire's ingest writes the library, the vectors and the word index, and exports its question encoder, once per
-model; its single question is `citewire ask`, the answer included. Nothing is fetched: what LlamaIndex and Haystack
-need of nltk and tiktoken by default comes with their packages, or not at all.
+model; its single question is `citewire ask`, the answer included. Nothing is fetched: LlamaIndex brings its data for
+nltk and tiktoken in its package, and what Haystack splits words with needs none.
+
+The processor's seconds in the JSON tell how far other programs were at work on the machine. With `--limit` few
+questions are left that have an answer, and the sample is small: quality wants a test set of your own.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
@@ -15,6 +15,7 @@ from peers.processes import Measured
 from bot.evaluation.metrics import summarise
 from bot.evaluation.records import Case, Outcome, Ranked, Summary
 
+Row = dict[str, Any]  # of a question: milliseconds, and what was found as pairs of article and text
 NOTHING = Measured(0.0, 0.0, 0.0, "")
 
 
@@ -36,8 +37,8 @@ class Results:
 
     def figures(self, cases: Sequence[Case]) -> dict[str, Any]:
         """Return every figure of the table by its name; of repeated steps the median."""
-        found = [row["found"] for row in _rows(self.search[0])]
-        times = [[row["milliseconds"] for row in _rows(step)] for step in self.search]
+        searches = [_rows(step) for step in self.search]
+        times = [[row["milliseconds"] for row in rows] for rows in searches]
         return {
             "chunks": self.chunks,
             "ingest_seconds": self.ingest.seconds,
@@ -54,24 +55,22 @@ class Results:
             "ask_megabytes": max(step.megabytes for step in self.ask),
             "search_p50_ms": median(float(np.percentile(step, 50)) for step in times),
             "search_p95_ms": median(float(np.percentile(step, 95)) for step in times),
-            "characters": float(np.mean([len(text) for row in found for _, text in row])),
-            "retrieval": asdict(quality(cases, found)),
-            "dated": asdict(quality(cases, [row["found"] for row in _rows(self.dated)]))
-            if self.dated
-            else None,
+            "characters": float(np.mean([len(text) for row in searches[0] for _, text in row["found"]])),
+            "retrieval": asdict(quality(cases, searches[0])),
+            "dated": asdict(quality(cases, _rows(self.dated))) if self.dated else None,
             "answers": asdict(self.answers) if self.answers else None,
         }
 
 
-def quality(cases: Sequence[Case], found: Sequence[Sequence[Sequence[str]]]) -> Summary:
-    """Return the metrics of `citewire eval` over what was found for each question: pairs of article and text."""
-    return summarise([_outcome(case, chunks) for case, chunks in zip(cases, found, strict=True)])
+def quality(cases: Sequence[Case], rows: Sequence[Row]) -> Summary:
+    """Return the metrics of `citewire eval` over what was found for each question."""
+    return summarise([_outcome(case, row) for case, row in zip(cases, rows, strict=True)])
 
 
-def _outcome(case: Case, chunks: Sequence[Sequence[str]]) -> Outcome:
-    passages = (Ranked(str(n), article, "", text, 0.0) for n, (article, text) in enumerate(chunks))
-    return Outcome(case, gold=case.articles, passages=tuple(passages))
+def _outcome(case: Case, row: Row) -> Outcome:
+    passages = (Ranked(str(n), article, "", text, 0.0) for n, (article, text) in enumerate(row["found"]))
+    return Outcome(case, case.articles, tuple(passages), milliseconds=row["milliseconds"])
 
 
-def _rows(step: Measured) -> Iterator[dict[str, Any]]:
-    return (json.loads(line) for line in step.output.splitlines())
+def _rows(step: Measured) -> list[Row]:
+    return [json.loads(line) for line in step.output.splitlines()]
