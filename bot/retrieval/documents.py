@@ -27,7 +27,9 @@ class PassageRetriever(BaseRetriever):
         return [to_document(hit) for hit in self.retriever.search(query, k=self.k, filters=self.filters)]
 
 
-PassageRetriever.model_rebuild(_types_namespace={"Window": Window})  # which filters.py does not load for itself
+PassageRetriever.model_rebuild(
+    _types_namespace={"Window": Window}
+)  # which filters.py does not load for itself
 
 
 def to_document(hit: Hit) -> Document:
