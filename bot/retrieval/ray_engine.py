@@ -89,7 +89,8 @@ def read_and_encode(
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised
     found = list(files_below(paths))
     yield from (item for item in found if isinstance(item, Skipped))
-    files = [{"file": str(path)} for path in found if isinstance(path, Path)]
+    # Workers have working folders of their own; a name need not be valid Unicode.
+    files = [{"file": os.fsencode(path.absolute())} for path in found if isinstance(path, Path)]
     if not files:
         return
     context = ray.data.DataContext.get_current()
@@ -133,8 +134,8 @@ class _Encoder:
         return {"item": batch["item"], "vectors": _column(rows)}
 
 
-def _read(row: dict[str, str], source: str) -> Iterator[_Row]:
-    for item in read_articles([Path(row["file"])], source=source):
+def _read(row: _Row, source: str) -> Iterator[_Row]:
+    for item in read_articles([Path(os.fsdecode(row["file"]))], source=source):
         yield {"item": pickle.dumps(item)}
 
 
@@ -208,11 +209,16 @@ def _muted() -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """Try the port first: Ray itself would wait for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
+    """Ask for an answer first: where there is none, or no Ray, Ray itself waits for minutes or ends the process."""
+    import grpc
+
     try:
+        host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError, OverflowError) as exc:
+        if not os.environ.get("RAY_USE_TLS"):
+            with grpc.insecure_channel(address) as channel:
+                grpc.channel_ready_future(channel).result(timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError, OverflowError, grpc.FutureTimeoutError) as exc:
         raise EngineError(
             f"Ray at {address} does not answer ({_reason(exc)}); start it with `ray start --head`, or check --address"
         ) from exc
