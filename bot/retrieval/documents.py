@@ -27,9 +27,8 @@ class PassageRetriever(BaseRetriever):
         return [to_document(hit) for hit in self.retriever.search(query, k=self.k, filters=self.filters)]
 
 
-PassageRetriever.model_rebuild(
-    _types_namespace={"Window": Window}
-)  # which filters.py does not load for itself
+# What a field's type is made of, where filters.py itself does not load it.
+PassageRetriever.model_rebuild(_types_namespace={"Window": Window})
 
 
 def to_document(hit: Hit) -> Document:

@@ -42,6 +42,7 @@ import bot
 from bot.errors import CitewireError
 
 CORPUS = Path(__file__).parents[2] / "corpus"
+_IDLE = 0.5  # of a load: above it, torch's threads wait for each other, 400 ms for a question of 10 ms
 PACKAGES = (
     "chromadb",
     "haystack-ai",
@@ -92,6 +93,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often questions are repeated; default 3")
     parser.add_argument("--json", type=Path, help="where to write all figures")
     args = parser.parse_args()
+    load = os.getloadavg()[0]
+    if load > _IDLE:
+        print(
+            f"Others are at work here (load {load:.1f}): torch suffers most, so do the peers.",
+            file=sys.stderr,
+        )
     compileall.compile_dir(Path(bot.__file__).parent, quiet=1)  # as the peers' packages are
     contenders = [Results(peer) for peer in (CITEWIRE, *PEERS, *(FITTED if args.fitted else ()))]
     with tempfile.TemporaryDirectory(prefix="citewire-peers-") as name:
@@ -102,7 +109,7 @@ def main() -> int:
             print(exc, file=sys.stderr)
             return 1
     report = {
-        "measured_on": measured_on(data),
+        "measured_on": {**measured_on(data), "load_before": load},
         "contenders": {results.peer.name: results.figures(data.cases) for results in contenders},
     }
     if args.json:

@@ -48,8 +48,8 @@ def prepare(source: Path, testset: Path, folder: Path, *, limit: int | None, rou
             found.setdefault(item.id, item)
     articles = list(islice(found.values(), limit))
     cases = _cases(testset, articles, whole=limit is None)
-    if not cases:
-        raise EvaluationError(f"{testset}: no questions about the articles of {source}")
+    if not (articles and cases):
+        raise EvaluationError(f"{source}, {testset}: no articles, or no questions about them")
     plain = [{"question": case.question} for case in cases]
     days = [{"asked": case.asked.isoformat()} if case.asked else {} for case in cases]
     return Data(
