@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -198,7 +197,7 @@ class SentenceTransformerEmbedder:
     def _encoder(self) -> OnnxEncoder | None:
         folder = self._encoder_folder
         if self._int8:
-            return self._int8_encoder(workers=0)
+            return self._int8_encoder()
         if folder is None or not folder.is_dir():
             return None
         try:
@@ -207,30 +206,28 @@ class SentenceTransformerEmbedder:
             log.info("%s", exc)
             return None
 
-    def _int8_encoder(self, *, workers: int) -> OnnxEncoder:
+    def _int8_encoder(self) -> OnnxEncoder:
         """Load the rounded model, exporting it if need be; torch has only the whole one. Raises EmbeddingError."""
         if (folder := self._encoder_folder) is None:
             raise EmbeddingError(
                 f"CITEWIRE_DEVICE is {self._device}: int8 is for the CPU; unset it or CITEWIRE_EMBEDDING_PRECISION"
             )
         self.ensure_encoder()
-        return OnnxEncoder(folder, workers=workers)
+        return OnnxEncoder(folder)
 
     @cached_property
     def _passage_encoder(self) -> OnnxEncoder | None:
         """The exported model, exported first if need be; None where torch is faster, or has to do."""
-        folder = self._encoder_folder
-        if self._int8:
-            return self._int8_encoder(workers=_cores())
-        if folder is None or not _runs_on_cpu(self._device):
-            return None
-        try:
-            self.ensure_encoder()
-            encoder = OnnxEncoder(folder, workers=_cores())
-        except EmbeddingError as exc:
-            log.info("%s", exc)
-            return None
-        return None if encoder.passage_prompt is None else encoder
+        if not self._int8:
+            if self._encoder_folder is None or not _runs_on_cpu(self._device):
+                return None
+            try:
+                self.ensure_encoder()
+            except EmbeddingError as exc:
+                log.info("%s", exc)
+                return None
+        encoder = self._loaded_encoder
+        return None if encoder is None or encoder.passage_prompt is None else encoder
 
     @property
     def _loaded(self) -> Any:
@@ -262,24 +259,12 @@ class SentenceTransformerEmbedder:
 def _runs_on_cpu(device: str | None) -> bool:
     from importlib.metadata import version
 
-    if device == "cpu" or version("torch").endswith(
-        "+cpu"
-    ):  # known without the seconds that torch takes to import
+    # Known without the seconds that torch takes to import.
+    if device == "cpu" or version("torch").endswith("+cpu"):
         return True
     from sentence_transformers.util import get_device_name
 
     return bool(get_device_name() == "cpu")
-
-
-def _cores() -> int:
-    if (
-        given := os.environ.get("OMP_NUM_THREADS", "")
-    ).isdecimal():  # what torch keeps to as well; Ray sets it
-        return max(1, int(given))
-    try:
-        return len(os.sched_getaffinity(0))  # those that this process may use
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 def _home_expanded(model: str) -> Path:
