@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bot.answers.orders import reported
 from bot.articles.passages import Span, split_sentences
@@ -75,15 +76,23 @@ class Candidate:
 def candidates(hits: Sequence[Hit]) -> Iterator[Candidate]:
     """Yield every sentence of these hits that can be quoted, in the order of hits and text."""
     for hit in hits:
-        before = None
-        for whole in split_sentences(reported(hit.passage.text)):
-            dateline = _DATELINE.match(hit.passage.text, whole.start, whole.end)
-            span = Span(dateline.end(), whole.end) if dateline else whole
-            text = hit.passage.text[span.start : span.end]
-            quotable = is_quotable(text)
-            if quotable:
-                yield Candidate(hit, span, before)
-            before = span if quotable else None
+        for span, before in _quotable(hit.passage.text):
+            yield Candidate(hit, span, before)
+
+
+@lru_cache(maxsize=4_096)  # passages: a team asks of the day's news, and finds the same ones again and again
+def _quotable(text: str) -> tuple[tuple[Span, Span | None], ...]:
+    """Return the sentences of a passage that can be quoted, each with the one before it."""
+    found: list[tuple[Span, Span | None]] = []
+    before = None
+    for whole in split_sentences(reported(text)):
+        dateline = _DATELINE.match(text, whole.start, whole.end)
+        span = Span(dateline.end(), whole.end) if dateline else whole
+        quotable = is_quotable(text[span.start : span.end])
+        if quotable:
+            found.append((span, before))
+        before = span if quotable else None
+    return tuple(found)
 
 
 def is_quotable(text: str) -> bool:
