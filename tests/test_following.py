@@ -81,6 +81,19 @@ def test_an_article_of_the_same_text_that_comes_again_stands_once(
     assert one.agrees()
 
 
+def test_an_article_written_twice_before_it_is_published_is_one_change(
+    one: Machine, library: Library, four: list[Article]
+) -> None:
+    one.follower.follow()
+    written = []
+    for text in ("A lander crashed on Mars.", "A lander crashed on Venus."):
+        number = library.next_versions(["moon"])["moon"]
+        article = replace(four[0], text=text)
+        written += library.write([Draft(article, number, tuple(split_passages("moon", number, text)))])
+    library.publish(written)
+    assert one.found("lander") == ["A lander crashed on Venus."]
+
+
 def removed(folder: Path) -> None:
     shutil.rmtree(folder)
 

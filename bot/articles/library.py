@@ -369,7 +369,7 @@ class Library:
         return cut
 
     def _note_changes(self, connection: Connection, article_ids: Iterable[str], generation: int) -> None:
-        for chunk in chunks(article_ids):
+        for chunk in chunks(dict.fromkeys(article_ids)):  # one may be written twice before it is published
             connection.execute(delete(changes).where(changes.c.article_id.in_(chunk)))
             rows = [{"article_id": key, "generation": generation} for key in chunk]
             connection.execute(changes.insert(), rows)
