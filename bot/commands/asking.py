@@ -1,0 +1,122 @@
+"""Commands that ask: ask, chat, check, explain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.commands.shared import Json, open_workspace, print_json
+from bot.errors import CitewireError
+
+if TYPE_CHECKING:
+    from bot.answers.question import Question
+    from bot.retrieval.window import Window
+    from bot.workspace import Workspace
+
+app = typer.Typer()
+
+
+@app.command()
+def ask(
+    ctx: typer.Context,
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    since: Annotated[
+        str, typer.Option(help="Only articles of this day or later: 2022-06-17, 2022-06, 2022.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="Only articles of this day or earlier.")] = "",
+    source: Annotated[list[str] | None, typer.Option(help="Only this outlet; may be repeated.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only articles with this tag; may be repeated.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages to read.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="Let this chat model answer (provider:model); none: quotes alone.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer one question from the articles, each sentence with its citation, or say that they do not answer it."""
+    from bot import printed, terminal
+    from bot.answers.turn import Trace
+
+    asked = _question(question, _window(since, until), source or [], tag or [], k)
+    workspace = open_workspace(ctx, chat_model="" if model == "none" else model)
+    _require_articles(workspace)
+    if as_json:
+        with terminal.working("Reading the articles"):
+            *_, trace = workspace.steps.traced(asked)
+        assert isinstance(trace, Trace)
+        print(trace.answer.model_dump_json(indent=2))
+    else:
+        trace = printed.print_stream(workspace.steps.traced(asked))
+    workspace.journal.remember(trace)
+
+
+@app.command()
+def chat(ctx: typer.Context) -> None:
+    """Ask and follow up, question by question. Reads a pipe too, one question a line."""
+    from bot.chat import run_chat
+
+    workspace = open_workspace(ctx)
+    _require_articles(workspace)
+    run_chat(workspace)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT|FILE|-", help="A text, a file, or - for what is piped in.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line a sentence; from -, read JSON lines.")
+    ] = False,
+) -> None:
+    """Check each sentence of a text: do the articles support it, and where do they say so?
+
+    With --json, - reads rows {"id", "sentence", "source"}; with a source, against that text alone.
+    """
+    from bot.checking import run_check
+
+    run_check(open_workspace(ctx), text, as_json=as_json)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    answer_id: Annotated[str, typer.Argument(metavar="ANSWER_ID", help="As in an answer's JSON.")],
+    as_json: Json = False,
+) -> None:
+    """Show what an answer came from: passages with their scores, model, dropped sentences, timings."""
+    from bot.explanation import explanation_text
+
+    found = open_workspace(ctx).journal.recall(answer_id)
+    if found is None:
+        raise CitewireError(f"no answer {answer_id!r} is stored; its id stands in `citewire ask --json`")
+    answer, record = found
+    if as_json:
+        print_json({"answer": answer.model_dump(mode="json"), "trace": record})
+    else:
+        print(explanation_text(answer, record))
+
+
+def _require_articles(workspace: Workspace) -> None:
+    if workspace.library.is_empty():
+        raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
+
+
+def _question(text: str, window: Window | None, sources: list[str], tags: list[str], k: int) -> Question:
+    from bot.answers.question import Question
+    from bot.retrieval.filters import Filters
+
+    return Question(text, filters=Filters(window, tuple(sources), tuple(tags)), k=k)
+
+
+def _window(since: str, until: str) -> Window | None:
+    from bot.errors import QuestionError
+    from bot.retrieval.window import given_window
+
+    try:
+        return given_window(since, until)
+    except QuestionError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--since, --until") from exc

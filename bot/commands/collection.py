@@ -1,0 +1,175 @@
+"""Commands over the collection: ingest, articles, forget, reindex."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.commands.shared import Json, open_workspace, print_json
+from bot.errors import CitewireError
+
+if TYPE_CHECKING:
+    from bot.workspace import Workspace
+
+_PREPARING = "Preparing the question encoder"
+
+app = typer.Typer()
+
+
+class Engine(StrEnum):
+    """What reads, splits and embeds."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+@app.command()
+def ingest(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files and folders: text, Markdown, HTML, JSON, JSON lines.")
+    ],
+    source: Annotated[str, typer.Option(help="The outlet of articles that name none.")] = "",
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove articles that came from these paths and are gone.")
+    ] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="What reads, splits and embeds: this process, or Ray's workers.")
+    ] = Engine.LOCAL,
+    address: Annotated[
+        str, typer.Option(help="A Ray cluster, as host:port; without one, Ray is started here.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Bring articles in. Unchanged ones are passed over, changed ones replaced.
+
+    It can be stopped at any moment; the same command goes on. Exits 1 when something was skipped.
+    """
+    from bot import terminal
+    from bot.articles.article import clean_line
+    from bot.articles.readers import read_articles
+    from bot.retrieval.ingest import ingest as run
+
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise typer.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="PATHS")
+    if address and engine is Engine.LOCAL:
+        raise typer.BadParameter("it goes with --engine ray", param_hint="--address")
+    workspace, pruned = open_workspace(ctx), paths if prune else ()
+    with contextlib.ExitStack() as exits:
+        if engine is Engine.RAY:
+            from bot.retrieval import ray_engine
+
+            exits.enter_context(ray_engine.running(address))
+            found = ray_engine.read_and_encode(workspace, paths, source=clean_line(source))
+        else:
+            found = read_articles(paths, source=clean_line(source))
+        indexer = exits.enter_context(workspace.writing(on_wait=terminal.waiting))
+        progress = exits.enter_context(terminal.ingest_progress())
+        report = run(indexer, workspace.library, found, prune=pruned, progress=progress)
+    totals = workspace.library.totals()
+    if totals.articles:
+        _prepare_encoder(workspace)
+    if as_json:
+        print_json(terminal.report_fields(report, totals))
+    else:
+        terminal.print_report(report, totals)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+@app.command()
+def articles(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the articles, newest first."""
+    from bot import listed
+
+    library = open_workspace(ctx).library
+    if as_json:
+        print_json({"articles": [listed.headline_fields(headline) for headline in library.headlines()]})
+    else:
+        listed.print_headlines(library.headlines())
+
+
+@app.command()
+def forget(
+    ctx: typer.Context,
+    references: Annotated[list[str], typer.Argument(metavar="URL|ID...", help="Articles by address or id.")],
+    as_json: Json = False,
+) -> None:
+    """Remove articles and all their versions, from the library and both indexes."""
+    from bot import terminal
+
+    workspace = open_workspace(ctx)
+    with workspace.writing(on_wait=terminal.waiting) as indexer:
+        found = {reference: workspace.library.find(reference) for reference in references}
+        unknown = [reference for reference, article_id in found.items() if article_id is None]
+        ids = list(dict.fromkeys(article_id for article_id in found.values() if article_id))
+        indexer.publish(retired=ids)
+    if as_json:
+        print_json({"forgotten": ids, "unknown": unknown})
+    else:
+        print(f"{len(ids)} forgotten")
+    if unknown:
+        raise CitewireError(f"not in the library: {', '.join(unknown)}; `citewire articles` lists what is")
+
+
+@app.command()
+def reindex(
+    ctx: typer.Context,
+    encoder: Annotated[
+        bool, typer.Option("--encoder", help="Only export the question encoder anew, not the indexes.")
+    ] = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Only make the word index anew, which needs no model.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make both indexes anew from the library, for instance for another embedding model."""
+    from bot import terminal
+
+    workspace = open_workspace(ctx)
+    fields: dict[str, Any]
+    if encoder:
+        with terminal.working(_PREPARING):
+            workspace.embedder.ensure_encoder(anew=True)
+        fields = {"model": workspace.embedder.model}
+        said = f"question encoder exported from {workspace.embedder.model}"
+    elif words:
+        with _passage_progress(workspace) as progress:
+            fields = {"passages": workspace.follower.rebuild(progress)}
+        said = f"the words of {fields['passages']:,} passages indexed"
+    else:
+        fields = {"passages": _rebuild(workspace), "model": workspace.embedder.model}
+        said = f"{fields['passages']:,} passages indexed with {workspace.embedder.model}"
+    if as_json:
+        print_json(fields)
+    else:
+        print(said)
+
+
+def _rebuild(workspace: Workspace) -> int:
+    from bot import terminal
+
+    with workspace.writing(on_wait=terminal.waiting) as indexer, _passage_progress(workspace) as progress:
+        done = indexer.rebuild(progress)
+    if done:
+        _prepare_encoder(workspace)
+    return done
+
+
+def _passage_progress(workspace: Workspace) -> AbstractContextManager[Callable[[int], None]]:
+    from bot import terminal
+
+    return terminal.passage_progress(workspace.library.totals().passages)
+
+
+def _prepare_encoder(workspace: Workspace) -> None:
+    """Export the question encoder if it is missing; without it questions are answered, but start slower."""
+    from bot import terminal
+
+    with terminal.told_errors(), terminal.working(_PREPARING):
+        workspace.embedder.ensure_encoder()

@@ -1,0 +1,26 @@
+"""What the commands share: how they open the data folder and print JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.workspace import Workspace
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def open_workspace(ctx: typer.Context, **options: Any) -> Workspace:
+    """Return the data folder that the command line names; `options` are the command's own settings."""
+    from bot.settings import load_settings
+    from bot.workspace import Workspace
+
+    return Workspace(load_settings(data_dir=ctx.obj, **options))
+
+
+def print_json(fields: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(fields, ensure_ascii=False, indent=2))
