@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bot.answers.standing import told
 from bot.articles.article import clean_text
 from bot.terminal import day
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer
+    from bot.answers.standing import Affected
 
 
-def explanation_text(answer: Answer, record: dict[str, Any]) -> str:
-    """Return question, search, passages with scores, model, dropped sentences and timings, a line each."""
-    return "\n".join(clean_text(line.replace("\n", " ")) for line in _lines(answer, record))
+def explanation_text(affected: Affected, record: dict[str, Any]) -> str:
+    """Return question, search, passages with scores, model, dropped sentences and timings, a line each.
+
+    Below a citation whose article is another by now stands what has become of it.
+    """
+    return "\n".join(clean_text(line.replace("\n", " ")) for line in _lines(affected, record))
 
 
-def _lines(answer: Answer, record: dict[str, Any]) -> Iterator[str]:
+def _lines(affected: Affected, record: dict[str, Any]) -> Iterator[str]:
+    answer = affected.answer
     yield f"question      {answer.question}"
     if answer.standalone_question != answer.question:
         yield f"stands alone  {answer.standalone_question}"
@@ -31,7 +37,7 @@ def _lines(answer: Answer, record: dict[str, Any]) -> Iterator[str]:
         yield f"notice        {answer.notice}"
     yield from _model(answer, record)
     yield f"timings       {', '.join(f'{step} {ms:g} ms' for step, ms in answer.timings.items())}"
-    yield from _sentences(answer)
+    yield from _sentences(affected)
     yield from _hits(record)
 
 
@@ -51,13 +57,16 @@ def _model(answer: Answer, record: dict[str, Any]) -> Iterator[str]:
         yield f"tokens        {about}{usage.input_tokens:,} read, {usage.output_tokens:,} written{cost}"
 
 
-def _sentences(answer: Answer) -> Iterator[str]:
+def _sentences(affected: Affected) -> Iterator[str]:
+    answer = affected.answer
     for sentence in answer.sentences:
         marks = "".join(f"[{n}]" for n in sentence.citations)
         yield f"{sentence.support:<13} {sentence.text} {marks}"
     for citation in answer.citations:
         where = f"{citation.title} · {day(citation.published)} · {citation.article_id}"
         yield f"  [{citation.n}] {where} version {citation.version}, {citation.start}–{citation.end}"
+        if since := affected.since.get(citation.n):
+            yield f"      {told(citation.standing, since)}"
     for dropped in answer.dropped:
         score = f" (score {dropped.score:.2f})" if dropped.score is not None else ""
         cited = "".join(f"[{n}]" for n in dropped.cited)

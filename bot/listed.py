@@ -1,4 +1,4 @@
-"""What `articles` and `doctor` list. Nobody waits for rich where no terminal shows its columns and colours."""
+"""What `articles`, `affected` and `doctor` list. Nobody waits for rich where no terminal shows its columns."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from bot.articles.article import clean_text
 
 if TYPE_CHECKING:
+    from bot.answers.standing import Affected
     from bot.articles.records import Headline
     from bot.doctor import Check
 
 _NAMES = ("Published", "Outlet", "Title", "Id")
+_CITED = {"n", "article_id", "title", "source", "url", "quote", "standing"}
 _Row = tuple[str, str, str, str]
 
 
@@ -56,6 +58,42 @@ def headline_fields(headline: Headline) -> dict[str, Any]:
         "source": headline.source,
         "published": headline.published.isoformat() if headline.published else None,
         "url": headline.url,
+    }
+
+
+def print_affected(found: Iterable[Affected]) -> None:
+    """List answers, each with the citations whose articles are others by now."""
+    from bot.answers.standing import told
+
+    none = True
+    for one in found:
+        none = False
+        _print_line("", f"{one.answer.id}  {one.given:%Y-%m-%d %H:%M}  {one.answer.question}", style="bold")
+        for citation in one.answer.citations:
+            if since := one.since.get(citation.n):
+                name = f"{citation.source} · {citation.title}" if citation.source else citation.title
+                _print_line("", f"  [{citation.n}] {name}: {told(citation.standing, since)}")
+    if none:
+        print("No answer cites an article that has changed since.", file=sys.stderr)
+
+
+def affected_fields(affected: Affected) -> dict[str, Any]:
+    """Return for JSON what has become of an answer's citations, those whose articles are others by now."""
+    answer = affected.answer
+    cited = {citation.n: citation for citation in answer.citations}
+    return {
+        "answer_id": answer.id,
+        "question": answer.question,
+        "given": affected.given.isoformat(),
+        "citations": [
+            {
+                **cited[n].model_dump(mode="json", include=_CITED),
+                "cited_version": cited[n].version,
+                "version": since.version,
+                "changed": since.changed.isoformat() if since.changed else None,
+            }
+            for n, since in affected.since.items()
+        ],
     }
 
 

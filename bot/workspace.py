@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bot.answers.chain import AnswerChain
     from bot.answers.generative import Composer
     from bot.answers.journal import Journal
+    from bot.answers.standing import Standings
     from bot.answers.steps import Steps
     from bot.answers.support import Verifier
     from bot.articles.library import Library
@@ -44,6 +45,13 @@ class Workspace:
         from bot.answers.journal import Journal
 
         return Journal(self.library)
+
+    @cached_property
+    def standings(self) -> Standings:
+        """What has become of what answers cited."""
+        from bot.answers.standing import Standings
+
+        return Standings(self.library)
 
     @cached_property
     def vectors(self) -> VectorStore:

@@ -32,7 +32,9 @@ def explained(workspace: Workspace, question: Question | str) -> str:
     found = workspace.journal.recall(trace.answer.id)
     assert found is not None
     assert found[0] == trace.answer
-    return explanation_text(*found)
+    affected = workspace.standings.of(trace.answer.id)
+    assert affected is not None
+    return explanation_text(affected, found[1])
 
 
 def test_an_answer_is_explained_from_question_to_passages(ready: Workspace) -> None:

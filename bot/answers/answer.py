@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from bot.retrieval.window import Window
 
 Status = Literal["answered", "not_found", "small_talk", "error"]
+# What has become of a citation since: its article is as it was, or its newest version still holds the quote; or that
+# no longer does; or the article is gone.
+Standing = Literal["stands", "changed", "withdrawn"]
 
 NOT_FOUND = "The articles do not say."
 
@@ -23,12 +26,13 @@ class Sentence(_Frozen):
     """One sentence of an answer, with the numbers of the citations that support it.
 
     `support` is "verbatim" for a quote, "supported" for a model's words that were verified, and "weak" where the
-    citations carry them, but not plainly; a reader is told.
+    citations carry them, but not plainly; a reader is told. It is "lost" where an answer that was given earlier is
+    shown again and none of the sentence's citations stands any more.
     """
 
     text: str
     citations: tuple[int, ...]
-    support: Literal["verbatim", "supported", "weak"] = "verbatim"
+    support: Literal["verbatim", "supported", "weak", "lost"] = "verbatim"
 
 
 class Dropped(_Frozen):
@@ -58,7 +62,8 @@ class Citation(_Frozen):
     """The place in an article's version that a sentence stands on: `article.text[start:end] == quote`.
 
     `link` is the URL with a text fragment that finds the quote where one can, else the plain URL. `copies`
-    are other articles with the same passage, such as another outlet's print of an agency's report.
+    are other articles with the same passage, such as another outlet's print of an agency's report. `standing` is
+    "stands" when the answer is given, and what has become of the citation since where it is shown again.
     """
 
     n: int
@@ -74,6 +79,7 @@ class Citation(_Frozen):
     url: str | None
     link: str | None
     copies: tuple[Nearest, ...] = ()
+    standing: Standing = "stands"
 
 
 class Usage(_Frozen):

@@ -15,7 +15,7 @@ from bot.answers.answer import Answer
 from bot.articles.article import clean_text
 from bot.articles.database import put_row
 from bot.articles.library import Library
-from bot.articles.schema import answers, feedback, traces
+from bot.articles.schema import answers, cited, cited_rows, feedback, traces
 from bot.errors import QuestionError
 from bot.retrieval.window import Window
 
@@ -54,9 +54,11 @@ class Journal:
         answer = trace.answer
         if answer.status == "small_talk":
             return
-        row = {"id": answer.id, "given": _now(), "answer": answer.model_dump(mode="json")}
+        row: dict[str, Any] = {"id": answer.id, "given": _now(), "answer": answer.model_dump(mode="json")}
         with self._library.changing() as connection:
             connection.execute(answers.insert().values(row))
+            if citations := cited_rows(answer.id, row["answer"]):
+                connection.execute(cited.insert(), citations)
             connection.execute(traces.insert().values(answer_id=answer.id, trace=record(trace)))
 
     def recall(self, answer_id: str) -> tuple[Answer, dict[str, Any]] | None:

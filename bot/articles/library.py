@@ -36,7 +36,7 @@ from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage
 from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals, Written
-from bot.articles.schema import articles, changes, collections, facts, passages, versions
+from bot.articles.schema import articles, changes, cited, collections, facts, passages, versions
 from bot.errors import LibraryError
 
 _PAGE = 2_000  # rows read at once where what is read meanwhile changes
@@ -244,12 +244,13 @@ class Library:
     def next_versions(self, article_ids: Iterable[str]) -> dict[str, int]:
         """Return the number that each of these articles' next version gets.
 
-        It is above that of every passage still known, so that a stale passage's id is never made again.
+        It is above that of every passage still known, so that a stale passage's id is never made again, and of every
+        citation, so that an article that was forgotten and comes back is not taken for the one that was cited.
         """
         ids = list(article_ids)
         numbers = dict.fromkeys(ids, 1)
         with self.reading() as connection:
-            for table in (versions, passages):
+            for table in (versions, passages, cited):
                 query = select(table.c.article_id, func.max(table.c.version)).group_by(table.c.article_id)
                 for chunk in chunks(ids):
                     for article_id, newest in connection.execute(query.where(table.c.article_id.in_(chunk))):
@@ -369,9 +370,10 @@ class Library:
         return cut
 
     def _note_changes(self, connection: Connection, article_ids: Iterable[str], generation: int) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         for chunk in chunks(dict.fromkeys(article_ids)):  # one may be written twice before it is published
             connection.execute(delete(changes).where(changes.c.article_id.in_(chunk)))
-            rows = [{"article_id": key, "generation": generation} for key in chunk]
+            rows = [{"article_id": key, "generation": generation, "changed": now} for key in chunk]
             connection.execute(changes.insert(), rows)
 
     def _published(self, order: ColumnElement[Any]) -> datetime | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -89,6 +90,7 @@ changes = Table(
     metadata,
     Column("article_id", String, primary_key=True),
     Column("generation", Integer, nullable=False, index=True),
+    Column("changed", String, nullable=False, server_default=""),  # when; "" before this was noted
 )
 
 # Answers as they were given, and what readers said of them.
@@ -98,6 +100,17 @@ answers = Table(
     Column("id", String, primary_key=True),
     Column("given", String, nullable=False),
     Column("answer", JSON, nullable=False),
+)
+
+# Which version of which article each citation of an answer stands on: what finds the answers that a correction or a
+# withdrawal concerns.
+cited = Table(
+    "cited",
+    metadata,
+    Column("answer_id", String, ForeignKey("answers.id"), primary_key=True),
+    Column("n", Integer, primary_key=True),  # the citation's number
+    Column("article_id", String, nullable=False, index=True),
+    Column("version", Integer, nullable=False),
 )
 
 # What an answer came from, so that it can be explained and asked again.
@@ -191,7 +204,26 @@ slack_threads = Table(
     Column("quiet", Boolean, nullable=False),
 )
 
+# The citations of answers in Slack that were struck through because their article no longer says so.
+slack_struck = Table(
+    "slack_struck",
+    metadata,
+    Column("answer_id", String, ForeignKey("answers.id"), primary_key=True),
+    Column("n", Integer, primary_key=True),
+)
+
+# The fact up to which generation people in Slack were told of what no longer stands.
+TOLD = "slack_told"
+
 _FIRST = (facts, articles, versions, passages, collections)
+
+
+def cited_rows(answer_id: str, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of `cited` for an answer as it is stored."""
+    return [
+        {"answer_id": answer_id, **{name: citation[name] for name in ("n", "article_id", "version")}}
+        for citation in answer.get("citations", ())
+    ]
 
 
 def _create(connection: Connection) -> None:
@@ -233,8 +265,26 @@ def _add_slack(connection: Connection) -> None:
 
 
 def _add_changes(connection: Connection) -> None:
-    metadata.create_all(connection, tables=(changes,))
+    Table(
+        "changes",
+        MetaData(),
+        Column("article_id", String, primary_key=True),
+        Column("generation", Integer, nullable=False, index=True),
+    ).create(connection)
     connection.execute(text("CREATE INDEX IF NOT EXISTS ix_versions_published ON versions (published)"))
+
+
+def _add_cited(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE changes ADD COLUMN changed VARCHAR NOT NULL DEFAULT ''"))
+    metadata.create_all(connection, tables=(cited, slack_struck))
+    given = connection.execute(select(answers.c.id, answers.c.answer)).yield_per(100)
+    for rows in given.partitions():
+        found = [row for answer_id, answer in rows for row in cited_rows(answer_id, answer)]
+        if found:
+            connection.execute(cited.insert(), found)
+    # What has changed before is not told in Slack any more.
+    now = select(facts.c.value).where(facts.c.key == "generation").scalar_subquery()
+    connection.execute(facts.insert().values(key=TOLD, value=now))
 
 
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
@@ -246,6 +296,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_whose_feedback,
     _add_slack,
     _add_changes,
+    _add_cited,
 )
 
 

@@ -1,4 +1,4 @@
-"""Commands that ask: ask, chat, check, explain."""
+"""Commands that ask, and that look back at answers: ask, chat, check, explain, affected."""
 
 from __future__ import annotations
 
@@ -87,17 +87,40 @@ def explain(
     answer_id: Annotated[str, typer.Argument(metavar="ANSWER_ID", help="As in an answer's JSON.")],
     as_json: Json = False,
 ) -> None:
-    """Show what an answer came from: passages with their scores, model, dropped sentences, timings."""
+    """Show what an answer came from, and which of its citations still stand.
+
+    That is: passages with their scores, model, dropped sentences, timings.
+    """
     from bot.explanation import explanation_text
 
-    found = open_workspace(ctx).journal.recall(answer_id)
-    if found is None:
+    workspace = open_workspace(ctx)
+    found = workspace.journal.recall(answer_id)
+    affected = workspace.standings.of(answer_id)
+    if found is None or affected is None:
         raise CitewireError(f"no answer {answer_id!r} is stored; its id stands in `citewire ask --json`")
-    answer, record = found
     if as_json:
-        print_json({"answer": answer.model_dump(mode="json"), "trace": record})
+        print_json({"answer": affected.answer.model_dump(mode="json"), "trace": found[1]})
     else:
-        print(explanation_text(answer, record))
+        print(explanation_text(affected, found[1]))
+
+
+@app.command()
+def affected(
+    ctx: typer.Context,
+    references: Annotated[
+        list[str] | None, typer.Argument(metavar="[URL|ID...]", help="Articles by address or id; none: all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List every answer that cited an article which was corrected or withdrawn since, the newest first."""
+    from bot import listed
+
+    workspace = open_workspace(ctx)
+    found = workspace.standings.affected(_ids(workspace, references) if references else None)
+    if as_json:
+        print_json({"affected": [listed.affected_fields(one) for one in found]})
+    else:
+        listed.print_affected(found)
 
 
 def _require_articles(workspace: Workspace) -> None:
@@ -120,3 +143,12 @@ def _window(since: str, until: str) -> Window | None:
         return given_window(since, until)
     except QuestionError as exc:
         raise typer.BadParameter(str(exc), param_hint="--since, --until") from exc
+
+
+def _ids(workspace: Workspace, references: list[str]) -> set[str]:
+    """Return the ids that these may name; an article that is gone is only known by what its id was made of."""
+    from bot.articles.article import canonical_url, short_hash
+
+    known = {workspace.library.find(reference) for reference in references}
+    made = {short_hash(canonical_url(reference)) for reference in references}
+    return {*references, *made, *(found for found in known if found)}
