@@ -118,8 +118,8 @@ def test_affected_finds_the_answers_of_what_changed_and_no_others(shared: Worksp
     assert ids(shared.standings.affected()) == [again.id, moon.id, cup.id]
     assert ids(shared.standings.affected({"moon"})) == [moon.id]
     assert ids(shared.standings.affected({"quake", "nothing"})) == []
-    assert ids(shared.standings.affected(generation=after)) == [moon.id]
-    assert set(ids(shared.standings.affected(generation=before))) == {moon.id, again.id, cup.id}
+    assert shared.standings.affected_ids(generation=after) == [moon.id]
+    assert set(shared.standings.affected_ids(generation=before)) == {moon.id, again.id, cup.id}
 
 
 def test_articles_of_a_library_that_noted_no_changes_are_not_taken_for_withdrawn(shared: Workspace) -> None:

@@ -43,10 +43,16 @@ class Standings:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def affected(
+    def affected(self, article_ids: Collection[str] | None = None) -> Iterator[Affected]:
+        """Yield every stored answer that cited what has changed since, the newest first; see `affected_ids`."""
+        for answer_id in self.affected_ids(article_ids):
+            if affected := self.of(answer_id):
+                yield affected
+
+    def affected_ids(
         self, article_ids: Collection[str] | None = None, *, generation: int | None = None
-    ) -> Iterator[Affected]:
-        """Yield every stored answer that cited what has changed since, the newest first.
+    ) -> list[str]:
+        """Return the ids of all stored answers that cited what has changed since, the newest first.
 
         Where they are named, only `article_ids` count, and what changed after this `generation` of the library.
         """
@@ -60,10 +66,7 @@ class Standings:
             query = query.where(changes.c.generation > generation)
         found = select(answers.c.id).where(answers.c.id.in_(query))
         with self._library.reading() as connection:
-            ids = list(connection.scalars(found.order_by(answers.c.given.desc(), answers.c.id)))
-        for answer_id in ids:
-            if affected := self.of(answer_id):
-                yield affected
+            return list(connection.scalars(found.order_by(answers.c.given.desc(), answers.c.id)))
 
     def of(self, answer_id: str) -> Affected | None:
         """Return what has become of a stored answer; None where there is none."""

@@ -61,6 +61,7 @@ async def serve(
 ) -> None:
     """Answer in Slack until `stopped` is set; then finish what is under way. `say` is told where it listens."""
     from bot.slack.connections import over_http, over_socket
+    from bot.slack.corrections import Corrections
     from bot.slack.inbox import Inbox
 
     _ = workspace.chain  # a chat model that cannot be set up is told before anything is connected
@@ -70,10 +71,13 @@ async def serve(
     _load_in_background(workspace)
     working = asyncio.create_task(worker.run())
     # What is old is forgotten: else the library would grow with every word that is said. What another machine has
-    # ingested is followed: else the first question after it would wait for that.
+    # ingested is followed: else the first question after it would wait for that. And who was given an answer that no
+    # longer stands is told.
+    look = Corrections(workspace.library, workspace.standings, inbox).look
     beside = [
         asyncio.create_task(_every(_HOUR, inbox.forget_old, "what is old could not be forgotten")),
         asyncio.create_task(_every(_MOMENT, workspace.follower.follow, "the word index could not follow")),
+        asyncio.create_task(_every(_MOMENT, look, "what no longer stands could not be looked for")),
     ]
     token = workspace.settings.slack_app_token.get_secret_value()
     connected = over_http(app, http, say) if http else over_socket(app, token, say)
@@ -115,6 +119,7 @@ def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncA
     from slack_bolt.async_app import AsyncApp
 
     from bot.slack.channels import ChannelSettings
+    from bot.slack.corrections import CorrectionSession
     from bot.slack.home import Home
     from bot.slack.judging import Judging
     from bot.slack.listeners import Listeners
@@ -133,6 +138,7 @@ def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncA
             "delete": lambda job: DeletionSession(desk, job),
             "command": lambda job: CommandSession(desk, job),
             "check": lambda job: CheckSession(desk, job),
+            "correction": lambda job: CorrectionSession(desk, job),
         },
         concurrency=settings.slack_concurrency,
     )

@@ -13,17 +13,19 @@ from bot.slack.rich import Part, button, line, mark, person, rich, words
 from bot.slack.sources import (
     LEAST,
     SHORTER,
+    STRUCK,
     WHOLE,
     Measure,
     foot_blocks,
     is_quoted,
+    named,
     nearest_blocks,
     source_blocks,
-    where,
 )
 from bot.slack.text import clip, clip_escaped, escape_markdown
 
 _WEAK = "(weakly supported)"
+_SUPPORT = {"weak": _WEAK, "lost": "(no longer stands)"}  # what is said where it cannot be shown
 _NOTICE = 400  # characters
 _SPOKEN = 3_000  # characters of a message's `text`
 _SPOKEN_SOURCES = 40
@@ -100,7 +102,7 @@ def spoken(answer: Answer) -> str:
     above = clip_escaped(" ".join(filter(None, said)), _SPOKEN // 2) or _FAILED
     cited = answer.citations[:_SPOKEN_SOURCES]
     longest = min(160, _SPOKEN // 2 // (len(cited) or 1))
-    sources = [clip_escaped(f"[{one.n}] {where(one)} · {one.title}", longest) for one in cited]
+    sources = [clip_escaped(f"{named(one)} · {one.title}", longest) for one in cited]
     left = len(answer.citations) - len(cited)
     return "\n".join((above, *sources, *([f"… and {left:,} more"] if left else [])))
 
@@ -137,15 +139,14 @@ def _sentences(answer: Answer, shown: int, measure: Measure) -> Iterator[Block]:
 
 
 def _sentence(sentence: Sentence, measure: Measure) -> Iterator[Part]:
-    yield words(clip(sentence.text, measure.sentence))
+    yield words(clip(sentence.text, measure.sentence), **(STRUCK if sentence.support == "lost" else {}))
     if sentence.citations:
         yield mark(f" {_marks(sentence)}", bold=True)
     yield mark(f" {_WEAK} ", italic=True) if sentence.support == "weak" else mark(" ")
 
 
 def _said(sentence: Sentence) -> str:
-    weak = _WEAK if sentence.support == "weak" else ""
-    return " ".join(filter(None, (sentence.text, _marks(sentence), weak)))
+    return " ".join(filter(None, (sentence.text, _marks(sentence), _SUPPORT.get(sentence.support))))
 
 
 def _marks(sentence: Sentence) -> str:

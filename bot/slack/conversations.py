@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from collections.abc import Iterable
+
+from sqlalchemy import exists, select, update
 
 from bot.answers.question import Exchange
+from bot.articles.database import chunks
 from bot.articles.library import Library
 from bot.articles.schema import answers, slack_jobs, slack_threads
 from bot.slack.jobs import Job
@@ -13,6 +16,7 @@ _DIRECT_MEMORY = 3_600.0  # seconds: an hour later, a direct message begins a ne
 _HISTORY = 20  # exchanges; the chain's own memory is shorter
 
 _job = slack_jobs.c
+_FIELDS = [_job[name] for name in Job.__slots__]
 
 
 class Conversations:
@@ -51,6 +55,27 @@ class Conversations:
         query = select(_job.reply).where(_job.channel == channel, _job.target == target, _job.reply != "")
         with self._library.reading() as connection:
             return connection.scalar(query.order_by(_job.id.desc()).limit(1)) or ""
+
+    def told(self, answer_ids: Iterable[str]) -> dict[str, Job]:
+        """Return those of these answers that were given in Slack, or are about to be, each with the job it answers.
+
+        One whose question was deleted is not among them, nor one whose message shows the answer to a newer wording.
+        """
+        newer = slack_jobs.alias("newer")
+        replaced = exists().where(
+            newer.c.channel == _job.channel,
+            newer.c.reply == _job.reply,
+            newer.c.reply != "",
+            newer.c.answer_id != "",
+            newer.c.id > _job.id,
+        )
+        query = select(*_FIELDS).where(_job.state.not_in(("failed", "withdrawn")), ~replaced)
+        with self._library.reading() as connection:
+            rows = [
+                connection.execute(query.where(_job.answer_id.in_(chunk))).all()
+                for chunk in chunks(answer_ids)
+            ]
+        return {row.answer_id: Job(**row._mapping) for found in rows for row in found}
 
     def withdraw(self, channel: str, target: str) -> None:
         """Take a deleted question and its answers out of the conversation."""

@@ -32,6 +32,7 @@ from bot.slack.jobs import Job, Request
 
 LEASE = 20.0  # seconds: far longer than one call to Slack may take, so that nobody posts past its end
 _OPEN = ("waiting", "working")
+_FREE = ("delete", "correction")  # what nobody can have too much of
 REQUEST = "request"  # the kind of what is remembered of a signed request, whatever it asked
 _SIGNED = 3_600.0  # seconds; a signature is good for five minutes
 _REMEMBERED = 7 * 86_400.0  # seconds; Slack delivers an event again for some hours at most
@@ -71,7 +72,7 @@ class Inbox:
                 return Taken.SEEN
             if follow:
                 self._follow(connection, request)
-            if request.kind != "delete" and self._others_open(connection, request) >= self._waiting:
+            if request.kind not in _FREE and self._others_open(connection, request) >= self._waiting:
                 return Taken.TOO_MANY
             connection.execute(insert(slack_jobs).values(self._row(request)))
             return Taken.NEW

@@ -1,11 +1,11 @@
-"""What people in Slack ask for, as the rest of the room passes it on."""
+"""What people in Slack ask for, and what is owed to them, as the rest of the room passes it on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["question", "edit", "delete", "command", "check"]
+Kind = Literal["question", "edit", "delete", "command", "check", "correction"]
 
 
 def is_direct(channel: str) -> bool:
@@ -15,9 +15,10 @@ def is_direct(channel: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One thing that is asked for.
+    """One thing that is asked for, or owed to who asked.
 
-    `target` is the message it is about: the question itself, or the one that was edited or deleted; `ts` is when
+    `target` is the message it is about: the question itself, or the one that was edited or deleted (of a correction,
+    the answer's id); `ts` is when
     it was asked, in Slack's form. `thread` is the message that the thread hangs on. `event_id` is "" where Slack
     gave none. `details` hold what only one kind needs, such as the address that a command is answered at.
     """
@@ -47,7 +48,12 @@ class Request:
 
     @property
     def what(self) -> str:
-        """What it is, among all that can be asked about its message: an edit is another for each new wording."""
+        """What it is, among all that can be asked about its message.
+
+        An edit is another for each new wording, a correction for each set of citations.
+        """
+        if self.kind == "correction":
+            return f"correction:{self.text}"
         return f"edit:{self.ts}" if self.kind == "edit" else self.kind
 
 

@@ -182,8 +182,9 @@ class Judging:
         return await asyncio.to_thread(self._desk.inbox.first_time, channel, answer_id, what)
 
     async def _answer(self, answer_id: str) -> Answer | None:
-        found = await asyncio.to_thread(self._desk.workspace.journal.recall, answer_id)
-        return found[0] if found else None
+        """Return a stored answer as it stands now: what no longer does is struck through wherever it is shown again."""
+        found = await asyncio.to_thread(self._desk.workspace.standings.of, answer_id)
+        return found.answer if found else None
 
     def _articles(self, answer: Answer) -> dict[tuple[str, int], Article]:
         library = self._desk.workspace.library

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from bot.answers.answer import Citation
 from bot.articles.records import Headline
 from bot.slack.blocks import Message
-from bot.slack.budget import TEXT
-from bot.slack.rich import line, mark, person, rich, words
+from bot.slack.rich import bullets, line, mark, person, rich, words
+from bot.slack.sources import named, title
 from bot.slack.text import clip, clip_escaped, clip_literal
 
 READING = "is reading the articles …"  # the status beside the bot's name
 LOADING = ["Reading the articles …", "Checking every sentence against its source …"]  # shown in turn
+
+_SAID = 1_000  # characters
+_BROKEN = 10  # sources in one correction
 
 _HOW = (
     "Mention me with a question, write to me directly, or use /cite for an answer that only you see. "
@@ -96,6 +100,20 @@ def help_wanted_message(helpers: str, *, asked_by: str, question: str) -> Messag
     return Message(text, (rich(line(*shown)),))
 
 
+def correction_message(broken: Sequence[Citation], *, question: str = "") -> Message:
+    """Say which sources of an answer no longer stand; `question` where the answer does not stand above it."""
+    about = f"my answer to “{clip(question, 300)}”" if question else "this answer"
+    opening = f"A correction: what {about} stands on has changed."
+    ending = "Please do not rely on it. Ask again for what the articles say now."
+    shown, left = broken[:_BROKEN], len(broken) - _BROKEN
+    rows = [clip(f"{named(citation)} · {title(citation, 200)}", 400) for citation in shown]
+    if left > 0:
+        rows.append(f"… and {left:,} more")
+    text = "\n".join(clip_escaped(said, 500) for said in (opening, *rows, ending))
+    parts = (line(words(opening)), bullets(line(words(row)) for row in rows), line(words(ending)))
+    return Message(text, (rich(*parts),))
+
+
 def suggested_prompts(headlines: Iterable[Headline]) -> list[dict[str, str]]:
     """Return questions about these articles, for the agent's pane."""
     titles = [clip_literal(headline.title, 150) for headline in headlines if headline.title]
@@ -107,4 +125,4 @@ def suggested_prompts(headlines: Iterable[Headline]) -> list[dict[str, str]]:
 
 
 def _message(said: str) -> Message:
-    return Message(clip_escaped(said, TEXT), (rich(line(words(said))),))
+    return Message(clip_escaped(said, _SAID), (rich(line(words(clip(said, _SAID)))),))

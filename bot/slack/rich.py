@@ -23,14 +23,11 @@ def mark(text: str, **style: bool) -> Part:
     return _styled({"type": "text", "text": text}, style)
 
 
-def link(url: str | None, label: str, *, longest: int = URL) -> Part:
+def link(url: str | None, label: str, *, longest: int = URL, **style: bool) -> Part:
     """Return a link with this label, or the label alone where there is no address that may be shown."""
-    address = web_address(url, longest=longest)
-    return (
-        {"type": "link", "url": address, "text": clip_literal(label, TEXT) or "…"}
-        if address
-        else words(label)
-    )
+    if address := web_address(url, longest=longest):
+        return _styled({"type": "link", "url": address, "text": clip_literal(label, TEXT) or "…"}, style)
+    return words(label, **style)
 
 
 def person(identifier: str) -> Part:

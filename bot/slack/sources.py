@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.answers.answer import Answer, Citation, Nearest
+from bot.answers.answer import Answer, Citation, Nearest, Standing
 from bot.answers.extractive import ExtractiveAnswerer
 from bot.slack.budget import TEXT, URL, Block
 from bot.slack.rich import Part, bullets, context, line, link, mark, quoted, rich, section, web_address, words
@@ -18,6 +18,11 @@ _NAMES = 25  # to a part
 
 # What a reader can say of a citation, and how it is written down.
 REASONS = {"unsupported": "Does not say that", "outdated": "Out of date", "wrong_article": "Wrong article"}
+
+
+# What has become of a citation whose article is another by now.
+LOST: dict[Standing, str] = {"changed": "the article no longer says so", "withdrawn": "withdrawn since"}
+STRUCK = {"strike": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def source_head(citation: Citation, answer_id: str, measure: Measure = WHOLE) ->
         for reason, label in REASONS.items()
     ]
     menu = {"type": "overflow", "action_id": f"citation:{citation.n}", "options": options}
-    return section(f"[{citation.n}] {where(citation, measure)}", accessory=menu)
+    return section(named(citation, measure), accessory=menu)
 
 
 def nearest_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
@@ -94,6 +99,17 @@ def where(article: Citation | Nearest, measure: Measure = WHOLE) -> str:
     return " · ".join(part for part in (outlet, day(article.published)) if part)
 
 
+def named(citation: Citation, measure: Measure = WHOLE) -> str:
+    """Return number, outlet and date of a citation, and where it no longer stands, why."""
+    lost = f" · {LOST[citation.standing]}" if citation.standing in LOST else ""
+    return f"[{citation.n}] {where(citation, measure)}{lost}"
+
+
+def struck(citation: Citation) -> dict[str, bool]:
+    """Return the style of a citation's words: struck through where it no longer stands."""
+    return STRUCK if citation.standing in LOST else {}
+
+
 def title(article: Citation | Nearest, longest: int) -> str:
     """Return an article's title, cut at a word where it is longer."""
     return clip(article.title, longest) or UNTITLED
@@ -104,7 +120,7 @@ def titled(citation: Citation, measure: Measure = WHOLE) -> Part:
     address = next(
         (url for url in (citation.link, citation.url) if web_address(url, longest=measure.link)), None
     )
-    return link(address, title(citation, measure.title))
+    return link(address, title(citation, measure.title), **struck(citation))
 
 
 def copies(citation: Citation, measure: Measure = WHOLE) -> str:
@@ -123,7 +139,7 @@ def is_quoted(answer: Answer) -> bool:
     """Say whether the answer's sentences are just the quotes of its citations, so that one would repeat the other."""
     quotes = {citation.n: citation.quote.split() for citation in answer.citations}
     return bool(quotes) and {n for sentence in answer.sentences for n in sentence.citations} == set(quotes) and all(
-        sentence.support == "verbatim"
+        sentence.support in ("verbatim", "lost")
         and len(sentence.citations) == 1
         and quotes[sentence.citations[0]] == sentence.text.split()
         for sentence in answer.sentences
@@ -132,7 +148,7 @@ def is_quoted(answer: Answer) -> bool:
 
 def _body(citation: Citation, measure: Measure) -> Iterator[Part]:
     if measure.quote:
-        yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”"))
+        yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”", **struck(citation)))
     below = [titled(citation, measure)]
     if also := copies(citation, measure):
         below += [mark(" · "), words(also, italic=True)]
@@ -140,15 +156,15 @@ def _body(citation: Citation, measure: Measure) -> Iterator[Part]:
 
 
 def _row(citation: Citation, measure: Measure) -> Iterator[Part]:
-    yield words(f"[{citation.n}]", bold=True)
-    yield from (mark(" "), words(where(citation, measure)), mark(" · "), titled(citation, measure))
+    yield words(named(citation, measure))
+    yield from (mark(" · "), titled(citation, measure))
     if measure.quote:
-        yield from (mark(": "), words(f"“{clip(citation.quote, measure.quote)}”"))
+        yield from (mark(": "), words(f"“{clip(citation.quote, measure.quote)}”", **struck(citation)))
 
 
 def _names(answer: Answer, measure: Measure) -> Iterator[Part]:
     """Yield outlets and dates alone, as few parts as hold them: each part takes more room than a name."""
-    names = [literal(f"[{citation.n}] {where(citation, measure)}") for citation in answer.citations]
+    names = [literal(named(citation, measure)) for citation in answer.citations]
     for first in range(0, len(names), _NAMES):
         yield mark("\n".join(names[first : first + _NAMES]) + "\n")
 

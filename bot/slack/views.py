@@ -38,6 +38,7 @@ from bot.slack.sources import (
     is_quoted,
     source_blocks,
     source_head,
+    struck,
     titled,
     where,
 )
@@ -173,7 +174,7 @@ def _passage(citation: Citation, article: Article | None, measure: Measure) -> I
     before, after = _around(article.text, citation) if article else ("", "")
     if visible(before):
         yield from (words(before), mark(" "))
-    yield words(clip(citation.quote, measure.quote), bold=True)
+    yield words(clip(citation.quote, measure.quote), bold=True, **struck(citation))
     if visible(after):
         yield from (mark(" "), words(after))
 

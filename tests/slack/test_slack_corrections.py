@@ -1,0 +1,156 @@
+"""Articles that are corrected or withdrawn after the bot has cited them: who was given the answer is told, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import FOUR, make, take_in
+from slack_app import ANN, ME, NEWS, App, replies, words
+from slack_server import SlackServer
+from sqlalchemy import update
+
+from bot.articles.schema import TOLD, facts
+from bot.slack.corrections import Corrections
+from bot.slack.inbox import Inbox
+
+CUP = dict(FOUR[2])
+QUOTE = "Argentina won the final against France on penalties."
+QUESTION = "Who won the final against France?"
+CORRECTED = make({**CUP, "text": "France won the final against Argentina. Messi scored twice in the match."})
+Start = Callable[..., App]
+
+
+def styles(node: Any, text: str) -> list[dict[str, bool]]:
+    """The styles of each run of text that holds these words."""
+    if isinstance(node, list):
+        return [style for item in node for style in styles(item, text)]
+    if not isinstance(node, dict):
+        return []
+    own = [node.get("style") or {}] if isinstance(node.get("text"), str) and text in node["text"] else []
+    return own + [
+        style for value in node.values() if isinstance(value, list) for style in styles(value, text)
+    ]
+
+
+def withdraw(app: App, *article_ids: str) -> None:
+    with app.workspace.writing() as indexer:
+        indexer.publish(retired=article_ids)
+
+
+def thread(slack: SlackServer, ts: str, count: int, channel: str = NEWS) -> list[dict[str, Any]]:
+    """Wait until the answer is struck through and that many messages stand below the question."""
+
+    def told() -> list[dict[str, Any]]:
+        found = slack.messages(channel, ts, by="U0BOT")
+        return found if len(found) >= count else []
+
+    return slack.wait_for(told)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_citation_that_no_longer_stands_is_struck_through_and_its_thread_gets_one_note(
+    slack: SlackServer, start: Start, streams: bool, gone: bool
+) -> None:
+    if not streams:
+        slack.without("chat.startStream")
+    app = start()
+    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    replies(slack, NEWS, ts)
+    app.quiet()
+    withdraw(app, "cup") if gone else take_in(app.workspace, [CORRECTED])
+    answer, note = thread(slack, ts, 2)
+    app.quiet()
+    reason = "withdrawn since" if gone else "the article no longer says so"
+    assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
+    assert f"[1] Daily · 18 December 2022 · {reason}" in words(answer)
+    assert "(no longer stands)" in answer["text"]
+    assert "A correction: what this answer stands on has changed." in words(note)
+    assert f"[1] Daily · 18 December 2022 · {reason} · Final won on penalties" in words(note)
+    assert len(slack.messages(NEWS, ts, by="U0BOT")) == 2
+
+
+def test_an_article_whose_quote_still_stands_is_no_news(slack: SlackServer, app: App) -> None:
+    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    replies(slack, NEWS, ts)
+    app.quiet()
+    take_in(app.workspace, [make({**CUP, "text": f"{CUP['text']} A sentence was added."})])
+    looker(app).look()
+    app.quiet()
+    assert len(slack.messages(NEWS, ts, by="U0BOT")) == 1
+
+
+def looker(app: App) -> Corrections:
+    workspace = app.workspace
+    return Corrections(workspace.library, workspace.standings, Inbox(workspace.library, waiting=5))
+
+
+def test_two_processes_that_look_again_and_again_tell_it_once(slack: SlackServer, start: Start) -> None:
+    app, other = start(), start()
+    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    replies(slack, NEWS, ts)
+    app.quiet()
+    withdraw(app, "cup")
+    for one in (app, other, app):
+        looker(one).look()
+    thread(slack, ts, 2)
+    app.quiet()
+    with app.workspace.library.changing() as connection:  # as if nobody had noted how far people were told
+        connection.execute(update(facts).where(facts.c.key == TOLD).values(value="0"))
+    for one in (app, other):
+        looker(one).look()
+    app.quiet()
+    assert len(slack.messages(NEWS, ts, by="U0BOT")) == 2
+
+
+def test_what_changed_while_no_bot_was_running_is_told_when_one_is(slack: SlackServer, start: Start) -> None:
+    app = start()
+    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    replies(slack, NEWS, ts)
+    app.quiet()
+    app.stop()
+    withdraw(app, "cup")
+    start()
+    answer, _ = thread(slack, ts, 2)
+    assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
+
+
+def test_a_deleted_question_and_an_answer_that_was_replaced_are_left_alone(
+    slack: SlackServer, app: App
+) -> None:
+    deleted = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    edited = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    for ts in (deleted, edited):
+        replies(slack, NEWS, ts)
+    slack.delete(NEWS, deleted)
+    slack.edit(NEWS, edited, f"{ME} Which bank failed in California?")
+    app.quiet()
+    withdraw(app, "cup")
+    looker(app).look()
+    app.quiet()
+    [reply] = slack.messages(NEWS, edited, by="U0BOT")
+    assert "A bank in California failed" in words(reply)
+    assert not styles(reply["blocks"], "bank")[0]
+    assert slack.messages(NEWS, deleted, by="U0BOT") == []
+
+
+def test_who_alone_has_seen_an_answer_is_written_to(slack: SlackServer, app: App) -> None:
+    slack.command(ANN, NEWS, QUESTION).answer()
+    app.quiet()
+    withdraw(app, "cup")
+    note = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))[0]
+    assert f"A correction: what my answer to “{QUESTION}” stands on has changed." in words(note)
+
+
+def test_the_sources_of_a_corrected_answer_say_so(slack: SlackServer, app: App) -> None:
+    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    replies(slack, NEWS, ts)
+    app.quiet()
+    take_in(app.workspace, [CORRECTED])
+    answer, _ = thread(slack, ts, 2)
+    slack.click(ANN, NEWS, answer["ts"], "sources").answer()
+    [view] = slack.views_of(ANN)
+    assert "the article no longer says so" in str(view)
+    assert styles(view, QUOTE) == [{"bold": True, "strike": True}]
