@@ -13,6 +13,8 @@ CitewireError
 │   ├── VectorsGoneError   its server does not have the collection
 │   └── VectorsRefusedError   its server does not do what it is asked
 ├── WordsError         the word index cannot be opened
+├── FetchError         a page or feed cannot be had from the web
+│   └── FetchRefusedError   Citewire does not ask for it: for its address, or because robots.txt says so
 ├── EngineError        Ray is not installed, cannot be reached, or has failed
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
@@ -80,6 +82,19 @@ class VectorsRefusedError(VectorsError):
 
 class WordsError(CitewireError):
     """The word index cannot be opened."""
+
+
+class FetchError(CitewireError):
+    """A page or feed cannot be had from the web; `status` is HTTP's, `wait` the seconds its host wants to be left."""
+
+    def __init__(self, reason: str, *, status: int = 0, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.wait = wait
+
+
+class FetchRefusedError(FetchError):
+    """Citewire does not ask for an address: where it leads to, how it is written, or because robots.txt says so."""
 
 
 class EngineError(CitewireError):
