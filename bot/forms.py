@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+_HOST = re.compile(r"[\w.-]+|[\d.]+/\d+|[0-9a-fA-F:.]+(/\d+)?")
+_IN_NUMBERS = re.compile(r"[\d.]+(/\d+)?|[0-9a-fA-F]*:[0-9a-fA-F:.]*(/\d+)?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _HEADERS = 'expected names and values, such as {"x-chroma-token": "…"}'
@@ -47,3 +50,15 @@ def part_of_path(value: str) -> str:
     if not value or len(value) > 128 or not value.isprintable() or value in (".", ".."):
         raise ValueError("expected a name")
     return value
+
+
+def hosts(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of hosts, addresses and networks. Raises ValueError."""
+    for value in values:
+        if not _HOST.fullmatch(value):
+            raise ValueError(
+                f"{value[:80]!r} is not a host, address or network, such as intranet.example or 10.1.0.0/16"
+            )
+        if _IN_NUMBERS.fullmatch(value):
+            ipaddress.ip_network(value, strict=False)
+    return values

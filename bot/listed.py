@@ -56,6 +56,7 @@ def headline_fields(headline: Headline) -> dict[str, Any]:
         "version": headline.version,
         "title": headline.title,
         "source": headline.source,
+        "author": headline.author,
         "published": headline.published.isoformat() if headline.published else None,
         "url": headline.url,
     }

@@ -107,6 +107,14 @@ class Settings(BaseModel):
         description="A chat model that has a say in what is supported, as provider:model; empty: none.",
     )
 
+    fetch_allow: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts and networks that may be fetched from though they are private, such as 10.1.0.0/16.",
+    )
+    fetch_delay: float = Field(
+        default=1, ge=0, le=3600, description="Seconds between two requests to one public host."
+    )
+
     slack_bot_token: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="SLACK_BOT_TOKEN",
@@ -140,8 +148,18 @@ class Settings(BaseModel):
     slack_concurrency: int = Field(default=4, ge=1, le=64, description="Answers that are worked on at once.")
     slack_waiting: int = Field(default=5, ge=1, description="Questions that one person may have waiting.")
 
+    @field_validator("fetch_allow")
+    @classmethod
+    def _hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return forms.hosts(value)
+
     @field_validator(
-        "slack_channels", "slack_users", "slack_external_channels", "slack_admins", mode="before"
+        "fetch_allow",
+        "slack_channels",
+        "slack_users",
+        "slack_external_channels",
+        "slack_admins",
+        mode="before",
     )
     @classmethod
     def _listed(cls, value: object) -> object:

@@ -40,7 +40,8 @@ class Article:
     """One article as it was read.
 
     `text` is cleaned by `clean_text`; every offset and quote in Citewire counts its characters.
-    `published` is timezone-aware. `origin` is the file it was read from; it is no part of the content.
+    `published` is timezone-aware; `author` is as a byline names one or several. `origin` is the file or page that it
+    was read from; it is no part of the content.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Article:
     published: datetime | None = None
     source: str = ""
     tags: tuple[str, ...] = ()
+    author: str = ""
     origin: str = ""
 
     @cached_property
@@ -57,6 +59,7 @@ class Article:
         """SHA-256 over all that a reader could see; equal hashes mean nothing to ingest."""
         published = self.published.isoformat() if self.published else None
         content = [self.url, self.title, published, self.source, sorted(self.tags), self.text]
+        content += [self.author] if self.author else []  # articles of before authors keep their hashes
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -134,6 +137,7 @@ def article_from_record(
         published=parse_published(record.get("published")),
         source=clean_line(_string(record, "source")) or source or host,
         tags=_tags(record.get("tags")),
+        author=_author(record.get("author")),
         origin=origin,
     )
 
@@ -190,6 +194,12 @@ def _tags(value: object) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(tag, str | int | float) for tag in values):
         raise ReadError("tags: expected a list of words")
     return tuple(dict.fromkeys(tag for item in values if (tag := clean_line(str(item)))))
+
+
+def _author(value: object) -> str:
+    """Return a byline; what is written in another form than names does not make an article unreadable."""
+    names = value if isinstance(value, list) else [value]
+    return ", ".join(filter(None, (clean_line(name) for name in names if isinstance(name, str))))[:_MAX_FIELD]
 
 
 def _refuse_dangerous(url: str) -> None:

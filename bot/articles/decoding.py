@@ -12,9 +12,7 @@ _BOMS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf
 _MAGIC = (b"%PDF-", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 # Only charsets that pages are written in: Python has codecs (unicode_escape) that no page may choose.
 _CHARSET = rb"(windows-125\d|iso-8859-\d\d?|koi8-[ru]|gb2312|gbk|gb18030|big5|shift_jis|euc-jp|euc-kr)\b"
-_DECLARED = re.compile(
-    rb"<(?:meta|\?xml)[^>]{1,200}?(?:charset|encoding)\s*=\s*[\"']?" + _CHARSET, re.I
-)
+_DECLARED = re.compile(rb"<(?:meta|\?xml)[^>]{1,200}?(?:charset|encoding)\s*=\s*[\"']?" + _CHARSET, re.I)
 # In what was wrongly taken for cp1252: Icelandic letters (where Turkish has its own), signs inside words.
 _NOT_WESTERN = re.compile(r"[ÐÝÞðýþ]|[^\W\d_][¡-¬®-¶¸-¿×÷][^\W\d_]")
 

@@ -51,6 +51,7 @@ _HEADLINE: tuple[ColumnElement[Any], ...] = (
     versions.c.source,
     versions.c.published,
     versions.c.url,
+    versions.c.author,
 )
 
 
@@ -417,12 +418,14 @@ def _article(row: Row[Any]) -> Article:
         published=_moment(row.published),
         source=row.source,
         tags=tuple(row.tags),
+        author=row.author,
         origin=row.origin,
     )
 
 
 def _headline(row: Row[Any]) -> Headline:
-    return Headline(row.article_id, row.version, row.title, row.source, _moment(row.published), row.url)
+    moment = _moment(row.published)
+    return Headline(row.article_id, row.version, row.title, row.source, moment, row.url, row.author)
 
 
 def _moment(iso: str | None) -> datetime | None:
@@ -441,6 +444,7 @@ def _version_row(draft: Draft) -> dict[str, object]:
         "published": article.published.isoformat() if article.published else None,
         "source": article.source,
         "tags": list(article.tags),
+        "author": article.author,
         "text": article.text,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -8,25 +8,28 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bot.articles.article import clean_line, parse_published
+from bot.articles.article import canonical_url, clean_line, parse_published
 from bot.errors import ReadError
 
 _TYPE = re.compile(r"(?:https?://schema\.org/|schema:)?(\w*Article|BlogPosting|LiveBlogPosting|Report)")
 _SCRIPT = "//script[contains(translate(@type, 'LDJSON', 'ldjson'), 'ld+json')]"
+_TITLES = "//title//text() | //h1//text() | //meta[@property='og:title']/@content"
 _MAX_SCRIPT = 2_000_000  # characters
 _DEPTH = 4  # of lists and graphs within each other
-_WRAPPING = re.compile(r"^\s*(<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/)|(-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/)\s*$")
+_WRAPPING = re.compile(
+    r"^\s*(<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/)|(-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/)\s*$"
+)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
 def article_data(tree: Any, *, address: str = "") -> dict[str, str]:
     """Return title, published, author, source and text as the page's JSON-LD states them; {} where it does not.
 
-    Among several articles it is the one of this `address`, or the one whose headline the page bears; where neither
-    tells, none: another article's date would be a wrong citation.
+    It is the one of this `address`, or whose headline the page bears, or the only one if it names no address; where
+    none of this tells, none: another article's date would be a wrong citation.
     """
     found = [node for script in tree.xpath(_SCRIPT) for node in _articles(_parsed(script.text or ""))]
-    chosen = found[0] if len(found) == 1 else _chosen(found, tree, address)
+    chosen = _chosen(found, tree, canonical_url(address))
     return _fields(chosen) if chosen else {}
 
 
@@ -57,11 +60,21 @@ def _articles(node: object, depth: int = 0) -> Iterator[Mapping[str, object]]:
 
 def _chosen(found: list[Mapping[str, object]], tree: Any, address: str) -> Mapping[str, object] | None:
     for node in found:
-        places = (node.get("url"), node.get("@id"), node.get("mainEntityOfPage"))
-        if address and any(_first(place, "@id", "url").partition("#")[0] == address for place in places):
+        if address and address in _addresses(node):
             return node
-    titles = " ".join(map(clean_line, tree.xpath("//title//text() | //h1//text() | //meta[@property='og:title']/@content")))
-    return next((node for node in found if (head := _line(node.get("headline"))) and head in titles), None)
+    titles = " ".join(map(clean_line, tree.xpath(_TITLES)))
+    for node in found:
+        if (headline := _line(node.get("headline"))) and headline in titles:
+            return node
+    alone = len(found) == 1 and not (address and _addresses(found[0]))
+    return found[0] if alone else None
+
+
+def _addresses(node: Mapping[str, object]) -> set[str]:
+    places = (node.get("url"), node.get("@id"), node.get("mainEntityOfPage"))
+    return {
+        canonical_url(text) for place in places if (text := _first(place, "@id", "url")).startswith("http")
+    }
 
 
 def _fields(node: Mapping[str, object]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from bot.articles.article import clean_line, clean_text
+from bot.articles.article import clean_line, clean_text, is_web_url
+from bot.articles.linked_data import article_data
 from bot.errors import ReadError
 
 _MAX_FRONT_MATTER = 65_536  # characters
@@ -19,6 +20,13 @@ _HEADING = re.compile(r"^ {0,3}#[ \t]+(\S.{0,299})$", re.M)
 _PROSE = """//p[not(@*) or string-length() > 120]
     | //div[not(.//p or .//div or .//time)][string-length() > 120]
     | //li | //blockquote | //table | //aside | //footer | //nav"""
+# Where an HTML page says by which address it wants to be known.
+_CLAIMS = (
+    "//link[contains(concat(' ', @rel, ' '), ' canonical ')]/@href",
+    "//meta[@property='og:url']/@content",
+)
+_SHOWN = "//body//text()[not(parent::script or parent::style)]"
+_BEGINNING = 100  # characters that tell a text
 
 
 def record_from_text(text: str) -> dict[str, object]:
@@ -80,9 +88,10 @@ def _usable(fields: dict[str, object]) -> dict[str, object]:
 
 
 def record_from_html(html: str) -> dict[str, object]:
-    """Return the article in an HTML page as a record, with the date that the page states, if it does.
+    """Return the article in an HTML page as a record: what its JSON-LD states, else what its markup shows.
 
-    A date in the prose is none of the article's own. Raises ReadError where there is no article.
+    `url` is the address that the page claims for itself. A date in the prose is none of the article's own. Raises
+    ReadError where there is no article.
     """
     for name in ("trafilatura", "htmldate", "courlan", "justext"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -101,17 +110,48 @@ def _extract(html: str) -> dict[str, object]:
     options: dict[str, Any] = {"favor_precision": True, "include_comments": False, "include_tables": False}
     page: Any = trafilatura.bare_extraction(html, prune_xpath="//nav | //footer", **options)
     tree: Any = trafilatura.load_html(html)
-    if page is None or tree is None or "<" not in html:
+    if tree is None or "<" not in html:
         return {}
+    address = _claimed_address(tree)
+    stated = article_data(tree, address=address)
+    shown = " ".join(tree.xpath(_SHOWN)) if "text" in stated else ""
+    about = _metadata(tree)
+    titles = (about.title, stated.get("title"))
+    lines = page.text.splitlines() if page is not None else []
+    text = "\n\n".join(line for line in lines if line.strip() and clean_line(line) not in titles)
+    text = _fuller(text, stated.get("text", ""), shown)
+    # Without a site name trafilatura takes the host; article_from_record does so too, but after `source`.
+    site = None if about.sitename and about.sitename in (about.url or "") else about.sitename
+    record = {
+        "title": stated.get("title") or about.title,
+        "url": address or None,
+        "published": stated.get("published") or about.date,
+        "source": stated.get("source") or site,
+        "author": stated.get("author") or (about.author or "").replace(";", ","),
+        "text": text,
+    }
+    return record if text else {}
+
+
+def _metadata(tree: Any) -> Any:
+    """Return what the markup says of the page; the tree loses its prose for it."""
+    import trafilatura
+
     for element in tree.xpath(_PROSE):
         if element.getparent() is not None:
             element.drop_tree()
-    about: Any = trafilatura.extract_metadata(
-        tree, date_config={"original_date": True, "extensive_search": False}
-    )
-    lines = [line for line in page.text.splitlines() if line.strip() and clean_line(line) != about.title]
-    # Without a site name trafilatura takes the host; article_from_record does so too, but after `source`.
-    site = None if about.sitename and about.sitename in (about.url or "") else about.sitename
-    text = "\n\n".join(lines)
-    record = {"title": about.title, "url": about.url, "published": about.date, "source": site, "text": text}
-    return record if text else {}
+    return trafilatura.extract_metadata(tree, date_config={"original_date": True, "extensive_search": False})
+
+
+def _claimed_address(tree: Any) -> str:
+    """Return the address by which the page wants to be known. Its <base> is not one: all pages of a site share it."""
+    claims = (claim.strip() for path in _CLAIMS for claim in tree.xpath(path))
+    return next((claim for claim in claims if is_web_url(claim)), "")
+
+
+def _fuller(extracted: str, stated: str, shown: str) -> str:
+    """Return the text that JSON-LD states where far less of it was found, though the page shows it or shows nothing."""
+    if len(stated) <= 2 * len(extracted):
+        return extracted
+    beginning = " ".join(stated.split())[:_BEGINNING]
+    return stated if not extracted or beginning in " ".join(shown.split()) else extracted

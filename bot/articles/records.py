@@ -24,6 +24,7 @@ class Headline:
     source: str
     published: datetime | None
     url: str | None
+    author: str = ""
 
 
 class Outlet(NamedTuple):

@@ -60,6 +60,7 @@ versions = Table(
     Column("tags", JSON, nullable=False),
     Column("text", Text, nullable=False),
     Column("written", String, nullable=False),
+    Column("author", String, nullable=False, server_default=""),
 )
 
 passages = Table(
@@ -215,6 +216,54 @@ slack_struck = Table(
 # The fact up to which generation people in Slack were told of what no longer stands.
 TOLD = "slack_told"
 
+# Feeds that are polled. Times are seconds since 1970, as in all tables of what is fetched.
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("url", String, primary_key=True),
+    Column("title", String, nullable=False),
+    Column("source", String, nullable=False),  # the outlet of articles that name none, as it was given
+    Column("state", String, nullable=False),  # ok, failing, or gone: it is polled no more
+    Column("etag", String, nullable=False),
+    Column("last_modified", String, nullable=False),
+    Column("added", Float, nullable=False),
+    Column("polled", Float, nullable=False),  # 0: never
+    Column("due", Float, nullable=False),
+    Column("pause", Float, nullable=False),  # seconds between two polls
+    Column("failures", Integer, nullable=False),  # one after another
+    Column("problem", String, nullable=False),
+)
+
+# Pages that were fetched, by the canonical form of the address they were asked for under. Their validators are those
+# of what readers see: written only after it is published.
+pages = Table(
+    "pages",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("url", String, nullable=False),
+    Column("feed", String, nullable=False, index=True),  # that first named it; "" for none
+    Column("entry", String, nullable=False),  # its id there
+    Column("entry_hash", String, nullable=False),
+    Column("about", JSON, nullable=False),  # what the feed says of it where the page says nothing
+    Column("state", String, nullable=False),
+    Column("article_id", String, nullable=False, index=True),  # "" where none came from it
+    Column("etag", String, nullable=False),
+    Column("last_modified", String, nullable=False),
+    Column("first_seen", Float, nullable=False),
+    Column("checked", Float, nullable=False),
+    Column("due", Float, index=True),  # null: only when its feed says that it has changed
+    Column("misses", Integer, nullable=False),  # times one after another that it was not there, or failed
+    Column("missed", Float, nullable=False),  # since when
+)
+
+# Until when hosts asked not to be asked.
+resting_hosts = Table(
+    "resting_hosts",
+    metadata,
+    Column("host", String, primary_key=True),
+    Column("until", Float, nullable=False),
+)
+
 _FIRST = (facts, articles, versions, passages, collections)
 
 
@@ -287,6 +336,13 @@ def _add_cited(connection: Connection) -> None:
     connection.execute(facts.insert().values(key=TOLD, value=now))
 
 
+def _add_sources(connection: Connection) -> None:
+    # A library made today has the column from its first step on.
+    if "author" not in {column["name"] for column in inspect(connection).get_columns(versions.name)}:
+        connection.execute(text("ALTER TABLE versions ADD COLUMN author VARCHAR NOT NULL DEFAULT ''"))
+    metadata.create_all(connection, tables=(feeds, pages, resting_hosts))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -297,6 +353,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_slack,
     _add_changes,
     _add_cited,
+    _add_sources,
 )
 
 

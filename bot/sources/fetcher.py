@@ -26,7 +26,10 @@ _REDIRECTS = 5
 _TRIES = 3  # where a host is busy and says for how long
 _READ_SECONDS = 15.0
 _TOTAL_SECONDS = 60.0
-_ROBOTS_SECONDS, _ROBOTS_RETRY = 86_400.0, 300.0  # how long robots.txt is remembered, and its absence in trouble
+_ROBOTS_SECONDS, _ROBOTS_RETRY = (
+    86_400.0,
+    300.0,
+)  # how long robots.txt is remembered, and its absence in trouble
 _DEFAULT_REST = 300.0  # after "too many requests" that names no time
 _HEADERS = {
     "User-Agent": f"{AGENT}/{__version__}",
@@ -97,7 +100,10 @@ class Fetcher:
             reply = self._asked(client, here, headers, limit)
             if not (there := _redirect(here, reply)):
                 return _fetched(here, reply, moved=moved)
-            lasting = lasting and reply.status in (httpx.codes.MOVED_PERMANENTLY, httpx.codes.PERMANENT_REDIRECT)
+            lasting = lasting and reply.status in (
+                httpx.codes.MOVED_PERMANENTLY,
+                httpx.codes.PERMANENT_REDIRECT,
+            )
             here, moved = there, there if lasting else moved
         raise FetchError(f"it redirects more than {_REDIRECTS} times")
 
@@ -214,7 +220,9 @@ def _redirect(here: str, reply: _Reply) -> str:
     except (httpx.InvalidURL, UnicodeError, ValueError) as exc:
         raise FetchRefusedError(f"it redirects to what is no address: {location[:80]!r}") from exc
     if here.startswith("https:") and there.scheme == "http":
-        raise FetchRefusedError(f"it redirects from https to http, which anyone on the way could alter: {there}")
+        raise FetchRefusedError(
+            f"it redirects from https to http, which anyone on the way could alter: {there}"
+        )
     return _normalised(str(there))
 
 

@@ -57,7 +57,9 @@ class Guard:
         if not port or parts.scheme not in _PORTS or not parts.hostname:
             raise FetchRefusedError(f"{_shown(url)} is not an http or https address")
         if parts.username is not None or parts.password is not None:
-            raise FetchRefusedError(f"an address with a user or password in it is not fetched: {parts.hostname}")
+            raise FetchRefusedError(
+                f"an address with a user or password in it is not fetched: {parts.hostname}"
+            )
         return self.resolve(parts.hostname, port)
 
     def resolve(self, host: str, port: int) -> Target:
