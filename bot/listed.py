@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.articles.article import clean_text
+from bot.articles.article import clean_line, clean_text
 
 if TYPE_CHECKING:
     from bot.answers.standing import Affected
     from bot.articles.records import Headline
     from bot.doctor import Check
+    from bot.sources.records import FeedRecord
 
 _NAMES = ("Published", "Outlet", "Title", "Id")
 _CITED = {"n", "article_id", "title", "source", "url", "quote", "standing"}
@@ -96,6 +98,39 @@ def affected_fields(affected: Affected) -> dict[str, Any]:
             for n, since in affected.since.items()
         ],
     }
+
+
+def print_feeds(feeds: Sequence[FeedRecord]) -> None:
+    """List feeds with their state, when each is polled next, and what is wrong with it."""
+    if not feeds:
+        print("No feeds yet: run `citewire ingest --feed URL`.", file=sys.stderr)
+        return
+    print("State", "Next poll", "Title", "Address", "Problem", sep="\t")
+    for feed in feeds:
+        due = "–" if feed.state == "gone" else _iso(feed.due)
+        print(
+            *map(clean_line, (feed.state, str(due), feed.title or "(no title)", feed.url, feed.problem)),
+            sep="\t",
+        )
+
+
+def feed_fields(feed: FeedRecord) -> dict[str, Any]:
+    """Return a feed for JSON."""
+    return {
+        "url": feed.url,
+        "title": feed.title,
+        "source": feed.source,
+        "state": feed.state,
+        "added": _iso(feed.added),
+        "polled": _iso(feed.polled),
+        "due": None if feed.state == "gone" else _iso(feed.due),
+        "failures": feed.failures,
+        "problem": feed.problem,
+    }
+
+
+def _iso(seconds: float) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
 
 
 def print_checks(checks: Sequence[Check]) -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.commands.shared import Json, open_workspace, print_json
+from bot.commands.fetching import fetch, is_url
+from bot.commands.shared import PREPARING, Json, open_workspace, prepare_encoder, print_json
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
+    from bot.retrieval.ingest import Report
     from bot.workspace import Workspace
-
-_PREPARING = "Preparing the question encoder"
 
 app = typer.Typer()
 
@@ -32,9 +32,16 @@ class Engine(StrEnum):
 @app.command()
 def ingest(
     ctx: typer.Context,
-    paths: Annotated[
-        list[Path], typer.Argument(help="Files and folders: text, Markdown, HTML, JSON, JSON lines.")
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH|URL...",
+            help="Files and folders: text, Markdown, HTML, JSON, JSON lines; pages' addresses.",
+        ),
     ],
+    feed: Annotated[
+        bool, typer.Option("--feed", help="The addresses are feeds or sitemaps; `citewire watch` polls them.")
+    ] = False,
     source: Annotated[str, typer.Option(help="The outlet of articles that name none.")] = "",
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove articles that came from these paths and are gone.")
@@ -52,15 +59,41 @@ def ingest(
     It can be stopped at any moment; the same command goes on. Exits 1 when something was skipped.
     """
     from bot import terminal
+    from bot.retrieval.ingest import Report
+
+    urls = [place for place in places if is_url(place)]
+    paths = [Path(place) for place in places if not is_url(place)]
+    if feed and not urls:
+        raise typer.BadParameter("it goes with a feed's address", param_hint="--feed")
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise typer.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="PATH|URL")
+    if address and engine is Engine.LOCAL:
+        raise typer.BadParameter("it goes with --engine ray", param_hint="--address")
+    if urls and engine is Engine.RAY:
+        raise typer.BadParameter("addresses are fetched without Ray", param_hint="--engine")
+    workspace, report = open_workspace(ctx), Report()
+    if paths:
+        report.add(_read(workspace, paths, source=source, prune=prune, engine=engine, address=address))
+    if urls:
+        report.add(fetch(workspace, urls, feeds=feed, source=source))
+    totals = workspace.library.totals()
+    if totals.articles:
+        prepare_encoder(workspace)
+    if as_json:
+        print_json(terminal.report_fields(report, totals))
+    else:
+        terminal.print_report(report, totals)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+def _read(
+    workspace: Workspace, paths: list[Path], *, source: str, prune: bool, engine: Engine, address: str
+) -> Report:
+    from bot import terminal
     from bot.articles.article import clean_line
     from bot.articles.readers import read_articles
     from bot.retrieval.ingest import ingest as run
 
-    if missing := [str(path) for path in paths if not path.exists()]:
-        raise typer.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="PATHS")
-    if address and engine is Engine.LOCAL:
-        raise typer.BadParameter("it goes with --engine ray", param_hint="--address")
-    workspace, pruned = open_workspace(ctx), paths if prune else ()
     with contextlib.ExitStack() as exits:
         if engine is Engine.RAY:
             from bot.retrieval import ray_engine
@@ -71,15 +104,7 @@ def ingest(
             found = read_articles(paths, source=clean_line(source))
         indexer = exits.enter_context(workspace.writing(on_wait=terminal.waiting))
         progress = exits.enter_context(terminal.ingest_progress())
-        report = run(indexer, workspace.library, found, prune=pruned, progress=progress)
-    totals = workspace.library.totals()
-    if totals.articles:
-        _prepare_encoder(workspace)
-    if as_json:
-        print_json(terminal.report_fields(report, totals))
-    else:
-        terminal.print_report(report, totals)
-    raise typer.Exit(1 if report.failures else 0)
+        return run(indexer, workspace.library, found, prune=paths if prune else (), progress=progress)
 
 
 @app.command()
@@ -134,7 +159,7 @@ def reindex(
     workspace = open_workspace(ctx)
     fields: dict[str, Any]
     if encoder:
-        with terminal.working(_PREPARING):
+        with terminal.working(PREPARING):
             workspace.embedder.ensure_encoder(anew=True)
         fields = {"model": workspace.embedder.model}
         said = f"question encoder exported from {workspace.embedder.model}"
@@ -157,7 +182,7 @@ def _rebuild(workspace: Workspace) -> int:
     with workspace.writing(on_wait=terminal.waiting) as indexer, _passage_progress(workspace) as progress:
         done = indexer.rebuild(progress)
     if done:
-        _prepare_encoder(workspace)
+        prepare_encoder(workspace)
     return done
 
 
@@ -165,11 +190,3 @@ def _passage_progress(workspace: Workspace) -> AbstractContextManager[Callable[[
     from bot import terminal
 
     return terminal.passage_progress(workspace.library.totals().passages)
-
-
-def _prepare_encoder(workspace: Workspace) -> None:
-    """Export the question encoder if it is missing; without it questions are answered, but start slower."""
-    from bot import terminal
-
-    with terminal.told_errors(), terminal.working(_PREPARING):
-        workspace.embedder.ensure_encoder()

@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from bot.workspace import Workspace
 
+PREPARING = "Preparing the question encoder"
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -24,3 +26,11 @@ def open_workspace(ctx: typer.Context, **options: Any) -> Workspace:
 def print_json(fields: dict[str, Any]) -> None:
     """Print one JSON object."""
     print(json.dumps(fields, ensure_ascii=False, indent=2))
+
+
+def prepare_encoder(workspace: Workspace) -> None:
+    """Export the question encoder if it is missing; without it questions are answered, but start slower."""
+    from bot import terminal
+
+    with terminal.told_errors(), terminal.working(PREPARING):
+        workspace.embedder.ensure_encoder()

@@ -40,6 +40,12 @@ class Report:
     seconds: float = 0.0
     skipped: list[Skipped] = field(default_factory=list)
 
+    def add(self, other: Report) -> None:
+        """Count what another ingest has done too."""
+        for name in ("added", "changed", "unchanged", "removed", "passages", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.skipped += other.skipped
+
     @property
     def read(self) -> int:
         """How many articles were read."""

@@ -1,0 +1,122 @@
+"""Reads feeds of all kinds, told by what is in them: RSS, Atom, JSON Feed, sitemaps and indexes of sitemaps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+from bot.articles.article import is_web_url, short_hash
+from bot.articles.decoding import HEAD, decode
+from bot.errors import FetchError
+from bot.sources.bodies import unpack
+from bot.sources.fetcher import Fetched
+from bot.sources.webpage import looks_like_feed
+
+MAX_FEED_BYTES = 52_428_800  # what the sitemaps' protocol allows one file to hold
+MAX_SYNDICATED_BYTES = 10_000_000  # RSS and Atom are parsed whole
+_HOURS = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 720, "yearly": 8_760}
+_LINKS = (
+    "//link[contains(concat(' ', @rel, ' '), ' alternate ')]"
+    "[contains(@type, 'rss') or contains(@type, 'atom') or contains(@type, 'feed+json')]/@href"
+)
+_MAX_TITLE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a feed says of one article; `mark` changes when the article does."""
+
+    link: str
+    id: str = ""
+    mark: str = ""
+    about: Mapping[str, str] = field(
+        default_factory=dict
+    )  # title, published, author, source: what is said of them
+    content: str = ""  # the whole article as HTML, where the feed holds it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A feed as it was read: its entries are made one by one, and can be gone through once."""
+
+    title: str = ""
+    entries: Iterator[Entry] = field(default_factory=lambda: iter(()))
+    deleted: tuple[str, ...] = ()  # ids of entries that it takes back
+    pause: float = 0.0  # seconds that it wants between two polls
+    parts: tuple[tuple[str, str], ...] = ()  # of an index: sitemaps, and when each last changed
+
+
+def read_feed(page: Fetched) -> Feed:
+    """Read a feed. Raises FetchError where there is none."""
+    data = unpack(page.body, limit=MAX_FEED_BYTES)
+    head = decode(data[:HEAD], charset=page.charset).lstrip("\ufeff \r\n\t")
+    if head.startswith("{"):
+        return _json_feed(data, page.url)
+    lowered = head.lower()
+    if not looks_like_feed(head):
+        raise FetchError("no feed: neither RSS, Atom, JSON Feed nor a sitemap")
+    if "<urlset" in lowered or "<sitemapindex" in lowered:
+        from bot.sources.sitemaps import read_sitemap
+
+        return read_sitemap(data, page.url)
+    if len(data) > MAX_SYNDICATED_BYTES:
+        raise FetchError(f"larger than {MAX_SYNDICATED_BYTES / 1e6:g} MB, the limit of a feed")
+    from bot.sources.syndication import read_syndication
+
+    return read_syndication(data, page.url, charset=page.charset)
+
+
+def feed_link(page: Fetched) -> str:
+    """Return the address of the feed that an HTML page names, or ""."""
+    if page.content_type not in ("text/html", "application/xhtml+xml"):
+        return ""
+    import trafilatura
+
+    tree = trafilatura.load_html(decode(page.body, charset=page.charset))
+    links = tree.xpath(_LINKS) if tree is not None else []
+    return next((link for href in links if is_web_url(link := urljoin(page.url, href.strip()))), "")
+
+
+def seconds_of(period: str, times: str) -> float:
+    """Return the pause that an update period of RSS's syndication module asks for."""
+    hours = _HOURS.get(period.strip().lower(), 0)
+    often = int(times) if times.strip().isdigit() and 0 < int(times) < 10_000 else 1
+    return hours * 3_600 / often
+
+
+def _json_feed(data: bytes, base: str) -> Feed:
+    try:
+        document = json.loads(decode(data))
+        items = document["items"]
+        entries = [_json_entry(item, base) for item in items if isinstance(item, dict)]
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise FetchError("no feed: JSON, but no JSON Feed") from exc
+    return Feed(title=_said(document, "title"), entries=(entry for entry in entries if entry.link))
+
+
+def _json_entry(item: Mapping[str, object], base: str) -> Entry:
+    authors = item.get("authors") or [item.get("author")]
+    names = authors if isinstance(authors, list) else []
+    about = {
+        "title": _said(item, "title"),
+        "published": _said(item, "date_published"),
+        "author": ", ".join(filter(None, (_said(one, "name") for one in names if isinstance(one, dict)))),
+    }
+    changed = _said(item, "date_modified") or short_hash(
+        _said(item, "content_html") + _said(item, "content_text")
+    )
+    link = urljoin(base, _said(item, "url"))
+    return Entry(
+        link=link if _said(item, "url") and is_web_url(link) else "",
+        id=str(item.get("id") or link),
+        mark=short_hash("\n".join((about["title"], about["published"], changed))),
+        about={name: value for name, value in about.items() if value},
+        content=_said(item, "content_html"),
+    )
+
+
+def _said(item: Mapping[str, object], name: str) -> str:
+    value = item.get(name)
+    return value.strip() if isinstance(value, str) else ""

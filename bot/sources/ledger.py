@@ -1,0 +1,148 @@
+"""Keeps what is known of feeds and pages in the library's database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+
+from bot.articles.article import canonical_url
+from bot.articles.database import chunks, put_row
+from bot.articles.library import Library
+from bot.articles.schema import feeds, pages, resting_hosts
+from bot.sources.records import FeedRecord, PageRecord
+
+_FEED = [feeds.c[one.name] for one in fields(FeedRecord)]
+_PAGE = [pages.c[one.name] for one in fields(PageRecord)]
+_WATCHED = ("ok", "missing", "failing")
+_BRINGING = ("ok", "entry", "missing", "failing")
+_DUE_AT_ONCE = 1_000
+
+
+class Ledger:
+    """The feeds, pages and resting hosts of a library; safe to share between threads."""
+
+    def __init__(self, library: Library, *, clock: Callable[[], float] = time.time) -> None:
+        """Keep them in this library; the clock gives seconds since 1970."""
+        self._library = library
+        self.clock = clock
+
+    # Feeds
+
+    def feeds(self) -> list[FeedRecord]:
+        """Return all feeds, by address."""
+        with self._library.reading() as connection:
+            return [
+                FeedRecord(**row._mapping) for row in connection.execute(select(*_FEED).order_by(feeds.c.url))
+            ]
+
+    def due_feeds(self) -> list[FeedRecord]:
+        """Return the feeds that are to be polled by now, those that wait longest first."""
+        query = select(*_FEED).where(feeds.c.state != "gone", feeds.c.due <= self.clock())
+        with self._library.reading() as connection:
+            return [FeedRecord(**row._mapping) for row in connection.execute(query.order_by(feeds.c.due))]
+
+    def feed(self, url: str) -> FeedRecord | None:
+        """Return the feed of this address."""
+        with self._library.reading() as connection:
+            row = connection.execute(select(*_FEED).where(feeds.c.url == url)).first()
+        return FeedRecord(**row._mapping) if row else None
+
+    def put_feed(self, feed: FeedRecord, *, before: str = "") -> None:
+        """Remember a feed; `before` is the address that it has moved from, with its pages."""
+        with self._library.changing() as connection:
+            if before and before != feed.url:
+                connection.execute(delete(feeds).where(feeds.c.url == before))
+                connection.execute(update(pages).where(pages.c.feed == before).values(feed=feed.url))
+            put_row(connection, feeds, asdict(feed), key=("url",))
+
+    def put_known_feed(self, feed: FeedRecord) -> None:
+        """Remember what a poll has found, unless the feed was removed meanwhile."""
+        with self._library.changing() as connection:
+            connection.execute(update(feeds).where(feeds.c.url == feed.url).values(asdict(feed)))
+
+    def remove_feed(self, url: str) -> bool:
+        """Forget a feed, and look at its pages no more; say whether it was known."""
+        with self._library.changing() as connection:
+            known = connection.execute(delete(feeds).where(feeds.c.url == url)).rowcount == 1
+            connection.execute(update(pages).where(pages.c.feed == url).values(feed="", due=None))
+        return known
+
+    # Pages
+
+    def page(self, url: str) -> PageRecord:
+        """Return what is known of the page at an address; a new record where nothing is."""
+        key = page_key(url)
+        return self.pages([key]).get(key) or PageRecord(key=key, url=url, first_seen=self.clock())
+
+    def pages(self, keys: Iterable[str]) -> dict[str, PageRecord]:
+        """Return the known ones of these pages by their keys."""
+        found = {}
+        with self._library.reading() as connection:
+            for chunk in chunks(keys):
+                for row in connection.execute(select(*_PAGE).where(pages.c.key.in_(chunk))):
+                    found[row.key] = PageRecord(**row._mapping)
+        return found
+
+    def due_pages(self, feed: str) -> list[PageRecord]:
+        """Return pages of a feed, or of none, that are to be looked at again by now; a thousand at most."""
+        query = select(*_PAGE).where(
+            pages.c.feed == feed, pages.c.due <= self.clock(), pages.c.state.in_(_WATCHED)
+        )
+        with self._library.reading() as connection:
+            rows = connection.execute(query.order_by(pages.c.due).limit(_DUE_AT_ONCE))
+            return [PageRecord(**row._mapping) for row in rows]
+
+    def named_by(self, feed: str, entries: Sequence[str]) -> list[PageRecord]:
+        """Return the pages that this feed has named in these entries, by their ids or addresses."""
+        found: list[PageRecord] = []
+        with self._library.reading() as connection:
+            for chunk in chunks(entries):
+                named = or_(pages.c.entry.in_(chunk), pages.c.key.in_([page_key(one) for one in chunk]))
+                rows = connection.execute(select(*_PAGE).where(pages.c.feed == feed, named))
+                found += [PageRecord(**row._mapping) for row in rows]
+        return found
+
+    def bringers(self, article_ids: Iterable[str]) -> dict[str, str]:
+        """Return the key of the page that each of these articles comes from, by article."""
+        query = select(pages.c.article_id, pages.c.key).where(pages.c.state.in_(_BRINGING))
+        found: dict[str, str] = {}
+        with self._library.reading() as connection:
+            for chunk in chunks(article_ids):
+                for row in connection.execute(
+                    query.where(pages.c.article_id.in_(chunk)).order_by(pages.c.first_seen)
+                ):
+                    found.setdefault(row.article_id, row.key)
+        return found
+
+    def put_pages(self, records: Iterable[PageRecord]) -> None:
+        """Remember what was found on these pages."""
+        for chunk in chunks(records):
+            with self._library.changing() as connection:
+                for record in chunk:
+                    put_row(connection, pages, asdict(record), key=("key",))
+
+    # Hosts
+
+    def resting(self) -> dict[str, float]:
+        """Return until when hosts asked not to be asked."""
+        query = select(resting_hosts.c.host, resting_hosts.c.until).where(
+            resting_hosts.c.until > self.clock()
+        )
+        with self._library.reading() as connection:
+            return {row.host: row.until for row in connection.execute(query)}
+
+    def rest(self, host: str, until: float) -> None:
+        """Remember until when a host asks not to be asked."""
+        row: dict[str, Any] = {"host": host, "until": until}
+        with self._library.changing() as connection:
+            connection.execute(delete(resting_hosts).where(resting_hosts.c.until <= self.clock()))
+            put_row(connection, resting_hosts, row, key=("host",))
+
+
+def page_key(url: str) -> str:
+    """Return what two addresses of one page have in common."""
+    return canonical_url(url)

@@ -1,0 +1,154 @@
+"""Visits one page: what came of it is an article, nothing new, a retraction, or a reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import httpx
+
+from bot.articles.article import Article
+from bot.articles.library import Library
+from bot.articles.readers import Skipped
+from bot.errors import FetchError, FetchRefusedError, ReadError
+from bot.sources import schedule
+from bot.sources.fetcher import Fetched, Fetcher
+from bot.sources.records import PageRecord
+from bot.sources.webpage import article_from_entry, article_from_page
+
+_FULL_TEXT = 500  # characters from which what a feed holds can be a whole article
+# Answers after which a page's text is not to be had later either.
+_CLOSED = (httpx.codes.UNAUTHORIZED, httpx.codes.PAYMENT_REQUIRED, httpx.codes.FORBIDDEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What a visit has led to, and what is to be remembered of the page once the article is published."""
+
+    record: PageRecord
+    article: Article | None = None
+    skipped: Skipped | None = None
+    retired: str = ""  # the article that is to disappear
+
+
+class Visitor:
+    """Visits pages; safe to share between threads."""
+
+    def __init__(self, fetcher: Fetcher, library: Library, *, clock: Callable[[], float]) -> None:
+        self._fetcher = fetcher
+        self._library = library
+        self._clock = clock
+
+    def visit(
+        self, record: PageRecord, *, source: str = "", content: str = "", asked_for: bool = False
+    ) -> Visit:
+        """Fetch a page if it has changed. Raises Stopped.
+
+        `content` is what its feed holds of it, used where the page itself gives no text. What the user has
+        `asked_for` comes back though it was forgotten or gone.
+        """
+        known = bool(record.article_id) and record.article_id in self._library.known([record.article_id])
+        if record.state in ("ok", "missing", "failing") and record.article_id and not (known or asked_for):
+            return Visit(record=replace(record, state="forgotten", due=None))
+        try:
+            return self._fetched(record, source, content, conditional=known)
+        except FetchError as exc:
+            return self._without(record, exc, source, content)
+        except ReadError as exc:
+            return self._from_feed(record, source, content, exc.reason)
+
+    def _fetched(self, record: PageRecord, source: str, content: str, *, conditional: bool) -> Visit:
+        etag, modified = (record.etag, record.last_modified) if conditional else ("", "")
+        page = self._fetcher.get(record.url, etag=etag, last_modified=modified)
+        if page.unchanged:
+            return Visit(record=self._seen(record, "copy" if record.state == "copy" else "ok"))
+        if _is_front_page(page.url) and not _is_front_page(record.url):
+            return self._missing(record, "it redirects to the site's front page")
+        article = article_from_page(page, about=record.about, origin=record.url, source=source)
+        return Visit(
+            record=self._seen(record, "ok", article, page),
+            article=article,
+            retired=self._replaced(record, article),
+        )
+
+    def _without(self, record: PageRecord, exc: FetchError, source: str, content: str) -> Visit:
+        if exc.status == httpx.codes.GONE:
+            return self._gone(record, str(exc))
+        if exc.status == httpx.codes.NOT_FOUND:
+            return self._missing(record, str(exc))
+        if content and (exc.status in _CLOSED or isinstance(exc, FetchRefusedError)):
+            return self._from_feed(record, source, content, str(exc))
+        return self._failing(record, exc)
+
+    def _from_feed(self, record: PageRecord, source: str, content: str, reason: str) -> Visit:
+        """Take the article that the feed holds; without one the page is looked at again when its feed changes."""
+        try:
+            article = (
+                article_from_entry(content, record.url, about=record.about, origin=record.url, source=source)
+                if len(content) >= _FULL_TEXT
+                else None
+            )
+        except ReadError:
+            article = None
+        if article and len(article.text) >= _FULL_TEXT:
+            now = self._seen(record, "entry", article)
+            return Visit(record=replace(now, due=None), article=article)
+        seen = replace(self._seen(record, "empty"), due=None)
+        # A feed names videos and galleries too: they were never meant as articles.
+        return Visit(record=seen, skipped=Skipped(record.url, None, reason, expected=bool(record.feed)))
+
+    def _seen(
+        self, record: PageRecord, state: str, article: Article | None = None, page: Fetched | None = None
+    ) -> PageRecord:
+        now = self._clock()
+        return replace(
+            record,
+            state=state,
+            article_id=article.id if article else record.article_id,
+            etag=page.etag if page else record.etag,
+            last_modified=page.last_modified if page else record.last_modified,
+            checked=now,
+            due=schedule.next_look(first_seen=record.first_seen, now=now),
+            misses=0,
+        )
+
+    def _replaced(self, record: PageRecord, article: Article) -> str:
+        """Return the article that the page has brought before under another address, if it is this one."""
+        if not record.article_id or record.article_id == article.id:
+            return ""
+        before = self._library.article(record.article_id)
+        return before.id if before and before.title == article.title else ""
+
+    def _gone(self, record: PageRecord, reason: str) -> Visit:
+        now = self._clock()
+        gone = replace(record, state="gone", checked=now, due=None, etag="", last_modified="")
+        if record.article_id:
+            return Visit(record=gone, retired=record.article_id)
+        return Visit(record=gone, skipped=Skipped(record.url, None, reason))
+
+    def _missing(self, record: PageRecord, reason: str) -> Visit:
+        """Note that a page was not found; only when that has lasted is its article gone."""
+        failed = self._again(record, "missing")
+        if schedule.is_gone(misses=failed.misses, missed=failed.missed, now=failed.checked):
+            return self._gone(failed, reason)
+        return Visit(record=failed, skipped=Skipped(record.url, None, reason))
+
+    def _failing(self, record: PageRecord, exc: FetchError) -> Visit:
+        failed = self._again(record, "failing", wait=exc.wait)
+        if isinstance(exc, FetchRefusedError):
+            failed = replace(failed, due=None)
+        return Visit(record=failed, skipped=Skipped(record.url, None, str(exc)))
+
+    def _again(self, record: PageRecord, state: str, *, wait: float = 0.0) -> PageRecord:
+        now = self._clock()
+        repeated = record.state == state
+        misses = record.misses + 1 if repeated else 1
+        due = schedule.next_try(first_seen=record.first_seen, now=now, misses=misses, wait=wait)
+        missed = record.missed if repeated else now
+        return replace(record, state=state, checked=now, due=due, misses=misses, missed=missed)
+
+
+def _is_front_page(url: str) -> bool:
+    parts = urlsplit(url)
+    return not parts.path.strip("/") and not parts.query

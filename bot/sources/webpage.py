@@ -1,0 +1,64 @@
+"""Makes an article of a page that was fetched; where the page says nothing, its feed may."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+from bot.articles.article import Article, article_from_record
+from bot.articles.decoding import HEAD, decode, is_binary
+from bot.articles.pages import record_from_html
+from bot.errors import ReadError
+from bot.sources.fetcher import Fetched
+from bot.sources.sites import may_claim
+
+_HTML = ("text/html", "application/xhtml+xml", "")
+_FEED_ROOTS = ("<rss", "<feed", "<rdf:rdf", "<urlset", "<sitemapindex")
+_FILLED = ("title", "published", "author")
+
+
+def article_from_page(page: Fetched, *, about: Mapping[str, str], origin: str, source: str = "") -> Article:
+    """Return the article on a page; `about` is what its feed says of it. Raises ReadError."""
+    record = record_from_html(page_text(page))
+    claimed = str(record.get("url") or "")
+    url = claimed if claimed and may_claim(claimed, page.url) else page.url
+    filled = {name: record.get(name) or about.get(name) for name in _FILLED}
+    return _article({**record, **filled, "url": url}, origin=origin, source=about.get("source") or source)
+
+
+def article_from_entry(
+    content: str, url: str, *, about: Mapping[str, str], origin: str, source: str = ""
+) -> Article:
+    """Return the article that a feed's entry holds itself. Raises ReadError."""
+    title = html.escape(about.get("title", ""))
+    text = record_from_html(
+        f"<html><head><title>{title}</title></head><body><article>{content}</article></body></html>"
+    )["text"]
+    fields = {name: about.get(name) for name in _FILLED}
+    return _article({**fields, "text": text, "url": url}, origin=origin, source=about.get("source") or source)
+
+
+def page_text(page: Fetched) -> str:
+    """Return the HTML of a page. Raises ReadError for what is no page."""
+    if page.content_type not in _HTML and not page.content_type.endswith("xml"):
+        raise ReadError(f"no page but {page.content_type[:60]}, which is not read from the web")
+    if is_binary(page.body[:HEAD]):
+        raise ReadError("no page but a binary file, which is not read from the web")
+    text = decode(page.body, charset=page.charset)
+    if looks_like_feed(text):
+        raise ReadError("a feed, not an article: take it in with --feed")
+    return text
+
+
+def looks_like_feed(text: str) -> bool:
+    """Say whether a text is a feed by what it begins with."""
+    head = text[:HEAD].lower()
+    at = min((head.find(root) for root in _FEED_ROOTS if root in head), default=-1)
+    return at >= 0 and "<html" not in head[:at] and "<!doctype html" not in head[:at]
+
+
+def _article(record: Mapping[str, object], *, origin: str, source: str) -> Article:
+    try:
+        return article_from_record(record, origin=origin, source=source)
+    except (ValueError, OverflowError, RecursionError) as exc:
+        raise ReadError(f"a field holds a value that cannot be used ({type(exc).__name__})") from exc
