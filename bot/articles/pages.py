@@ -134,9 +134,13 @@ def _extract(html: str) -> dict[str, object]:
 
 
 def _metadata(tree: Any) -> Any:
-    """Return what the markup says of the page; the tree loses its prose for it."""
+    """Return what the markup says of the page; the tree loses for it what may speak of other articles."""
     import trafilatura
 
+    for script in tree.xpath(
+        "//script"
+    ):  # trafilatura would take the first article in there, whichever it is
+        script.drop_tree()
     for element in tree.xpath(_PROSE):
         if element.getparent() is not None:
             element.drop_tree()

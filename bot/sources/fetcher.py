@@ -44,6 +44,7 @@ _PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
     (httpcore.NetworkError, "the connection broke"),
     (httpcore.ProtocolError, "its answer is not HTTP"),
     (httpcore.UnsupportedProtocol, "not an http or https address"),
+    (httpx.ProtocolError, "its answer is not HTTP"),
     (httpx.TransportError, "the connection broke"),
     (httpx.InvalidURL, "not a web address"),
     (UnicodeError, "not a web address"),
