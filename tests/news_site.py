@@ -281,7 +281,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def packed(body: str | bytes) -> bytes:
-    return gzip.compress(body.encode() if isinstance(body, str) else body)
+    return gzip.compress(body.encode() if isinstance(body, str) else body, mtime=0)
 
 
 def main() -> None:

@@ -136,7 +136,7 @@ def test_a_name_that_turns_private_after_it_was_checked_is_not_connected_to(
         port = site.url.rpartition(":")[2]
         answers_in_turn(monkeypatch, "rebind.example", "93.184.216.34", "127.0.0.1")
         fetcher = open_fetcher(allowed=(), delay=0)
-        with pytest.raises(FetchError, match="rebind.example leads to 127.0.0.1, a private address"):
+        with pytest.raises(FetchError, match=r"rebind\.example leads to 127\.0\.0\.1, a private address"):
             fetcher.get(f"http://rebind.example:{port}/news/1")
         fetcher.close()
         assert not site.asked
