@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from bot.articles.article import clean_line, is_web_url, parse_published, short_hash
+from bot.articles.decoding import decode
 from bot.errors import FetchError, ReadError
 from bot.sources.feeds import Entry, Feed, seconds_of
 
+_DECLARATION = re.compile(r"^[\s\ufeff]*<\?xml[^>]*\?>")
+_DOCTYPE = re.compile(r"<!DOCTYPE\b[^\[>]*(\[.*?\]\s*)?>", re.I | re.S)
 _TOMBSTONE = "{http://purl.org/atompub/tombstones/1.0}deleted-entry"
 
 
@@ -18,8 +23,8 @@ def read_syndication(data: bytes, base: str, *, charset: str) -> Feed:
     """Read RSS or Atom. Raises FetchError."""
     import feedparser
 
-    kind = f"application/xml; charset={charset}" if charset else "application/xml"
-    headers = {"content-location": base, "content-type": kind}
+    data = _without_entities(decode(data, charset=charset)).encode("utf-8", "replace")
+    headers = {"content-location": base, "content-type": "application/xml; charset=utf-8"}
     try:
         # As a stream: what is given as bytes, feedparser first tries to open as a file.
         parsed: Any = feedparser.parse(io.BytesIO(data), response_headers=headers)
@@ -39,6 +44,11 @@ def read_syndication(data: bytes, base: str, *, charset: str) -> Feed:
     )
 
 
+def _without_entities(text: str) -> str:
+    """Return a feed without what it declares of its own: entities within entities would fill the memory."""
+    return _DOCTYPE.sub(" ", _DECLARATION.sub("", text))
+
+
 def _entries(parsed: list[Any]) -> Iterator[Entry]:
     for one in parsed:
         link = str(one.get("link", "")).strip()
@@ -50,7 +60,7 @@ def _entry(one: dict[str, Any], link: str) -> Entry:
     source = one.get("source")
     outlet = source.get("title", "") if isinstance(source, Mapping) else ""
     about = {
-        "title": clean_line(_plain(one.get("title"))),
+        "title": _title(one),
         "published": _date(one),
         "author": clean_line(_plain(one.get("author"))),
         "source": clean_line(_plain(outlet)),
@@ -66,6 +76,14 @@ def _entry(one: dict[str, Any], link: str) -> Entry:
         about={name: value for name, value in about.items() if value},
         content=content,
     )
+
+
+def _title(one: dict[str, Any]) -> str:
+    """Return an entry's title as text: Atom says where it is HTML, RSS often is so without saying."""
+    said = _plain(one.get("title"))
+    if "html" in str(one.get("title_detail", {}).get("type", "")):
+        said = re.sub(r"</?[a-zA-Z][^>]*>", "", said)
+    return clean_line(html.unescape(said))
 
 
 def _date(one: dict[str, Any]) -> str:
