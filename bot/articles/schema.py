@@ -241,6 +241,7 @@ pages = Table(
     metadata,
     Column("key", String, primary_key=True),
     Column("url", String, nullable=False),
+    Column("found", String, nullable=False),  # where it was in the end; its validators are that address's
     Column("feed", String, nullable=False, index=True),  # that first named it; "" for none
     Column("entry", String, nullable=False),  # its id there
     Column("entry_hash", String, nullable=False),

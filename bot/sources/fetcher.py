@@ -23,6 +23,7 @@ AGENT = "Citewire"
 MAX_PAGE_BYTES = 10_000_000
 _MAX_ROBOTS_BYTES = 500_000
 _REDIRECTS = 5
+_LASTING = (httpx.codes.MOVED_PERMANENTLY, httpx.codes.PERMANENT_REDIRECT)
 _TRIES = 3  # where a host is busy and says for how long
 _READ_SECONDS = 15.0
 _TOTAL_SECONDS = 60.0
@@ -89,22 +90,28 @@ class Fetcher:
         self._seconds = _TOTAL_SECONDS
 
     def get(
-        self, url: str, *, etag: str = "", last_modified: str = "", limit: int = MAX_PAGE_BYTES
+        self,
+        url: str,
+        *,
+        etag: str = "",
+        last_modified: str = "",
+        found: str = "",
+        limit: int = MAX_PAGE_BYTES,
     ) -> Fetched:
-        """Fetch `url` if it has changed since it had these validators. Raises FetchError, and Stopped."""
+        """Fetch `url` if it has changed since it had these validators. Raises FetchError, and Stopped.
+
+        Where the validators are of the address that it was `found` at, only that is asked with them.
+        """
         validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        headers = {name: value for name, value in validators.items() if value}
         # One client for one page and its redirects: it keeps no cookies beyond them.
         client = httpx.Client(transport=self._transport, trust_env=False, headers=_HEADERS)
         here, moved, lasting = _normalised(url), "", True
         for _ in range(_REDIRECTS + 1):
-            reply = self._asked(client, here, headers, limit)
+            asked = validators if found in ("", here) else {}
+            reply = self._asked(client, here, {name: value for name, value in asked.items() if value}, limit)
             if not (there := _redirect(here, reply)):
                 return _fetched(here, reply, moved=moved)
-            lasting = lasting and reply.status in (
-                httpx.codes.MOVED_PERMANENTLY,
-                httpx.codes.PERMANENT_REDIRECT,
-            )
+            lasting = lasting and reply.status in _LASTING
             here, moved = there, there if lasting else moved
         raise FetchError(f"it redirects more than {_REDIRECTS} times")
 

@@ -35,6 +35,7 @@ class PageRecord:
 
     key: str
     url: str
+    found: str = ""
     feed: str = ""
     entry: str = ""
     entry_hash: str = ""

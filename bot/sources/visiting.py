@@ -60,7 +60,7 @@ class Visitor:
 
     def _fetched(self, record: PageRecord, source: str, content: str, *, conditional: bool) -> Visit:
         etag, modified = (record.etag, record.last_modified) if conditional else ("", "")
-        page = self._fetcher.get(record.url, etag=etag, last_modified=modified)
+        page = self._fetcher.get(record.url, etag=etag, last_modified=modified, found=record.found)
         if page.unchanged:
             return Visit(record=self._seen(record, "copy" if record.state == "copy" else "ok"))
         if _is_front_page(page.url) and not _is_front_page(record.url):
@@ -106,6 +106,7 @@ class Visitor:
             record,
             state=state,
             article_id=article.id if article else record.article_id,
+            found=page.url if page else record.found,
             etag=page.etag if page else record.etag,
             last_modified=page.last_modified if page else record.last_modified,
             checked=now,
