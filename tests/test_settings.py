@@ -62,6 +62,7 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
         "chat_budget": ("2000", "3000"),
         "chat_price_in": ("0.5", "1.5"),
         "chat_price_out": ("2.5", "3.5"),
+        "fetch_delay": ("0.5", "2.5"),
         "slack_api_url": ("http://toml.example/api/", "http://env.example/api/"),
         "slack_helpers": ("S0TOML", "U0ENV"),
         "slack_concurrency": ("2", "3"),
@@ -80,6 +81,7 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
 
 
 LISTS = {
+    "fetch_allow": "intranet.example",
     "slack_channels": "C0NEWS",
     "slack_users": "U0ANN",
     "slack_external_channels": "C0SHARED",
@@ -99,6 +101,10 @@ def test_ids_are_listed_with_commas_or_blanks(monkeypatch: pytest.MonkeyPatch, n
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("CITEWIRE_FETCH_ALLOW", "http://intranet.example"),
+        ("CITEWIRE_FETCH_ALLOW", "10.0.0.0/99"),
+        ("CITEWIRE_FETCH_ALLOW", "10.0.0.300"),
+        ("CITEWIRE_FETCH_ALLOW", "a_b.example/x"),
         ("CITEWIRE_SLACK_CHANNELS", "#general"),
         ("CITEWIRE_SLACK_CHANNELS", "C0NEWS general"),
         ("CITEWIRE_SLACK_EXTERNAL_CHANNELS", "U0ANN"),
