@@ -14,7 +14,7 @@ from news_site import packed
 
 from bot.errors import FetchError
 from bot.sources.feeds import Entry, Feed, feed_link, read_feed
-from bot.sources.fetcher import Fetched
+from bot.sources.replies import Fetched
 
 BASE = "https://gazette.example/feeds/all"
 

@@ -21,6 +21,7 @@ from bot.sources.bodies import read_body, unpack
 from bot.sources.fetcher import Fetcher, open_fetcher
 from bot.sources.guard import Guard
 from bot.sources.hosts import Hosts, Stopped
+from bot.sources.replies import Reply, redirect
 
 
 class Clockwork(threading.Event):
@@ -107,9 +108,9 @@ def test_a_redirect_to_what_is_no_address_is_told(site: NewsSite, fetcher: Fetch
 
 
 def test_a_redirect_down_from_https_is_refused() -> None:
-    reply = module._Reply(302, httpx.Headers({"location": "http://a.example/"}), b"")
+    reply = Reply(302, httpx.Headers({"location": "http://a.example/"}), b"")
     with pytest.raises(FetchRefusedError, match="from https to http"):
-        module._redirect("https://a.example/", reply)
+        redirect("https://a.example/", reply)
 
 
 @pytest.mark.parametrize("status", [204, 400, 401, 403, 404, 410, 418, 500, 502])

@@ -18,7 +18,7 @@ from bot.articles.pages import record_from_html
 from bot.articles.passages import Passage
 from bot.articles.records import Draft
 from bot.errors import ReadError
-from bot.sources.fetcher import Fetched
+from bot.sources.replies import Fetched
 from bot.sources.sites import may_claim, same_site
 from bot.sources.webpage import article_from_entry, article_from_page
 

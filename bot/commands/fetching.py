@@ -134,9 +134,11 @@ def _tell(workspace: Workspace, report: Report, *, as_json: bool) -> None:
 
 def _log(report: Report) -> None:
     """Log a line where something changed."""
+    from bot.articles.article import clean_line
+
     logger = logging.getLogger("bot.sources.watch")
     for skip in report.failures:
-        logger.warning("%s", skip)
+        logger.warning("%s", clean_line(str(skip)))
     if report.added or report.changed or report.removed:
         logger.info("%d added, %d changed, %d removed", report.added, report.changed, report.removed)
 

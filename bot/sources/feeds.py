@@ -11,7 +11,7 @@ from bot.articles.article import is_web_url, short_hash
 from bot.articles.decoding import HEAD, decode
 from bot.errors import FetchError
 from bot.sources.bodies import unpack
-from bot.sources.fetcher import Fetched
+from bot.sources.replies import Fetched
 from bot.sources.webpage import looks_like_feed
 
 MAX_FEED_BYTES = 52_428_800  # what the sitemaps' protocol allows one file to hold

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 import httpcore
 import httpx
@@ -17,7 +14,8 @@ from bot.errors import FetchError, FetchRefusedError
 from bot.sources.bodies import read_body
 from bot.sources.connection import CONNECT_SECONDS, GuardedTransport
 from bot.sources.guard import Guard, Target
-from bot.sources.hosts import LONGEST_REST, MAX_WAIT, Host, Hosts
+from bot.sources.hosts import MAX_WAIT, Host, Hosts
+from bot.sources.replies import Fetched, Reply, fetched, normalised, redirect, retry_after, status_text
 
 AGENT = "Citewire"
 MAX_PAGE_BYTES = 10_000_000
@@ -31,7 +29,6 @@ _ROBOTS_SECONDS, _ROBOTS_RETRY = (
     86_400.0,
     300.0,
 )  # how long robots.txt is remembered, and its absence in trouble
-_DEFAULT_REST = 300.0  # after "too many requests" that names no time
 _HEADERS = {
     "User-Agent": f"{AGENT}/{__version__}",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -51,33 +48,6 @@ _PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
     (UnicodeError, "not a web address"),
     (OSError, "the connection broke"),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """What came: `url` is where it was in the end, `moved` where it is for good if it has moved."""
-
-    url: str
-    status: int
-    body: bytes = b""
-    moved: str = ""
-    content_type: str = ""
-    charset: str = ""
-    etag: str = ""
-    last_modified: str = ""
-    max_age: float = 0.0
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether the server says that it is still what was fetched before."""
-        return self.status == httpx.codes.NOT_MODIFIED
-
-
-@dataclass(frozen=True)
-class _Reply:
-    status: int
-    headers: httpx.Headers
-    body: bytes
 
 
 class Fetcher:
@@ -105,12 +75,12 @@ class Fetcher:
         validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         # One client for one page and its redirects: it keeps no cookies beyond them.
         client = httpx.Client(transport=self._transport, trust_env=False, headers=_HEADERS)
-        here, moved, lasting = _normalised(url), "", True
+        here, moved, lasting = normalised(url), "", True
         for _ in range(_REDIRECTS + 1):
             asked = validators if found in ("", here) else {}
             reply = self._asked(client, here, {name: value for name, value in asked.items() if value}, limit)
-            if not (there := _redirect(here, reply)):
-                return _fetched(here, reply, moved=moved)
+            if not (there := redirect(here, reply)):
+                return fetched(here, reply, moved=moved)
             lasting = lasting and reply.status in _LASTING
             here, moved = there, there if lasting else moved
         raise FetchError(f"it redirects more than {_REDIRECTS} times")
@@ -119,7 +89,7 @@ class Fetcher:
         """End all connections."""
         self._transport.close()
 
-    def _asked(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> _Reply:
+    def _asked(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> Reply:
         """Ask once it is our turn; again where the host is busy for a short while only."""
         target = self._guard.target(url)
         name = _name(target)
@@ -133,19 +103,19 @@ class Fetcher:
                     self._hosts.asked(host, AGENT)
             if reply.status not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
                 break
-            wait = _retry_after(reply.headers)
+            wait = retry_after(reply.headers)
             self._hosts.leave(name, wait)
             if wait > MAX_WAIT or not left:
-                raise FetchError(_status(reply.status), status=reply.status, wait=wait)
+                raise FetchError(status_text(reply.status), status=reply.status, wait=wait)
         return reply
 
-    def _exchange(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> _Reply:
+    def _exchange(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> Reply:
         self._transport.deadline.start(self._seconds)
         timeout = httpx.Timeout(_READ_SECONDS, connect=CONNECT_SECONDS)
         try:
             with client.stream("GET", url, headers=dict(headers), timeout=timeout) as response:
                 body = _body(response, limit) if response.status_code == httpx.codes.OK else b""
-                return _Reply(response.status_code, response.headers, body)
+                return Reply(response.status_code, response.headers, body)
         except tuple(kind for kind, _ in _PROBLEMS) as exc:
             said = next(text for kind, text in _PROBLEMS if isinstance(exc, kind))
             raise FetchError(f"{said} ({exc})" if str(exc) else said) from exc
@@ -169,7 +139,7 @@ class Fetcher:
         try:
             reply = self._followed(client, url)
             if reply.status >= httpx.codes.INTERNAL_SERVER_ERROR:
-                raise FetchError(_status(reply.status))
+                raise FetchError(status_text(reply.status))
         except FetchRefusedError:
             return
         except FetchError as exc:
@@ -179,11 +149,11 @@ class Fetcher:
             host.rules = Protego.parse(reply.body.decode("utf-8", "replace"))
         self._hosts.asked(host, AGENT)
 
-    def _followed(self, client: httpx.Client, url: str) -> _Reply:
+    def _followed(self, client: httpx.Client, url: str) -> Reply:
         for _ in range(_REDIRECTS + 1):
             self._guard.target(url)
             reply = self._exchange(client, url, {}, _MAX_ROBOTS_BYTES)
-            there = _redirect(url, reply)
+            there = redirect(url, reply)
             if not there:
                 return reply
             url = there
@@ -191,15 +161,10 @@ class Fetcher:
 
 
 def open_fetcher(
-    *,
-    allowed: tuple[str, ...],
-    delay: float,
-    stopping: threading.Event | None = None,
-    hosts: Hosts | None = None,
+    *, allowed: tuple[str, ...], delay: float, stopping: threading.Event | None = None
 ) -> Fetcher:
-    """Make a fetcher of the settings."""
-    turns = hosts or Hosts(delay=delay, stopping=stopping or threading.Event())
-    return Fetcher(Guard.allowing(allowed), turns)
+    """Make a fetcher that remembers nothing of hosts beyond this process."""
+    return Fetcher(Guard.allowing(allowed), Hosts(delay=delay, stopping=stopping or threading.Event()))
 
 
 def _body(response: httpx.Response, limit: int) -> bytes:
@@ -208,66 +173,6 @@ def _body(response: httpx.Response, limit: int) -> bytes:
     if announced.isdigit() and int(announced) > limit:
         raise FetchError(f"larger than {limit / 1e6:g} MB, the limit")
     return read_body(response.iter_raw(), packed=packed, limit=limit)
-
-
-def _normalised(url: str) -> str:
-    try:
-        parsed = httpx.URL(url.strip())
-        return str(parsed.copy_with(fragment=None))
-    except (httpx.InvalidURL, UnicodeError, ValueError) as exc:
-        raise FetchRefusedError(f"{url[:80]!r} is not a web address ({exc})") from exc
-
-
-def _redirect(here: str, reply: _Reply) -> str:
-    """Return where an answer sends its reader, or "". Raises FetchRefusedError for a step down from https."""
-    location = reply.headers.get("location", "")
-    if reply.status not in (301, 302, 303, 307, 308) or not location:
-        return ""
-    try:
-        there = httpx.URL(here).join(location)
-    except (httpx.InvalidURL, UnicodeError, ValueError) as exc:
-        raise FetchRefusedError(f"it redirects to what is no address: {location[:80]!r}") from exc
-    if here.startswith("https:") and there.scheme == "http":
-        raise FetchRefusedError(
-            f"it redirects from https to http, which anyone on the way could alter: {there}"
-        )
-    return _normalised(str(there))
-
-
-def _fetched(url: str, reply: _Reply, *, moved: str) -> Fetched:
-    if reply.status not in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
-        raise FetchError(_status(reply.status), status=reply.status)
-    kind, _, parameters = reply.headers.get("content-type", "").partition(";")
-    charset = re.search(r"charset\s*=\s*[\"']?([\w-]+)", parameters, re.I)
-    age = re.search(r"max-age\s*=\s*\"?(\d{1,9})", reply.headers.get("cache-control", ""), re.I)
-    return Fetched(
-        url=url,
-        status=reply.status,
-        body=reply.body,
-        moved=moved,
-        content_type=kind.strip().lower(),
-        charset=charset[1].lower() if charset else "",
-        etag=reply.headers.get("etag", "")[:1_000],
-        last_modified=reply.headers.get("last-modified", "")[:100],
-        max_age=float(age[1]) if age else 0.0,
-    )
-
-
-def _retry_after(headers: httpx.Headers) -> float:
-    """Return the seconds that Retry-After names, as a number or as a date."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return min(float(value[:9]), LONGEST_REST)
-    try:
-        rest = parsedate_to_datetime(value).timestamp() - time.time()
-    except (ValueError, TypeError, OverflowError):
-        return _DEFAULT_REST
-    return min(max(rest, 0.0), LONGEST_REST)
-
-
-def _status(status: int) -> str:
-    phrase = httpx.codes.get_reason_phrase(status)
-    return f"the server answers {status}{f' ({phrase})' if phrase else ''}"
 
 
 def _name(target: Target) -> str:

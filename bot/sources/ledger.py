@@ -13,12 +13,11 @@ from bot.articles.article import canonical_url
 from bot.articles.database import chunks, put_row
 from bot.articles.library import Library
 from bot.articles.schema import feeds, pages, resting_hosts
-from bot.sources.records import FeedRecord, PageRecord
+from bot.sources.records import BRINGING, FeedRecord, PageRecord
 
 _FEED = [feeds.c[one.name] for one in fields(FeedRecord)]
 _PAGE = [pages.c[one.name] for one in fields(PageRecord)]
 _WATCHED = ("ok", "missing", "failing")
-_BRINGING = ("ok", "entry", "missing", "failing")
 _DUE_AT_ONCE = 1_000
 
 
@@ -108,7 +107,7 @@ class Ledger:
 
     def bringers(self, article_ids: Iterable[str]) -> dict[str, str]:
         """Return the key of the page that each of these articles comes from, by article."""
-        query = select(pages.c.article_id, pages.c.key).where(pages.c.state.in_(_BRINGING))
+        query = select(pages.c.article_id, pages.c.key).where(pages.c.state.in_(BRINGING))
         found: dict[str, str] = {}
         with self._library.reading() as connection:
             for chunk in chunks(article_ids):

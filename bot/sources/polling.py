@@ -14,10 +14,11 @@ from bot.articles.readers import Skipped
 from bot.errors import FetchError, ReadError
 from bot.sources import schedule
 from bot.sources.feeds import MAX_FEED_BYTES, Entry, Feed, feed_link, read_feed
-from bot.sources.fetcher import Fetched, Fetcher
+from bot.sources.fetcher import Fetcher
 from bot.sources.inflight import InFlight
 from bot.sources.ledger import Ledger, page_key
 from bot.sources.records import FeedRecord, PageRecord
+from bot.sources.replies import Fetched
 from bot.sources.sites import same_site
 from bot.sources.visiting import Visit, Visitor
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+BRINGING = ("ok", "entry", "missing", "failing")  # the states of a page that readers have an article from
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedRecord:

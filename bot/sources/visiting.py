@@ -13,8 +13,9 @@ from bot.articles.library import Library
 from bot.articles.readers import Skipped
 from bot.errors import FetchError, FetchRefusedError, ReadError
 from bot.sources import schedule
-from bot.sources.fetcher import Fetched, Fetcher
-from bot.sources.records import PageRecord
+from bot.sources.fetcher import Fetcher
+from bot.sources.records import BRINGING, PageRecord
+from bot.sources.replies import Fetched
 from bot.sources.webpage import article_from_entry, article_from_page
 
 _FULL_TEXT = 500  # characters from which what a feed holds can be a whole article
@@ -49,7 +50,7 @@ class Visitor:
         `asked_for` comes back though it was forgotten or gone.
         """
         known = bool(record.article_id) and record.article_id in self._library.known([record.article_id])
-        if record.state in ("ok", "missing", "failing") and record.article_id and not (known or asked_for):
+        if record.state in BRINGING and record.article_id and not (known or asked_for):
             return Visit(record=replace(record, state="forgotten", due=None))
         try:
             return self._fetched(record, source, content, conditional=known)

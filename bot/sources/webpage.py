@@ -9,7 +9,7 @@ from bot.articles.article import Article, article_from_record
 from bot.articles.decoding import HEAD, decode, is_binary
 from bot.articles.pages import record_from_html
 from bot.errors import ReadError
-from bot.sources.fetcher import Fetched
+from bot.sources.replies import Fetched
 from bot.sources.sites import may_claim
 
 _HTML = ("text/html", "application/xhtml+xml", "")
