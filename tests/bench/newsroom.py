@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from bench.load.replicas import CITEWIRE, Replica, wait_for
 from news_site import NewsSite, Story
 from slack_server import SlackServer
 
-CHANNEL, PERSON = "C0NEWS", "U0ANN"
+CHANNEL = "C0NEWS"
 QUIET = 15.0  # seconds without a call to Slack: three looks of the bot at what has changed
 
 
@@ -48,9 +49,7 @@ def run(args: argparse.Namespace, folder: Path, stack: ExitStack) -> bool:
     asked = {number: _ask(slack, site.stories[number]) for number in range(1, args.questions + 1)}
     _wait_until_quiet(slack, bot)
     cited = {
-        number
-        for number, ts in asked.items()
-        if f'/news/{number}"' in _shown(slack, ts)[0] or f"/news/{number}#" in _shown(slack, ts)[0]
+        number for number, ts in asked.items() if re.search(rf'/news/{number}["#]', _shown(slack, ts)[0])
     }
     corrected, quietly, gone = 1, 2, 3
     site.control("correct", corrected)
@@ -83,7 +82,10 @@ def run(args: argparse.Namespace, folder: Path, stack: ExitStack) -> bool:
     )
     print(
         "affected:",
-        sorted((one["question"], one["citations"][0]["standing"]) for one in affected["affected"]),
+        sorted(
+            (one["question"], *(cited["standing"] for cited in one["citations"]))
+            for one in affected["affected"]
+        ),
     )
     print("refused by Slack:", slack.problems, "errors in the log:", bot.errors, "exit:", bot.stop())
     return right == expected == {corrected, quietly, gone} and all(
@@ -118,7 +120,9 @@ def _citewire(environment: dict[str, str], *command: str) -> dict[str, Any]:
 def _ask(slack: SlackServer, story: Story) -> str:
     subject = story.title.removesuffix(f" number {story.number}")
     return slack.say(
-        CHANNEL, PERSON, f"<@U0BOT> How much did the project number {story.number} cost: {subject}?"
+        CHANNEL,
+        slack.add_person(f"U0P{story.number:03}"),
+        f"<@U0BOT> How much did the project number {story.number} cost: {subject}?",
     )
 
 
