@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.articles.article import is_web_url
-from bot.terminal import day, out, working
+from bot.terminal import day, out, page_of, working
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer, Citation, Nearest, Sentence
@@ -101,7 +101,7 @@ def _sentence(sentence: Sentence) -> Text:
 
 
 def print_citation(citation: Citation) -> None:
-    """Show a citation: its number and quote, and below them outlet, date, title, copies and link."""
+    """Show a citation: its number and quote, and below them outlet, date, title, page, copies and link."""
     mark = f"[{citation.n}]"
     _print(Text(f"“{' '.join(citation.quote.split())}”"), mark=mark)
     _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
@@ -128,5 +128,5 @@ def _print(body: Text, *, mark: str = "") -> None:
 
 
 def _named(article: Citation | Nearest) -> str:
-    parts = (article.source, day(article.published), article.title or "(no title)")
+    parts = (article.source, day(article.published), article.title or "(no title)", page_of(article))
     return " · ".join(part for part in parts if part)

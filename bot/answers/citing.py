@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.answers.answer import Citation, Nearest
-from bot.answers.links import quote_link
+from bot.answers.links import page_link, quote_link
 from bot.articles.library import Library
 from bot.articles.passages import Span
 from bot.articles.records import Headline
@@ -33,6 +33,9 @@ class Bibliography:
 
     def _citation(self, n: int, hit: Hit, span: Span) -> Citation:
         at = hit.passage.start
+        # By version: in the text of a correction that came in since, the offsets mean other words.
+        article = self._library.article(hit.headline.article_id, hit.headline.version)
+        page = article.page(span.start) if article else None
         return Citation(
             n=n,
             passage_id=hit.passage.id,
@@ -40,16 +43,17 @@ class Bibliography:
             start=span.start,
             end=span.end,
             quote=hit.passage.text[span.start - at : span.end - at],
-            link=self._link(hit.headline, span),
+            link=_link(hit.headline, span, article.text if article else "", page),
+            page=page,
             copies=tuple(Nearest(**named(copy)) for copy in hit.copies),
             **named(hit.headline),
         )
 
-    def _link(self, headline: Headline, span: Span) -> str | None:
-        # By version: in the text of a correction that came in since, the offsets mean other words.
-        article = self._library.article(headline.article_id, headline.version)
-        text = article.text if article else ""
+
+def _link(headline: Headline, span: Span, text: str, page: int | None) -> str | None:
+    if page is None:
         return quote_link(headline.url, title=headline.title, text=text, start=span.start, end=span.end)
+    return page_link(headline.url, page)
 
 
 def named(headline: Headline) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -41,6 +42,7 @@ class Article:
 
     `text` is cleaned by `clean_text`; every offset and quote in Citewire counts its characters.
     `published` is timezone-aware. `origin` is the file it was read from; it is no part of the content.
+    `pages` are, for what is printed, the offsets in `text` at which each page after the first begins.
     """
 
     id: str
@@ -51,13 +53,20 @@ class Article:
     source: str = ""
     tags: tuple[str, ...] = ()
     origin: str = ""
+    pages: tuple[int, ...] = ()
 
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over all that a reader could see; equal hashes mean nothing to ingest."""
         published = self.published.isoformat() if self.published else None
-        content = [self.url, self.title, published, self.source, sorted(self.tags), self.text]
+        content: list[object] = [self.url, self.title, published, self.source, sorted(self.tags), self.text]
+        if self.pages:  # most have none, and keep the hash they always had
+            content.append(self.pages)
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+    def page(self, offset: int) -> int | None:
+        """Return the page, from 1, on which the character at this offset stands; None for what has no pages."""
+        return bisect_right(self.pages, offset) + 1 if self.pages else None
 
 
 def clean_text(text: str) -> str:

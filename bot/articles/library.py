@@ -418,6 +418,7 @@ def _article(row: Row[Any]) -> Article:
         source=row.source,
         tags=tuple(row.tags),
         origin=row.origin,
+        pages=tuple(row.pages),
     )
 
 
@@ -442,6 +443,7 @@ def _version_row(draft: Draft) -> dict[str, object]:
         "source": article.source,
         "tags": list(article.tags),
         "text": article.text,
+        "pages": list(article.pages),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -60,6 +60,7 @@ versions = Table(
     Column("tags", JSON, nullable=False),
     Column("text", Text, nullable=False),
     Column("written", String, nullable=False),
+    Column("pages", JSON, nullable=False, server_default="[]"),  # where each page after the first begins
 )
 
 passages = Table(
@@ -287,6 +288,12 @@ def _add_cited(connection: Connection) -> None:
     connection.execute(facts.insert().values(key=TOLD, value=now))
 
 
+def _add_pages(connection: Connection) -> None:
+    # A new library's first step has made the column already.
+    if "pages" not in {column["name"] for column in inspect(connection).get_columns("versions")}:
+        connection.execute(text("ALTER TABLE versions ADD COLUMN pages JSON DEFAULT '[]' NOT NULL"))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -297,6 +304,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_slack,
     _add_changes,
     _add_cited,
+    _add_pages,
 )
 
 
