@@ -107,7 +107,7 @@ def print_citation(citation: Citation) -> None:
     _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
     if citation.copies:
         also = ", ".join(dict.fromkeys(copy.source or copy.title for copy in citation.copies))
-        _print(Text(f"also in {also}", style="dim"), mark=" " * len(mark))
+        _print(Text(f"also carried by {also}", style="dim"), mark=" " * len(mark))
     if citation.link and out.is_terminal:
         # Shown short and on one unbroken line; only a web address is made clickable.
         style = f"dim link {citation.link}" if is_web_url(citation.link) else "dim"

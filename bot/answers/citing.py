@@ -9,7 +9,7 @@ from bot.answers.links import page_link, quote_link
 from bot.articles.library import Library
 from bot.articles.passages import Span
 from bot.articles.records import Headline
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
 
 
 class Bibliography:

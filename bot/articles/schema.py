@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -213,6 +214,30 @@ slack_struck = Table(
     Column("n", Integer, primary_key=True),
 )
 
+# Which articles carry one story: a sketch of each (what it has in common with others is looked up by `key`), the other
+# articles that it was found to share most of its words with, and the story that these links make of them.
+stories = Table(
+    "stories",
+    metadata,
+    Column("article_id", String, primary_key=True),
+    Column("outlet", String, nullable=False),
+    Column("story", String, index=True),  # null where no other article carries it
+)
+story_keys = Table(
+    "story_keys",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("article_id", String, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+story_links = Table(
+    "story_links",
+    metadata,
+    Column("article_id", String, primary_key=True),
+    Column("other_id", String, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
 # The fact up to which generation people in Slack were told of what no longer stands.
 TOLD = "slack_told"
 
@@ -294,6 +319,10 @@ def _add_pages(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE versions ADD COLUMN pages JSON DEFAULT '[]' NOT NULL"))
 
 
+def _add_stories(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(stories, story_keys, story_links))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -305,6 +334,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_changes,
     _add_cited,
     _add_pages,
+    _add_stories,
 )
 
 

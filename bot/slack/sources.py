@@ -130,7 +130,7 @@ def copies(citation: Citation, measure: Measure = WHOLE) -> str:
     )
     for shown in range(len(names), 0, -1):
         rest = f" and {len(names) - shown} more" if shown < len(names) else ""
-        if len(also := f"also in {', '.join(names[:shown])}{rest}") <= measure.copies:
+        if len(also := f"also carried by {', '.join(names[:shown])}{rest}") <= measure.copies:
             return also
     return ""
 

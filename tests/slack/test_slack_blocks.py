@@ -51,7 +51,13 @@ def test_a_model_s_answer_shows_its_sentences_marks_and_sources() -> None:
     message = answer_message(an_answer(citations=(citation(copies=copies, page=3),), window=window))
     shown = seen(message).shown
     assert "It broke on a Monday." in shown
-    for said in ("[1]", "[1] bbc.com · 3 September 2025 · p. 3", "A dam breaks", f"“{QUOTE}”", "also in AP"):
+    for said in (
+        "[1]",
+        "[1] bbc.com · 3 September 2025 · p. 3",
+        "A dam breaks",
+        f"“{QUOTE}”",
+        "also carried by AP",
+    ):
         assert said in shown
     assert "Articles of September 2025 · As of 3 September 2025 · Written by openai:gpt-5" in shown
     assert seen(message).links == ["https://bbc.com/dam#:~:text=The%20dam"]
