@@ -7,9 +7,10 @@ from typing import Any
 from bot.answers.answer import Citation, Nearest
 from bot.answers.links import page_link, quote_link
 from bot.articles.library import Library
-from bot.articles.passages import Span
+from bot.articles.passages import Span, split_sentences
 from bot.articles.records import Headline
 from bot.retrieval.hits import Hit
+from bot.text.shingles import holds
 
 
 class Bibliography:
@@ -36,18 +37,25 @@ class Bibliography:
         # By version: in the text of a correction that came in since, the offsets mean other words.
         article = self._library.article(hit.headline.article_id, hit.headline.version)
         page = article.page(span.start) if article else None
+        quote = hit.passage.text[span.start - at : span.end - at]
         return Citation(
             n=n,
             passage_id=hit.passage.id,
             version=hit.headline.version,
             start=span.start,
             end=span.end,
-            quote=hit.passage.text[span.start - at : span.end - at],
+            quote=quote,
             link=_link(hit.headline, span, article.text if article else "", page),
             page=page,
-            copies=tuple(Nearest(**named(copy)) for copy in hit.copies),
+            copies=tuple(Nearest(**named(copy)) for copy in hit.copies if self._says(copy, quote)),
             **named(hit.headline),
         )
+
+    def _says(self, copy: Headline, quote: str) -> bool:
+        """Say whether an article that carries the same story has these sentences too."""
+        article = self._library.article(copy.article_id, copy.version)
+        sentences = (quote[part.start : part.end] for part in split_sentences(quote))
+        return article is not None and all(holds(article.text, sentence) for sentence in sentences)
 
 
 def _link(headline: Headline, span: Span, text: str, page: int | None) -> str | None:

@@ -124,10 +124,12 @@ def _cut(passage: Passage, spans: Sequence[Span]) -> Passage:
 
 
 def _carried(hit: Hit, members: Iterable[_Member]) -> Hit:
-    """Name beside a hit the articles that say all of it."""
+    """Name beside a hit the articles that say some of it; what is cited of it is compared with them once more."""
     text = hit.passage.text
     sentences = [text[span.start : span.end] for span in split_sentences(text)]
     others = (member for member in members if member.article.id != hit.passage.article_id)
     return hit.carried_by(
-        member.headline for member in others if all(holds(member.article.text, one) for one in sentences)
+        member.headline
+        for member in others
+        if any(_is_worth(one) and holds(member.article.text, one) for one in sentences)
     )

@@ -13,7 +13,7 @@ from bot.articles.records import Headline
 class Hit:
     """A found passage. `ranks` and `scores` are those it had in "vectors" (cosine) and "words" (BM25).
 
-    `copies` are articles of other outlets with the same passage, which are not hits of their own.
+    `copies` are articles of other outlets that say the same or some of it, which are not hits of their own.
     """
 
     passage: Passage
