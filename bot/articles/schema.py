@@ -221,6 +221,7 @@ stories = Table(
     metadata,
     Column("article_id", String, primary_key=True),
     Column("outlet", String, nullable=False),
+    Column("since", String, nullable=False),  # when the library met its text, corrections aside
     Column("story", String, index=True),  # null where no other article carries it
 )
 story_keys = Table(

@@ -8,7 +8,7 @@ outlet is named only beside what it says itself, and what an earlier one does no
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ from bot.articles.passages import Passage, Span, split_sentences
 from bot.articles.records import Draft, Headline
 from bot.retrieval.filters import Filters
 from bot.retrieval.hits import Hit
-from bot.retrieval.stories import Stories
+from bot.retrieval.stories import Carrier, Stories
 from bot.text.shingles import holds, overlap
 
 _MEMBERS = 12  # articles of one story that are read for one question
@@ -45,38 +45,38 @@ class _Member:
 
 def told_once(hits: Sequence[Hit], stories: Stories, library: Library, filters: Filters) -> list[Hit]:
     """Return the hits, best first, with what one story says at several outlets said by one of them."""
-    story_of = stories.of(hit.passage.article_id for hit in hits)
-    if not story_of:
+    carriers = stories.of(hit.passage.article_id for hit in hits)
+    if not carriers:
         return list(hits)
-    members = _members(hits, story_of, stories, library, filters)
+    members = _members(hits, carriers, library, filters)
     found: dict[tuple[str, int], Hit] = {}
     for hit in hits:
-        for one in _settled(hit, members.get(story_of.get(hit.passage.article_id, ""), ())):
+        carrier = carriers.get(hit.passage.article_id)
+        for one in _settled(hit, members.get(carrier.story, ()) if carrier else ()):
             key = (one.passage.id, one.passage.start)
             found[key] = found[key].carried_by(one.copies) if key in found else one
     return list(found.values())
 
 
 def _members(
-    hits: Sequence[Hit], story_of: dict[str, str], stories: Stories, library: Library, filters: Filters
+    hits: Sequence[Hit], carriers: Mapping[str, Carrier], library: Library, filters: Filters
 ) -> dict[str, list[_Member]]:
     """Return the articles of these stories that may be searched, the one known longest first."""
     chosen = defaultdict[str, dict[str, None]](dict)
-    for article_id in (*(hit.passage.article_id for hit in hits), *sorted(story_of)):
-        story = story_of.get(article_id)
-        if story and len(chosen[story]) < _MEMBERS:
-            chosen[story][article_id] = None
-    ids = [article_id for together in chosen.values() if len(together) > 1 for article_id in together]
-    since = stories.known_since(ids)
-    members = [
-        _Member(draft)
-        for draft in library.drafts(ids)
-        if filters.passes(draft.article.published, draft.article.source, draft.article.tags)
-    ]
-    members.sort(key=lambda one: (since[one.article.id], one.article.published or _NO_DATE, one.article.id))
+    for article_id in (*(hit.passage.article_id for hit in hits), *sorted(carriers)):
+        carrier = carriers.get(article_id)
+        if carrier and len(chosen[carrier.story]) < _MEMBERS:
+            chosen[carrier.story][article_id] = None
+    drafts = library.drafts(article_id for together in chosen.values() for article_id in together)
+    members = [_Member(draft) for draft in drafts]
+    members.sort(
+        key=lambda one: (carriers[one.article.id].since, one.article.published or _NO_DATE, one.article.id)
+    )
     by_story = defaultdict[str, list[_Member]](list)
     for member in members:
-        by_story[story_of[member.article.id]].append(member)
+        one = member.article
+        if filters.passes(one.published, one.source, one.tags):
+            by_story[carriers[one.id].story].append(member)
     return by_story
 
 

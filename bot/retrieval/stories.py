@@ -33,13 +33,24 @@ _SHARED, _CANDIDATES = (
 _HOLDERS = (
     50  # articles that a key is kept for: what more have is a newsletter's footer, or linked through these
 )
+_LONGEST = (
+    100_000  # characters of what an agency sends; a question would wait for longer texts to be compared
+)
 _BATCH = 200
 _MARK = "stories"
 _HOUR = len("2026-06-17T08")
 
 
+class Carrier(NamedTuple):
+    """What an article carries, and since which hour the library knows that it does."""
+
+    story: str
+    since: str
+
+
 class _Told(NamedTuple):
     outlet: str
+    written: str
     shingles: NDArray[np.uint64]
 
 
@@ -49,26 +60,15 @@ class Stories:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def of(self, article_ids: Iterable[str]) -> dict[str, str]:
-        """Return the story of each article that carries one with any of these, those among them, by article."""
-        found: dict[str, str] = {}
+    def of(self, article_ids: Iterable[str]) -> dict[str, Carrier]:
+        """Return the articles that carry a story with any of these, those among them, by their ids."""
+        found: dict[str, Carrier] = {}
         with self._library.reading() as connection:
             for chunk in chunks(dict.fromkeys(article_ids)):
                 named = select(stories.c.story).where(stories.c.article_id.in_(chunk))
-                rows = select(stories.c.article_id, stories.c.story).where(stories.c.story.in_(named))
-                found |= {row.article_id: row.story for row in connection.execute(rows)}
+                rows = connection.execute(select(stories).where(stories.c.story.in_(named)))
+                found |= {row.article_id: Carrier(row.story, row.since[:_HOUR]) for row in rows}
         return found
-
-    def known_since(self, article_ids: Iterable[str]) -> dict[str, str]:
-        """Return the hour in which the library met each of these articles first."""
-        met = func.min(versions.c.written)
-        query = select(versions.c.article_id, met.label("met")).group_by(versions.c.article_id)
-        with self._library.reading() as connection:
-            rows = (
-                connection.execute(query.where(versions.c.article_id.in_(chunk)))
-                for chunk in chunks(article_ids)
-            )
-            return {row.article_id: row.met[:_HOUR] for result in rows for row in result}
 
     def follow(self) -> None:
         """Take in what has changed in the library since the last time; the writer's to call."""
@@ -107,15 +107,33 @@ class Stories:
             return
         known = select(stories.c.story).where(stories.c.article_id.in_(article_ids))
         touched = {story for story in connection.scalars(known) if story}
-        _forget(connection, article_ids)
         told = _told(connection, article_ids)
         keys = {article_id: sketch(one.shingles) for article_id, one in told.items()}
+        since = _kept(connection, keys)
+        _forget(connection, article_ids)
         pairs = _candidates(connection, keys, {article_id: one.outlet for article_id, one in told.items()})
         links = _linked(told | _told(connection, {other for _, other in pairs} - told.keys()), pairs)
-        rows = [{"article_id": key, "outlet": one.outlet} for key, one in told.items()]
+        rows = [
+            {"article_id": key, "outlet": one.outlet, "since": since.get(key, one.written)}
+            for key, one in told.items()
+        ]
         _insert(connection, stories, rows)
         _insert(connection, story_links, [{"article_id": one, "other_id": other} for one, other in links])
         _name(connection, touched, {*told, *(other for _, other in links)})
+
+
+def _kept(connection: Connection, keys: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """Return since when the library knows those of these articles whose text is mostly what it was.
+
+    Who turns an old article into a copy of another is a newcomer with it.
+    """
+    query = select(stories.c.article_id, stories.c.since, story_keys.c.key)
+    query = query.join(story_keys, story_keys.c.article_id == stories.c.article_id)
+    before, since = defaultdict[str, set[int]](set), {}
+    for row in connection.execute(query.where(stories.c.article_id.in_(keys))):
+        before[row.article_id].add(row.key)
+        since[row.article_id] = row.since
+    return {key: since[key] for key, old in before.items() if len(old & {*keys[key]}) >= _SAME * len(old)}
 
 
 def _forget(connection: Connection, article_ids: Sequence[str]) -> None:
@@ -127,14 +145,16 @@ def _forget(connection: Connection, article_ids: Sequence[str]) -> None:
 
 def _told(connection: Connection, article_ids: Iterable[str]) -> dict[str, _Told]:
     """Return outlet and shingles of the visible ones of these articles, in the order of their ids."""
-    query = select(versions.c.article_id, versions.c.source, versions.c.text)
+    query = select(versions.c.article_id, versions.c.source, versions.c.written, versions.c.text)
     query = query.join(
         articles, (articles.c.id == versions.c.article_id) & (articles.c.version == versions.c.version)
-    )
+    ).where(func.length(versions.c.text) <= _LONGEST)
     found: dict[str, _Told] = {}
     for chunk in chunks(sorted(article_ids)):
         rows = connection.execute(query.where(articles.c.id.in_(chunk)).order_by(articles.c.id))
-        found |= {row.article_id: _Told(label_key(row.source), shingles(row.text)) for row in rows}
+        found |= {
+            row.article_id: _Told(label_key(row.source), row.written, shingles(row.text)) for row in rows
+        }
     return found
 
 
