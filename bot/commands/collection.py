@@ -33,7 +33,10 @@ class Engine(StrEnum):
 def ingest(
     ctx: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(help="Files and folders: text, Markdown, HTML, JSON, JSON lines.")
+        list[Path],
+        typer.Argument(
+            help="Files and folders: text, Markdown, HTML, PDF, DOCX, JSON, CSV, e-mail, web archives."
+        ),
     ],
     source: Annotated[str, typer.Option(help="The outlet of articles that name none.")] = "",
     prune: Annotated[
