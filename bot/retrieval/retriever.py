@@ -89,7 +89,7 @@ class Retriever:
         ranked = rank(found, fits, now)
         ranks = {"vectors": _places(near), "words": _places(worded)}
         hits = (Hit(*found[key], score, _of(ranks, key), _of(scores, key)) for key, score in ranked.items())
-        return self._distinct(told_once(list(hits), self._stories, self._library, filters), k)
+        return self._distinct(told_once(question, list(hits), self._stories, self._library, filters), k)
 
     def follow(self) -> None:
         """Bring this machine's word index to what the library shows, wherever that was written."""

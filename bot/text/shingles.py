@@ -36,10 +36,15 @@ _FACTORS = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB
 _MIX, _SHIFT, _SIGN = np.uint64(0xFF51AFD7ED558CCD), np.uint64(33), np.uint64(1)
 
 
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text, in lower case."""
+    return frozenset(_WORD.findall(text.casefold()))
+
+
 def shingles(text: str) -> NDArray[np.uint64]:
     """Return the hashes of a text's shingles, each once, in order; none for less than three words."""
-    words = [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.casefold())]
-    codes = np.array(words, dtype=np.uint64)
+    found = [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.casefold())]
+    codes = np.array(found, dtype=np.uint64)
     if len(codes) < _WORDS:
         return codes[:0]
     last = len(codes) - _WORDS + 1
@@ -64,16 +69,23 @@ def containment(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
 
 def holds(text: str, sentence: str) -> bool:
     """Say whether a text says this sentence, a word or two aside: but no number, name or denial may differ."""
+    if sentence in text:
+        return True
     dateline = DATELINE.match(sentence)
-    words = _WORD.findall(sentence[dateline.end() :] if dateline else sentence)
-    if len(words) < _BRIEF:
+    said = _WORD.findall(sentence[dateline.end() :] if dateline else sentence)
+    if len(said) < _BRIEF:
         return True
     there = _runs(text)
-    found = [run in there for run in _runs_in(words)]
+    found = [run in there for run in _runs_in(said)]
     if sum(found) < _HELD * len(found):
         return False
-    around = (found[max(0, at - _WORDS + 1) : at + 1] for at in range(len(words)))
-    return all(any(near) for at, near in enumerate(around) if _weighs(words[at], first=not at))
+    around = (found[max(0, at - _WORDS + 1) : at + 1] for at in range(len(said)))
+    return all(any(near) for at, near in enumerate(around) if _weighs(said[at], first=not at))
+
+
+def denials(text: str) -> frozenset[str]:
+    """Return the words of a text that deny."""
+    return words(text) & _DENIALS
 
 
 def overlap(text: str, sentence: str) -> int:
@@ -90,7 +102,7 @@ def _weighs(word: str, *, first: bool) -> bool:
     )
 
 
-@lru_cache(maxsize=64)  # articles: a team asks of the day's news, and finds the same ones again and again
+@lru_cache(maxsize=128)  # articles: a team asks of the day's news, and finds the same ones again and again
 def _runs(text: str) -> frozenset[int]:
     return frozenset(_runs_in(_WORD.findall(text)))
 
