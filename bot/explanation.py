@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.answers.standing import told
 from bot.articles.article import clean_text
-from bot.terminal import day
+from bot.terminal import day, page_of
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer
@@ -63,8 +63,9 @@ def _sentences(affected: Affected) -> Iterator[str]:
         marks = "".join(f"[{n}]" for n in sentence.citations)
         yield f"{sentence.support:<13} {sentence.text} {marks}"
     for citation in answer.citations:
+        page = f" {page_of(citation)}," if citation.page else ""
         where = f"{citation.title} · {day(citation.published)} · {citation.article_id}"
-        yield f"  [{citation.n}] {where} version {citation.version}, {citation.start}–{citation.end}"
+        yield f"  [{citation.n}] {where}{page} version {citation.version}, {citation.start}–{citation.end}"
         if since := affected.since.get(citation.n):
             yield f"      {told(citation.standing, since)}"
     for dropped in answer.dropped:

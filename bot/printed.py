@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.articles.article import is_web_url
-from bot.terminal import day, out, working
+from bot.terminal import day, out, page_of, working
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer, Citation, Nearest, Sentence
@@ -101,13 +101,13 @@ def _sentence(sentence: Sentence) -> Text:
 
 
 def print_citation(citation: Citation) -> None:
-    """Show a citation: its number and quote, and below them outlet, date, title, copies and link."""
+    """Show a citation: its number and quote, and below them outlet, date, title, page, copies and link."""
     mark = f"[{citation.n}]"
     _print(Text(f"“{' '.join(citation.quote.split())}”"), mark=mark)
     _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
     if citation.copies:
         also = ", ".join(dict.fromkeys(copy.source or copy.title for copy in citation.copies))
-        _print(Text(f"also in {also}", style="dim"), mark=" " * len(mark))
+        _print(Text(f"also carried by {also}", style="dim"), mark=" " * len(mark))
     if citation.link and out.is_terminal:
         # Shown short and on one unbroken line; only a web address is made clickable.
         style = f"dim link {citation.link}" if is_web_url(citation.link) else "dim"
@@ -128,5 +128,5 @@ def _print(body: Text, *, mark: str = "") -> None:
 
 
 def _named(article: Citation | Nearest) -> str:
-    parts = (article.source, day(article.published), article.title or "(no title)")
+    parts = (article.source, day(article.published), article.title or "(no title)", page_of(article))
     return " · ".join(part for part in parts if part)

@@ -18,6 +18,7 @@ from bot.errors import CitewireError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from bot.answers.answer import Citation, Nearest
     from bot.articles.records import Totals
     from bot.retrieval.ingest import Report
 
@@ -125,3 +126,9 @@ def _bar(what: str) -> Progress:
 def day(moment: datetime | None) -> str:
     """Write a date so that it reads the same in every country."""
     return f"{moment.day} {moment:%B %Y}" if moment else "undated"
+
+
+def page_of(article: Citation | Nearest) -> str:
+    """Write the page on which a quote stands; "" for what has none."""
+    page = getattr(article, "page", None)
+    return f"p. {page}" if page else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.articles.article import is_web_url
 from bot.errors import QuestionError
-from bot.terminal import day
+from bot.terminal import day, page_of
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer, Citation
@@ -49,7 +49,9 @@ def _lines(answer: Answer) -> Iterator[str]:
 
 
 def _note(citation: Citation) -> str:
-    named = " · ".join(filter(None, (citation.source, day(citation.published), citation.title)))
+    named = " · ".join(
+        filter(None, (citation.source, day(citation.published), citation.title, page_of(citation)))
+    )
     link = f" <{citation.link}>" if citation.link and is_web_url(citation.link) else ""
     return f"\\[{citation.n}\\] “{_text(citation.quote)}” {_text(named)}{link}"
 

@@ -59,6 +59,7 @@ def citations(draw: st.DrawFn, n: int) -> Citation:
     return Citation(
         n=n, passage_id="p", article_id="a", version=1, start=0, end=1, quote=draw(texts), title=draw(texts), source=draw(texts),
         published=draw(moments), url=draw(urls), link=draw(urls), copies=tuple(draw(st.lists(nearest, max_size=3))),
+        page=draw(st.none() | st.integers(1, 9_999)),
     )  # fmt: skip
 
 

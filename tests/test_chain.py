@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +52,23 @@ def test_an_answer_has_all_that_it_stands_on(ready: Workspace, four: list[Articl
             article.published,
         )
     assert (answer.citations[0].link or "").startswith("https://daily.example/cup#:~:text=Argentina%20won")
+
+
+def test_a_quote_from_print_names_its_page_and_links_to_it(workspace: Workspace, four: list[Article]) -> None:
+    [cup] = (article for article in four if article.id == "cup")
+    url = "https://daily.example/cup.pdf"
+    for pages, page in (((len(cup.text),), 1), ((0, 0), 3)):
+        take_in(workspace, [replace(cup, url=url, pages=pages)])
+        citation = workspace.chain.invoke(QUESTION).citations[0]
+        assert (citation.page, citation.link) == (page, f"{url}#page={page}")
+
+
+def test_an_answer_of_an_older_citewire_is_still_read(ready: Workspace) -> None:
+    answer = ready.chain.invoke(QUESTION)
+    stored = answer.model_dump(mode="json")
+    for citation in stored["citations"]:
+        assert citation.pop("page") is None
+    assert Answer.model_validate(stored) == answer
 
 
 def test_every_sentence_is_cited_and_citations_are_numbered_by_first_use(ready: Workspace) -> None:

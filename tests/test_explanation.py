@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -87,6 +88,11 @@ def test_the_record_is_enough_to_ask_the_same_again(ready: Workspace) -> None:
         exclude={"id", "timings"}
     )
     assert [hit["passage_id"] for hit in record["hits"]] == [hit.passage.id for hit in repeated.hits]
+
+
+def test_a_citation_of_print_is_explained_with_its_page(workspace: Workspace, four: list[Article]) -> None:
+    take_in(workspace, [replace(article, pages=(0, 90)) for article in four])
+    assert " · cup p. 2, version 1, 0–52" in explained(workspace, QUESTION)
 
 
 def test_an_unknown_answer_is_none(ready: Workspace) -> None:

@@ -208,6 +208,31 @@ def test_feedback_of_an_older_library_is_the_terminals(tmp_path: Path, database_
     library.close()
 
 
+def test_articles_of_an_older_library_have_no_pages(tmp_path: Path, database_url: str) -> None:
+    engine = create_engine(database_url or f"sqlite:///{tmp_path / 'library.sqlite'}")
+    schema.migrate(engine, schema.MIGRATIONS[:7])
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE versions DROP COLUMN pages"))
+        connection.execute(text("INSERT INTO articles VALUES ('a', 1, '/a.txt')"))
+        row = {"id": "a", "hash": Article(id="a", text="x").content_hash}
+        columns = "(article_id, version, content_hash, title, source, tags, text, written)"
+        values = "(:id, 1, :hash, '', '', '[]', 'x', '2026-01-01T00:00:00+00:00')"
+        connection.execute(text(f"INSERT INTO versions {columns} VALUES {values}"), row)
+    engine.dispose()
+    library = open_library(tmp_path, database_url)
+    found = library.article("a")
+    assert found
+    assert found.pages == ()
+    assert library.known(["a"])["a"].content_hash == found.content_hash
+    library.close()
+
+
+def test_the_pages_of_a_version_are_kept(library: Library) -> None:
+    printed = replace(make({"id": "a", "text": "One. Two."}), pages=(5, 5))
+    put(library, draft(printed))
+    assert library.article("a") == printed
+
+
 def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
     library = open_library(tmp_path)
     engine = create_engine(f"sqlite:///{tmp_path / 'library.sqlite'}")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.links import quote_link
+from bot.answers.links import page_link, quote_link
 
 URL = "https://news.example/story"
 
@@ -87,3 +87,17 @@ def test_what_the_fragment_names_is_found_first_at_the_quote(words: list[str], d
         folded = " ".join(unquote(fragment).split()).casefold()
         assert folded == " ".join(quote.split()).casefold()
         assert " ".join(text[:start].split()).casefold().find(folded) == -1
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://a.example/a.pdf", "https://a.example/a.pdf#page=3"),
+        ("https://a.example/a.pdf#x", "https://a.example/a.pdf#x"),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ("nq:640", "nq:640"),
+        (None, None),
+    ],
+)
+def test_a_page_is_opened_where_the_address_can_name_it(url: str | None, expected: str | None) -> None:
+    assert page_link(url, 3) == expected

@@ -100,7 +100,7 @@ def test_a_citation_reads_quote_then_outlet_date_and_title_then_address(
 ) -> None:
     link = "https://ledger.example/bank#:~:text=A%20bank%20failed."
     second = citation(
-        n=2, quote="Depositors\n queued.", title="", source="", published=None, url=None, link=None
+        n=2, quote="Depositors\n queued.", title="", source="", published=None, url=None, link=None, page=3
     )
     printed.print_answer(answered(citation(link=link), second))
     assert capsys.readouterr().out.splitlines() == [
@@ -108,7 +108,7 @@ def test_a_citation_reads_quote_then_outlet_date_and_title_then_address(
         "    Ledger · 4 September 2025 · Bank fails",
         f"    {link}",
         "[2] “Depositors queued.”",
-        "    undated · (no title)",
+        "    undated · (no title) · p. 3",
     ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.answers.prompt import affordable, answer_prompt, count_tokens, prompt_hash, sources
 from bot.articles.passages import Passage
 from bot.articles.records import Headline
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
 
 ASKED = datetime(2023, 5, 4, tzinfo=UTC)
 

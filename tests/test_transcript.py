@@ -36,12 +36,13 @@ def test_question_answer_and_citations_are_text(tmp_path: Path) -> None:
 
 
 def test_no_answer_is_written_too_and_a_bad_address_is_not(tmp_path: Path) -> None:
-    bad = answer().citations[0].model_copy(update={"link": "javascript:alert(1)"})
+    bad = answer().citations[0].model_copy(update={"link": "javascript:alert(1)", "page": 3})
     none = answer(status="not_found", sentences=(), citations=())
     write_transcript([none, answer(citations=(bad,))], tmp_path / "t.md")
     text = (tmp_path / "t.md").read_text()
     assert "**The articles do not say.**" in text
     assert "javascript" not in text
+    assert " · \\# Bank · p\\. 3\n" in text or " · \\# Bank · p. 3\n" in text
 
 
 def test_what_is_weakly_supported_says_so_and_www_begins_no_link(tmp_path: Path) -> None:

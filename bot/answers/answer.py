@@ -61,9 +61,10 @@ class Nearest(_Frozen):
 class Citation(_Frozen):
     """The place in an article's version that a sentence stands on: `article.text[start:end] == quote`.
 
-    `link` is the URL with a text fragment that finds the quote where one can, else the plain URL. `copies`
-    are other articles with the same passage, such as another outlet's print of an agency's report. `standing` is
-    "stands" when the answer is given, and what has become of the citation since where it is shown again.
+    `link` is the URL with a fragment that finds the quote, or its page, where one can, else the plain URL. `copies`
+    are other outlets' articles that carry the same story and say what is quoted. `page` is where
+    the quote begins, for what has pages. `standing` is "stands" when the answer is given, and what has become of the
+    citation since where it is shown again.
     """
 
     n: int
@@ -79,6 +80,7 @@ class Citation(_Frozen):
     url: str | None
     link: str | None
     copies: tuple[Nearest, ...] = ()
+    page: int | None = None
     standing: Standing = "stands"
 
 

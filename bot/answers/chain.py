@@ -13,7 +13,7 @@ from bot.answers.answer import Answer, Sentence
 from bot.answers.extractive import Finding
 from bot.answers.steps import Steps
 from bot.answers.turn import Notice, Trace, Turn
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
 
 if TYPE_CHECKING:
     pass

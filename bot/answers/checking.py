@@ -11,7 +11,8 @@ from bot.answers.support import Support, Verdict, Verifier
 from bot.articles.library import Library
 from bot.articles.passages import Span
 from bot.retrieval.filters import Filters
-from bot.retrieval.retriever import Hit, Retriever
+from bot.retrieval.hits import Hit
+from bot.retrieval.retriever import Retriever
 
 _NOTHING = Support("unsupported", 9.0, "no article comes near it")
 

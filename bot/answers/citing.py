@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from bot.answers.answer import Citation, Nearest
-from bot.answers.links import quote_link
+from bot.answers.links import page_link, quote_link
 from bot.articles.library import Library
-from bot.articles.passages import Span
+from bot.articles.passages import Span, split_sentences
 from bot.articles.records import Headline
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
+from bot.text.shingles import holds
+
+_LONGEST = 200_000  # characters of an article that is compared sentence by sentence, while a reader waits
 
 
 class Bibliography:
@@ -33,23 +36,36 @@ class Bibliography:
 
     def _citation(self, n: int, hit: Hit, span: Span) -> Citation:
         at = hit.passage.start
+        # By version: in the text of a correction that came in since, the offsets mean other words.
+        article = self._library.article(hit.headline.article_id, hit.headline.version)
+        page = article.page(span.start) if article else None
+        quote = hit.passage.text[span.start - at : span.end - at]
         return Citation(
             n=n,
             passage_id=hit.passage.id,
             version=hit.headline.version,
             start=span.start,
             end=span.end,
-            quote=hit.passage.text[span.start - at : span.end - at],
-            link=self._link(hit.headline, span),
-            copies=tuple(Nearest(**named(copy)) for copy in hit.copies),
+            quote=quote,
+            link=_link(hit.headline, span, article.text if article else "", page),
+            page=page,
+            copies=tuple(Nearest(**named(copy)) for copy in hit.copies if self._says(copy, quote)),
             **named(hit.headline),
         )
 
-    def _link(self, headline: Headline, span: Span) -> str | None:
-        # By version: in the text of a correction that came in since, the offsets mean other words.
-        article = self._library.article(headline.article_id, headline.version)
-        text = article.text if article else ""
+    def _says(self, copy: Headline, quote: str) -> bool:
+        """Say whether an article that carries the same story has these sentences too."""
+        article = self._library.article(copy.article_id, copy.version)
+        if article is None or len(article.text) > _LONGEST:
+            return article is not None and quote in article.text
+        sentences = (quote[part.start : part.end] for part in split_sentences(quote))
+        return all(holds(article.text, sentence) for sentence in sentences)
+
+
+def _link(headline: Headline, span: Span, text: str, page: int | None) -> str | None:
+    if page is None:
         return quote_link(headline.url, title=headline.title, text=text, start=span.start, end=span.end)
+    return page_link(headline.url, page)
 
 
 def named(headline: Headline) -> dict[str, Any]:

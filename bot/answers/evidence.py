@@ -12,7 +12,7 @@ import numpy as np
 
 from bot.answers.expected import full_names, names_and_numbers
 from bot.articles.passages import split_sentences
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
 from bot.retrieval.words import WordIndex
 
 _CONSIDERED = 3  # passages in which the question's words have to stand

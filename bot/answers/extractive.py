@@ -11,7 +11,8 @@ import numpy as np
 from bot.answers.evidence import Evidence, Read, weigh
 from bot.answers.expected import offers
 from bot.answers.sentences import Candidate, candidates
-from bot.retrieval.retriever import Hit, Retriever
+from bot.retrieval.hits import Hit
+from bot.retrieval.retriever import Retriever
 from bot.retrieval.words import WordIndex
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from bot.answers.question import Exchange
 from bot.answers.rewriting import rewritten
 from bot.answers.support import Support, Verifier
 from bot.articles.library import Library
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

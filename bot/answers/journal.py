@@ -21,7 +21,7 @@ from bot.retrieval.window import Window
 
 if TYPE_CHECKING:
     from bot.answers.turn import Trace
-    from bot.retrieval.retriever import Hit
+    from bot.retrieval.hits import Hit
 
 _ONCE = ("answer_id", "person", "citation")  # what a person has one judgement of
 

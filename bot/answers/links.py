@@ -1,4 +1,4 @@
-"""Links that jump to a quote: text fragments (https://wicg.github.io/scroll-to-text-fragment/)."""
+"""Links that jump to a quote: text fragments (https://wicg.github.io/scroll-to-text-fragment/), or a page."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ def quote_link(url: str | None, *, title: str, text: str, start: int, end: int) 
         if _selects(fragment, page, at, to):
             return f"{url}{':~:' if '#' in url else '#:~:'}text={fragment}"
     return url
+
+
+def page_link(url: str | None, page: int) -> str | None:
+    """Return `url` with the fragment by which PDF viewers open a page (RFC 8118): they search for no words."""
+    return f"{url}#page={page}" if is_web_url(url) and "#" not in str(url) else url
 
 
 def _candidates(page: str, start: int, end: int) -> Iterator[_Fragment]:

@@ -15,7 +15,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from bot.answers.answer import NOT_FOUND
 from bot.answers.orders import reported
 from bot.articles.records import Headline
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
 
 _RULES = f"""\
 You answer a question from numbered passages of news articles.

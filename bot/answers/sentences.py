@@ -9,7 +9,8 @@ from functools import lru_cache
 
 from bot.answers.orders import reported
 from bot.articles.passages import Span, split_sentences
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
+from bot.text.datelines import DATELINE
 
 _WORDS = (4, 90)  # fewer is a heading, more is a table that lost its lines
 _ENDS = re.compile(r"[.!…][\"'”’)\]]*$")  # what asks answers nothing, least of all a quiz's own question
@@ -26,12 +27,6 @@ _FURNITURE = re.compile(
     r"\b(?:sign up (?:here )?(?:for|to) (?:get |our |the |receive )|weekly newsletter\b|cookie policy|privacy policy|"
     r"(?:read|see|find) more (?:here|at|on)\b|in your inbox|delivered to your inbox)",
     re.IGNORECASE,
-)
-# "PARIS (AP) — ", "(CNN) " and "BOGOTA, Colombia — ": where a report was filed, before its first word.
-_AGENCY = "AP|AFP|ANI|ANSA|BBC|Bloomberg|CNN(?: Business)?|DPA|dpa|EFE|IANS|Kyodo|PTI|Reuters|TASS|UPI|Xinhua"
-_DATELINE = re.compile(
-    rf"(?:(?:[A-Z][\w.,’'/ -]{{1,40}} )?\((?:{_AGENCY})\) ?(?:[-–—]+ ?)?|"
-    r"[A-Z][A-Z.’'/ -]+[A-Z](?:, [A-Z][\w. ]{1,20}?)? [-–—]+ )(?=[A-Z“\"‘])"
 )
 _POINTS_BACK = re.compile(
     r"^\W*(?:he|she|it|they|his|her|hers|its|their|theirs|him|them|this(?! (?:week|month|year|summer|season)\b)|"
@@ -86,7 +81,7 @@ def _quotable(text: str) -> tuple[tuple[Span, Span | None], ...]:
     found: list[tuple[Span, Span | None]] = []
     before = None
     for whole in split_sentences(reported(text)):
-        dateline = _DATELINE.match(text, whole.start, whole.end)
+        dateline = DATELINE.match(text, whole.start, whole.end)
         span = Span(dateline.end(), whole.end) if dateline else whole
         quotable = is_quotable(text[span.start : span.end])
         if quotable:

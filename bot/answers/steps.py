@@ -23,7 +23,8 @@ from bot.answers.turn import Notice, Trace, Turn, nearest
 from bot.articles.library import Library
 from bot.articles.passages import Span
 from bot.retrieval.filters import Filters
-from bot.retrieval.retriever import Hit, Retriever
+from bot.retrieval.hits import Hit
+from bot.retrieval.retriever import Retriever
 from bot.retrieval.window import Window, asks_for_now, read_window
 from bot.retrieval.words import WordIndex
 

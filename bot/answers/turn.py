@@ -13,7 +13,7 @@ from bot.answers.citing import named
 from bot.answers.question import Question
 from bot.articles.records import Headline
 from bot.retrieval.filters import Filters
-from bot.retrieval.retriever import Hit
+from bot.retrieval.hits import Hit
 from bot.retrieval.window import Window
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -41,7 +42,8 @@ class Article:
 
     `text` is cleaned by `clean_text`; every offset and quote in Citewire counts its characters.
     `published` is timezone-aware; `author` is as a byline names one or several. `origin` is the file or page that it
-    was read from; it is no part of the content.
+    was read from; it is no part of the content. `pages` are, for what is printed, the offsets in `text` at which each
+    page after the first begins.
     """
 
     id: str
@@ -53,14 +55,22 @@ class Article:
     tags: tuple[str, ...] = ()
     author: str = ""
     origin: str = ""
+    pages: tuple[int, ...] = ()
 
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over all that a reader could see; equal hashes mean nothing to ingest."""
         published = self.published.isoformat() if self.published else None
-        content = [self.url, self.title, published, self.source, sorted(self.tags), self.text]
-        content += [self.author] if self.author else []  # articles of before authors keep their hashes
+        content: list[object] = [self.url, self.title, published, self.source, sorted(self.tags), self.text]
+        # Most have none of these, and keep the hash that they always had.
+        content += [
+            {name: value} for name, value in (("author", self.author), ("pages", self.pages)) if value
+        ]
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+    def page(self, offset: int) -> int | None:
+        """Return the page, from 1, on which the character at this offset stands; None for what has no pages."""
+        return bisect_right(self.pages, offset) + 1 if self.pages else None
 
 
 def clean_text(text: str) -> str:

@@ -11,8 +11,11 @@ HEAD = 8_192  # bytes that tell what a file is
 _BOMS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _MAGIC = (b"%PDF-", b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 # Only charsets that pages are written in: Python has codecs (unicode_escape) that no page may choose.
-_CHARSET = rb"(windows-125\d|iso-8859-\d\d?|koi8-[ru]|gb2312|gbk|gb18030|big5|shift_jis|euc-jp|euc-kr)\b"
-_DECLARED = re.compile(rb"<(?:meta|\?xml)[^>]{1,200}?(?:charset|encoding)\s*=\s*[\"']?" + _CHARSET, re.I)
+_CHARSETS = r"windows-125\d|iso-8859-\d\d?|koi8-[ru]|gb2312|gbk|gb18030|big5|shift_jis|euc-jp|euc-kr"
+_DECLARED = re.compile(
+    rb"<(?:meta|\?xml)[^>]{1,200}?(?:charset|encoding)\s*=\s*[\"']?(%s)\b" % _CHARSETS.encode(), re.I
+)
+_NAMED = re.compile(rf"{_CHARSETS}|iso-2022-(?:jp|kr)", re.I)
 # In what was wrongly taken for cp1252: Icelandic letters (where Turkish has its own), signs inside words.
 _NOT_WESTERN = re.compile(r"[ÐÝÞðýþ]|[^\W\d_][¡-¬®-¶¸-¿×÷][^\W\d_]")
 
@@ -32,25 +35,34 @@ def bom_encoding(head: bytes) -> str | None:
 def decode(data: bytes, *, charset: str = "") -> str:
     """Return `data` as text: by its byte order mark, as UTF-8, as it declares, else by its letters.
 
-    `charset` is what the server that sent it says; it comes before what the data itself declares.
+    `charset` is what it came with, such as a server's or an e-mail's header; a name that is unknown means nothing.
     """
     if bom := bom_encoding(data):
         return data.decode(bom, "replace")
+    if charset.lower().startswith("iso-2022-") and (text := _decode_named(data, charset)):
+        return text  # whose bytes are all ASCII, and so valid UTF-8
     text = data.decode("utf-8-sig", "replace")
     damaged = text.count("\ufffd")
     # UTF-8 with a few broken bytes stays UTF-8; text in another encoding hardly ever holds valid UTF-8.
     if not damaged or sum(not char.isascii() for char in text) > 2 * damaged:
         return text
-    told = re.match(_CHARSET, charset.encode("ascii", "replace"), re.I)
-    declared = _DECLARED.search(data[:HEAD])
-    stated = _decode_as(told, data) or _decode_as(declared, data)
-    return stated or _decode_western(data) or _decode_guessed(data)
+    return (
+        _decode_named(data, charset)
+        or _decode_declared(data)
+        or _decode_western(data)
+        or _decode_guessed(data)
+    )
 
 
-def _decode_as(match: re.Match[bytes] | None, data: bytes) -> str:
-    if not match:
+def _decode_declared(data: bytes) -> str:
+    match = _DECLARED.search(data[:HEAD])
+    return _decode_named(data, match[1].decode()) if match else ""
+
+
+def _decode_named(data: bytes, charset: str) -> str:
+    name = charset.lower()
+    if not _NAMED.fullmatch(name):
         return ""
-    name = match[1].decode().lower()
     try:  # these two names stand for the larger sets that pages really use, as in browsers
         return data.decode({"iso-8859-1": "cp1252", "gb2312": "gb18030"}.get(name, name))
     except (UnicodeDecodeError, LookupError):

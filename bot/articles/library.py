@@ -420,6 +420,7 @@ def _article(row: Row[Any]) -> Article:
         tags=tuple(row.tags),
         author=row.author,
         origin=row.origin,
+        pages=tuple(row.pages),
     )
 
 
@@ -446,6 +447,7 @@ def _version_row(draft: Draft) -> dict[str, object]:
         "tags": list(article.tags),
         "author": article.author,
         "text": article.text,
+        "pages": list(article.pages),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -12,6 +12,8 @@ from bot.articles.article import clean_line, clean_text, is_web_url
 from bot.articles.linked_data import article_data
 from bot.errors import ReadError
 
+NO_ARTICLE = "no article text found in this HTML page"
+
 _MAX_FRONT_MATTER = 65_536  # characters
 _MAX_HEADLINE = 120  # characters in a first line that can be the title
 _KEY = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:(\s|$)")
@@ -32,11 +34,17 @@ _BEGINNING = 100  # characters that tell a text
 def record_from_text(text: str) -> dict[str, object]:
     """Return the article in a plain text; a first line that stands alone is its title."""
     fields = _front_matter(clean_text(text))
-    head, _, rest = str(fields["text"]).strip().partition("\n")
-    blank, _, body = rest.partition("\n")
-    if len(head) <= _MAX_HEADLINE and not head.endswith(".") and body and not blank.strip():
-        fields["title"] = fields.get("title") or head
+    if title := fields.get("title") or first_line_title(str(fields["text"]).strip()):
+        fields["title"] = title
     return fields
+
+
+def first_line_title(text: str) -> str:
+    """Return the first line where it can be a headline: it is short and stands alone; else ""."""
+    head, _, rest = text.partition("\n")
+    blank, _, body = rest.partition("\n")
+    alone = len(head) <= _MAX_HEADLINE and not head.endswith(".") and body and not blank.strip()
+    return head if alone else ""
 
 
 def record_from_markdown(text: str) -> dict[str, object]:
@@ -100,7 +108,7 @@ def record_from_html(html: str) -> dict[str, object]:
     except Exception as exc:  # on hostile markup lxml and the libraries above it raise errors of any class
         raise ReadError(f"this HTML page cannot be parsed ({type(exc).__name__})") from exc
     if not record:
-        raise ReadError("no article text found in this HTML page")
+        raise ReadError(NO_ARTICLE)
     return record
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -61,6 +62,7 @@ versions = Table(
     Column("text", Text, nullable=False),
     Column("written", String, nullable=False),
     Column("author", String, nullable=False, server_default=""),
+    Column("pages", JSON, nullable=False, server_default="[]"),  # where each page after the first begins
 )
 
 passages = Table(
@@ -213,6 +215,31 @@ slack_struck = Table(
     Column("n", Integer, primary_key=True),
 )
 
+# Which articles carry one story: a sketch of each (what it has in common with others is looked up by `key`), the other
+# articles that it was found to share most of its words with, and the story that these links make of them.
+stories = Table(
+    "stories",
+    metadata,
+    Column("article_id", String, primary_key=True),
+    Column("outlet", String, nullable=False),
+    Column("since", String, nullable=False),  # when the library met its text, corrections aside
+    Column("story", String, index=True),  # null where no other article carries it
+)
+story_keys = Table(
+    "story_keys",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("article_id", String, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+story_links = Table(
+    "story_links",
+    metadata,
+    Column("article_id", String, primary_key=True),
+    Column("other_id", String, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
 # The fact up to which generation people in Slack were told of what no longer stands.
 TOLD = "slack_told"
 
@@ -344,6 +371,16 @@ def _add_sources(connection: Connection) -> None:
     metadata.create_all(connection, tables=(feeds, pages, resting_hosts))
 
 
+def _add_pages(connection: Connection) -> None:
+    # A new library's first step has made the column already.
+    if "pages" not in {column["name"] for column in inspect(connection).get_columns("versions")}:
+        connection.execute(text("ALTER TABLE versions ADD COLUMN pages JSON DEFAULT '[]' NOT NULL"))
+
+
+def _add_stories(connection: Connection) -> None:
+    metadata.create_all(connection, tables=(stories, story_keys, story_links))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -355,6 +392,8 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_changes,
     _add_cited,
     _add_sources,
+    _add_pages,
+    _add_stories,
 )
 
 

@@ -36,7 +36,7 @@ def ingest(
         list[str],
         typer.Argument(
             metavar="PATH|URL...",
-            help="Files and folders: text, Markdown, HTML, JSON, JSON lines; pages' addresses.",
+            help="Files and folders (text, Markdown, HTML, PDF, DOCX, JSON, CSV, e-mail, web archives); addresses.",
         ),
     ],
     feed: Annotated[

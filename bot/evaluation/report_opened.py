@@ -8,7 +8,7 @@ from bot.answers.answer import Answer, Citation
 from bot.evaluation.records import Outcome, Ranked
 from bot.evaluation.report_figures import RESULTS, mood_of, result_of
 from bot.evaluation.report_parts import text
-from bot.terminal import day
+from bot.terminal import day, page_of
 from bot.text.normalise import find
 
 _PASSAGES = 10
@@ -115,7 +115,9 @@ def _quotes(answer: Answer, outcome: Outcome) -> Iterable[str]:
 
 def _quote(citation: Citation, outcome: Outcome) -> str:
     span = match_of(citation.quote, outcome.case.answers)
-    named = " · ".join(filter(None, (citation.source, day(citation.published), citation.title)))
+    named = " · ".join(
+        filter(None, (citation.source, day(citation.published), citation.title, page_of(citation)))
+    )
     return (
         f"<blockquote>“{excerpt(citation.quote, span, _QUOTE)}”</blockquote>"
         f"<small>{text(named)}</small>{_gold_label(citation.article_id, outcome.gold)}"

@@ -30,7 +30,7 @@ from bot.evaluation.testset import TestSet
 if TYPE_CHECKING:
     from bot.answers.answer import Answer, Sentence
     from bot.answers.support import Verifier
-    from bot.retrieval.retriever import Hit
+    from bot.retrieval.hits import Hit
     from bot.workspace import Workspace
 
 FORMAT = 1

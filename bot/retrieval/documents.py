@@ -8,7 +8,8 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
 from bot.retrieval.filters import Filters
-from bot.retrieval.retriever import DEFAULT_K, Hit, Retriever
+from bot.retrieval.hits import Hit
+from bot.retrieval.retriever import DEFAULT_K, Retriever
 from bot.retrieval.window import Window
 
 

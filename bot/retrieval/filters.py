@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bot.retrieval.window import Window
 
 
@@ -26,6 +29,17 @@ class Filters:
         """Whether there is an article that might not pass."""
         timed = self.window and (self.window.since or self.window.until)
         return bool(timed or self.sources or self.tags)
+
+    def passes(self, published: datetime | None, source: str, tags: Iterable[str]) -> bool:
+        """Say whether an article with these passes, as the indexes do."""
+        window = self.window
+        if window and window.since and (published is None or published < window.since):
+            return False
+        if window and window.until and (published is None or published >= window.until):
+            return False
+        if self.sources and label_key(source) not in map(label_key, self.sources):
+            return False
+        return not self.tags or not {*map(label_key, self.tags)}.isdisjoint(map(label_key, tags))
 
 
 def label_key(label: str) -> str:

@@ -24,6 +24,7 @@ from bot.errors import VectorsError
 from bot.retrieval import pipeline
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.following import WordFollower
+from bot.retrieval.stories import Stories
 from bot.retrieval.vectors import Stage, VectorStore
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Indexer:
         self._library = library
         self._store = store
         self._follower = follower
+        self._stories = Stories(library)
         self._embedder = embedder
         self._stage: Stage | None = None
         self._written: list[Written] = []
@@ -71,7 +73,7 @@ class Indexer:
     def publish(self, retired: Sequence[str] = ()) -> None:
         """Let readers see all that was written, and no longer the versions before nor the retired articles."""
         if not (self._written or retired or self._stale):
-            self._follower.follow(wait=True)  # after a crash the word index may be behind
+            self._follow()  # after a crash what follows the library may be behind
             return
         begun = time.monotonic()
         stage = self._open_stage()
@@ -82,7 +84,7 @@ class Indexer:
         stage.seal()
         before = self._current()
         self._library.publish(self._written, retired=retired, collection=self._collection(stage))
-        self._follower.follow(wait=True)
+        self._follow()
         if self._store.in_place:
             stage.remove(outdated)
         self._library.drop_passages(outdated)
@@ -120,6 +122,11 @@ class Indexer:
         self._sweep(before)
         self._stale, self._stage = [], None
         return done
+
+    def _follow(self) -> None:
+        """Bring what is made of the library alone to what it shows now."""
+        self._follower.follow(wait=True)
+        self._stories.follow()
 
     def _vectors(self, draft: Draft) -> NDArray[np.float32]:
         """Return what an article has brought along, or make it."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bot.articles.library import Library
-from bot.articles.passages import Passage
-from bot.articles.records import Headline
 from bot.errors import VectorsError
+from bot.retrieval.carried import told_once
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.filters import Filters
 from bot.retrieval.following import WordFollower
+from bot.retrieval.hits import Hit
 from bot.retrieval.nearest import nearest
 from bot.retrieval.ranking import Found, rank, relevance
+from bot.retrieval.stories import Stories
 from bot.retrieval.vectors import VectorStore
 from bot.retrieval.words import WordIndex
 
@@ -29,28 +29,6 @@ _T = TypeVar("_T")
 _POOL = 50  # candidates from each index; 200 find nothing more
 _RERANKED = 30
 _COPY = 0.8  # share of stems from which two passages count as one text (wire copies differ in their bylines)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A found passage. `ranks` and `scores` are those it had in "vectors" (cosine) and "words" (BM25).
-
-    `copies` are articles of other outlets with the same passage, which are not hits of their own.
-    """
-
-    passage: Passage
-    headline: Headline
-    score: float
-    ranks: dict[str, int] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
-    copies: tuple[Headline, ...] = ()
-
-    @property
-    def named(self) -> str:
-        """What the article says of itself: title, outlet and date, a line each."""
-        published = self.headline.published
-        day = f"{published.day} {published:%B %Y}" if published else ""
-        return "\n".join(part for part in (self.headline.title, self.headline.source, day) if part)
 
 
 class Reranker(Protocol):
@@ -77,6 +55,7 @@ class Retriever:
         self._words = words
         self._follower = follower
         self._reranker = reranker
+        self._stories = Stories(library)
         self.embedder = embedder
         self.vector = lru_cache(maxsize=256)(self._vector)  # the answerer needs the same one
 
@@ -110,7 +89,7 @@ class Retriever:
         ranked = rank(found, fits, now)
         ranks = {"vectors": _places(near), "words": _places(worded)}
         hits = (Hit(*found[key], score, _of(ranks, key), _of(scores, key)) for key, score in ranked.items())
-        return self._distinct(hits, k)
+        return self._distinct(told_once(question, list(hits), self._stories, self._library, filters), k)
 
     def follow(self) -> None:
         """Bring this machine's word index to what the library shows, wherever that was written."""
@@ -167,7 +146,8 @@ class Retriever:
             stems = frozenset(self._words.analyze(hit.passage.text))
             place = next((n for n, (_, other) in enumerate(kept) if _alike(stems, other)), None)
             if place is not None:
-                kept[place] = (_with_copy(kept[place][0], hit.headline), kept[place][1])
+                first, said = kept[place]
+                kept[place] = (first.carried_by((hit.headline, *hit.copies)), said)
             elif len(kept) == k:
                 break
             else:
@@ -194,9 +174,9 @@ def _of(by_index: Mapping[str, Mapping[str, _T]], key: str) -> dict[str, _T]:
 
 
 def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
-    return a == b or len(a & b) >= _COPY * len(a | b)
+    """Say whether two passages are one text; where their numbers differ, they are not."""
+    return a == b or (len(a & b) >= _COPY * len(a | b) and _numbers(a) == _numbers(b))
 
 
-def _with_copy(hit: Hit, headline: Headline) -> Hit:
-    known = {hit.headline.article_id, *(copy.article_id for copy in hit.copies)}
-    return hit if headline.article_id in known else replace(hit, copies=(*hit.copies, headline))
+def _numbers(stems: frozenset[str]) -> set[str]:
+    return {stem for stem in stems if any(map(str.isdigit, stem))}

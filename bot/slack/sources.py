@@ -10,7 +10,7 @@ from bot.answers.extractive import ExtractiveAnswerer
 from bot.slack.budget import TEXT, URL, Block
 from bot.slack.rich import Part, bullets, context, line, link, mark, quoted, rich, section, web_address, words
 from bot.slack.text import clip, literal
-from bot.terminal import day
+from bot.terminal import day, page_of
 
 UNTITLED = "(no title)"
 _NEAREST = 5
@@ -94,9 +94,9 @@ def foot_blocks(answer: Answer) -> Iterator[Block]:
 
 
 def where(article: Citation | Nearest, measure: Measure = WHOLE) -> str:
-    """Return outlet and date, the date written so that it reads the same in every country."""
+    """Return outlet, date and page, the date written so that it reads the same in every country."""
     outlet = clip(article.source, measure.outlet)
-    return " · ".join(part for part in (outlet, day(article.published)) if part)
+    return " · ".join(part for part in (outlet, day(article.published), page_of(article)) if part)
 
 
 def named(citation: Citation, measure: Measure = WHOLE) -> str:
@@ -130,7 +130,7 @@ def copies(citation: Citation, measure: Measure = WHOLE) -> str:
     )
     for shown in range(len(names), 0, -1):
         rest = f" and {len(names) - shown} more" if shown < len(names) else ""
-        if len(also := f"also in {', '.join(names[:shown])}{rest}") <= measure.copies:
+        if len(also := f"also carried by {', '.join(names[:shown])}{rest}") <= measure.copies:
             return also
     return ""
 

@@ -44,6 +44,9 @@ _LARGE = {"thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "bn"
 _SCALES = {"hundred": 2} | _LARGE
 GLUED = _LARGE | {"k": 3, "m": 6, "mn": 6, "mln": 6, "b": 9, "tn": 12, "trn": 12}
 
+# Words that are numbers; "one" and "second" mostly are none.
+NUMBER_WORDS = (_CARDINALS.keys() | _ORDINALS.keys() | _SCALES.keys()) - {"one", "second", "b", "m"}
+
 _DIGITS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _NOT_IN_NUMBERS = re.compile("[^0-9.]")
 

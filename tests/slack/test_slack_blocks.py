@@ -48,15 +48,21 @@ def seen(message: Message) -> Seen:
 def test_a_model_s_answer_shows_its_sentences_marks_and_sources() -> None:
     copies = (Nearest(article_id="b", title="x", source="AP", published=None, url=None),) * 2
     window = Window(datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 10, 1, tzinfo=UTC), "in September")
-    message = answer_message(an_answer(citations=(citation(copies=copies),), window=window))
+    message = answer_message(an_answer(citations=(citation(copies=copies, page=3),), window=window))
     shown = seen(message).shown
     assert "It broke on a Monday." in shown
-    for said in ("[1]", "[1] bbc.com · 3 September 2025", "A dam breaks", f"“{QUOTE}”", "also in AP"):
+    for said in (
+        "[1]",
+        "[1] bbc.com · 3 September 2025 · p. 3",
+        "A dam breaks",
+        f"“{QUOTE}”",
+        "also carried by AP",
+    ):
         assert said in shown
     assert "Articles of September 2025 · As of 3 September 2025 · Written by openai:gpt-5" in shown
     assert seen(message).links == ["https://bbc.com/dam#:~:text=The%20dam"]
     assert bare(message.text).startswith(
-        "It broke on a Monday. [1]\n[1] bbc.com · 3 September 2025 · A dam breaks"
+        "It broke on a Monday. [1]\n[1] bbc.com · 3 September 2025 · p. 3 · A dam breaks"
     )
 
 
