@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_pdf import pdf
 from news_site import Story, page
 
 from bot.articles.article import Article, article_from_record, parse_published
@@ -221,7 +222,8 @@ def test_a_base_is_no_address_of_a_page() -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "said"),
     [
-        (b"%PDF-1.7 ...", "application/pdf", "no page but application/pdf"),
+        (b"%PDF-1.7 ...", "application/pdf", "this PDF cannot be read"),
+        (b"ID3", "audio/mpeg", "no page but audio/mpeg"),
         (b"{}", "application/json", "no page but application/json"),
         (b"\x89PNG\r\n\x1a\n\0\0", "text/html", "a binary file"),
         (
@@ -235,6 +237,18 @@ def test_a_base_is_no_address_of_a_page() -> None:
 def test_what_is_no_page_is_told(body: bytes, kind: str, said: str) -> None:
     with pytest.raises(ReadError, match=said):
         article(body, content_type=kind)
+
+
+@pytest.mark.parametrize("kind", ["application/pdf", "application/octet-stream"])
+def test_a_pdf_is_an_article_with_pages_and_its_feed_s_date(kind: str) -> None:
+    body = pdf(
+        [["The council met on Monday."], ["It voted for the tram."]],
+        info="/Title(Minutes of the council)/CreationDate(D:20200101000000Z)",
+    )
+    read = article(body, HERE, {"published": "2026-03-02"}, content_type=kind)
+    assert (read.title, read.url, read.source) == ("Minutes of the council", HERE, "gazette.example")
+    assert read.published == parse_published("2026-03-02")
+    assert read.page(read.text.index("voted")) == 2
 
 
 def test_a_page_about_feeds_is_a_page() -> None:

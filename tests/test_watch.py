@@ -123,7 +123,7 @@ def test_a_page_is_taken_in_and_asked_for_again_only_if_it_has_changed(desk: Des
 def test_pages_that_give_nothing_are_told_with_a_reason(desk: Desk, site: NewsSite) -> None:
     report = desk.ingest(
         site.url + "/nowhere",
-        site.put("/pdf", b"%PDF-1.7", kind="application/pdf"),
+        site.put("/film", b"\0", kind="video/mp4"),
         site.put("/empty", "<html><body></body></html>"),
         site.url + "/feed.xml",
         "http://10.0.0.1/x",
@@ -132,7 +132,7 @@ def test_pages_that_give_nothing_are_told_with_a_reason(desk: Desk, site: NewsSi
     assert counts(report) == (1, 0, 0, 0, 5)
     for said in (
         "404",
-        "application/pdf",
+        "video/mp4",
         "no article text",
         "take it in with --feed",
         "CITEWIRE_FETCH_ALLOW=10.0.0.1",

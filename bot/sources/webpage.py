@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from pathlib import Path
 
 from bot.articles.article import Article, article_from_record
 from bot.articles.decoding import HEAD, decode, is_binary
@@ -18,7 +19,9 @@ _FILLED = ("title", "published", "author")
 
 
 def article_from_page(page: Fetched, *, about: Mapping[str, str], origin: str, source: str = "") -> Article:
-    """Return the article on a page; `about` is what its feed says of it. Raises ReadError."""
+    """Return the article on a page, or in a PDF; `about` is what its feed says of it. Raises ReadError."""
+    if page.content_type == "application/pdf" or page.body.startswith(b"%PDF-"):
+        return _article_from_pdf(page, about=about, origin=origin, source=source)
     record = record_from_html(page_text(page))
     claimed = str(record.get("url") or "")
     url = claimed if claimed and may_claim(claimed, page.url) else page.url
@@ -36,6 +39,15 @@ def article_from_entry(
     )["text"]
     fields = {name: about.get(name) for name in _FILLED}
     return _article({**fields, "text": text, "url": url}, origin=origin, source=about.get("source") or source)
+
+
+def _article_from_pdf(page: Fetched, *, about: Mapping[str, str], origin: str, source: str) -> Article:
+    from bot.articles.readers.files import File
+    from bot.articles.readers.pdf import article_from_pdf
+
+    told = {name: about.get(name, "") for name in _FILLED}
+    file = File(Path(origin), origin, about.get("source") or source)
+    return article_from_pdf(page.body, file, url=page.url, told=told)
 
 
 def page_text(page: Fetched) -> str:

@@ -6,7 +6,7 @@ import io
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -56,8 +56,13 @@ def read_pdf(file: File) -> Iterator[Article | Skipped]:
     yield article_from_pdf(file.path.read_bytes(), file)
 
 
-def article_from_pdf(data: bytes, file: File, *, url: str | None = None) -> Article:
-    """Return the article in the bytes of a PDF, which may have been fetched from `url`. Raises ReadError."""
+def article_from_pdf(
+    data: bytes, file: File, *, url: str | None = None, told: Mapping[str, str] | None = None
+) -> Article:
+    """Return the article in the bytes of a PDF, which may have been fetched from `url`. Raises ReadError.
+
+    What is `told` of its title, date and author comes before what it says of itself.
+    """
     if not data.strip():
         raise ReadError(EMPTY)
     pages, about = _extract(data)
@@ -68,6 +73,7 @@ def article_from_pdf(data: bytes, file: File, *, url: str | None = None) -> Arti
         raise ReadError(f"{len(text):,} characters: too long for one article; split it")
     title = clean_line(str(about.get("title") or ""))
     record = about | {"text": text, "title": "" if _NO_TITLE.fullmatch(title) else title, "url": url}
+    record |= {name: value for name, value in (told or {}).items() if value}
     record["title"] = record["title"] or first_line_title(text)
     article = file.article(record)
     return replace(article, pages=begins) if article.text == text else article
