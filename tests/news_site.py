@@ -244,6 +244,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each body waits for its headers to be acknowledged
     server: _Server
 
     def do_GET(self) -> None:
