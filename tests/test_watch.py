@@ -187,6 +187,17 @@ def test_a_feed_is_taken_in_and_a_round_without_news_asks_for_little(
     assert site.asked[-1].status == 304
 
 
+def test_no_page_is_visited_twice_in_one_poll(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bot.sources.watching._MOST", 10
+    )  # the first are remembered before the last are visited
+    with NewsSite(articles=120) as site:
+        watch = Watch(desk.workspace, stopping=threading.Event(), clock=time.time)
+        assert watch.take_in(feeds=[site.url + "/feed.xml"]).added == 120
+        watch.close()
+        assert len(site.paths()) == 121
+
+
 @pytest.mark.parametrize("path", ["/feed.xml", "/atom.xml", "/sitemap.xml"])
 def test_what_a_feed_says_has_changed_is_visited_at_once(desk: Desk, site: NewsSite, path: str) -> None:
     desk.add(site.url + path)

@@ -87,9 +87,13 @@ class Poller:
             return
         yield from self._gone_through(record, page, feed)
 
-    def look_again(self, feed: str, *, source: str = "") -> Iterator[Visit]:
-        """Visit pages that came before from this feed, or from none, as it is their time. Raises Stopped."""
-        begun, until = self._ledger.clock(), time.monotonic() + _RECHECK_SECONDS
+    def look_again(self, feed: str, *, source: str = "", begun: float | None = None) -> Iterator[Visit]:
+        """Visit pages that came before from this feed, or from none, as it is their time. Raises Stopped.
+
+        Those that were visited since the poll has `begun` are passed over.
+        """
+        begun = self._ledger.clock() if begun is None else begun
+        until = time.monotonic() + _RECHECK_SECONDS
         for record in self._ledger.due_pages(feed):
             if time.monotonic() > until:
                 return
@@ -115,7 +119,7 @@ class Poller:
         for visit in self._entries(record, page, feed, problems):
             changed = True
             yield visit
-        yield from self.look_again(record.url, source=record.source)
+        yield from self.look_again(record.url, source=record.source, begun=begun)
         yield self._done(record, page, feed, begun=begun, changed=changed, problems=problems)
 
     def _retracted(self, record: FeedRecord, page: Fetched, feed: Feed) -> list[Visit]:
