@@ -494,6 +494,22 @@ def test_a_slow_host_keeps_no_other_waiting(
         watch.close()
 
 
+@pytest.mark.parametrize(
+    "broken", ["bot.sources.visiting.article_from_page", "bot.sources.syndication._entry"]
+)
+def test_what_a_reader_breaks_on_does_not_end_the_watch(
+    desk: Desk, site: NewsSite, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def explode(*_: object, **__: object) -> None:
+        raise AttributeError("from the depths")
+
+    monkeypatch.setattr(broken, explode)
+    desk.ledger.put_feed(FeedRecord(url=site.url + "/feed.xml"))
+    assert "cannot be read (AttributeError)" in reasons(desk.once())
+    monkeypatch.undo()
+    assert desk.once(after=HOUR).added == 5
+
+
 # Running
 
 

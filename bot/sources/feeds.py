@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -13,6 +14,8 @@ from bot.errors import FetchError
 from bot.sources.bodies import unpack
 from bot.sources.replies import Fetched
 from bot.sources.webpage import looks_like_feed
+
+logger = logging.getLogger(__name__)
 
 MAX_FEED_BYTES = 52_428_800  # what the sitemaps' protocol allows one file to hold
 MAX_SYNDICATED_BYTES = 10_000_000  # RSS and Atom are parsed whole
@@ -49,7 +52,17 @@ class Feed:
 
 
 def read_feed(page: Fetched) -> Feed:
-    """Read a feed. Raises FetchError where there is none."""
+    """Read a feed. Raises FetchError where there is none, or one that its reader breaks on."""
+    try:
+        return _read(page)
+    except FetchError:
+        raise
+    except Exception as exc:
+        logger.exception("%s", page.url)
+        raise FetchError(f"this feed cannot be read ({type(exc).__name__})") from exc
+
+
+def _read(page: Fetched) -> Feed:
     data = unpack(page.body, limit=MAX_FEED_BYTES)
     head = decode(data[:HEAD], charset=page.charset).lstrip("\ufeff \r\n\t")
     if head.startswith("{"):

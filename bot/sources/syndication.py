@@ -38,7 +38,7 @@ def read_syndication(data: bytes, base: str, *, charset: str) -> Feed:
     period, often = str(feed.get("sy_updateperiod", "")), str(feed.get("sy_updatefrequency", ""))
     return Feed(
         title=clean_line(str(feed.get("title", ""))),
-        entries=_entries(parsed.entries),
+        entries=iter(list(_entries(parsed.entries))),
         deleted=_tombstones(data),
         pause=max(pause, seconds_of(period, often)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -11,12 +12,15 @@ import httpx
 from bot.articles.article import Article
 from bot.articles.library import Library
 from bot.articles.readers import Skipped
-from bot.errors import FetchError, FetchRefusedError, ReadError
+from bot.errors import CitewireError, FetchError, FetchRefusedError, ReadError
 from bot.sources import schedule
 from bot.sources.fetcher import Fetcher
+from bot.sources.hosts import Stopped
 from bot.sources.records import BRINGING, PageRecord
 from bot.sources.replies import Fetched
 from bot.sources.webpage import article_from_entry, article_from_page
+
+logger = logging.getLogger(__name__)
 
 _FULL_TEXT = 500  # characters from which what a feed holds can be a whole article
 # Answers after which a page's text is not to be had later either.
@@ -58,6 +62,11 @@ class Visitor:
             return self._without(record, exc, source, content)
         except ReadError as exc:
             return self._from_feed(record, source, content, exc.reason)
+        except (CitewireError, Stopped):
+            raise
+        except Exception as exc:
+            logger.exception("%s", record.url)
+            return self._failing(record, FetchError(f"it cannot be read ({type(exc).__name__})"))
 
     def _fetched(self, record: PageRecord, source: str, content: str, *, conditional: bool) -> Visit:
         etag, modified = (record.etag, record.last_modified) if conditional else ("", "")
