@@ -320,8 +320,8 @@ def shown(page: str) -> list[str]:
     """Return the command lines of `citewire` that a page shows, without what stands before and after them."""
     text = re.sub(r"\\\n\s*", "", (DEPLOY / page).read_text("utf-8"))
     lines = [line.partition("  #")[0] for line in re.findall(r"^\$ (.+)$", text, re.MULTILINE)]
-    # The last `citewire`: it is also a user, an image and a folder.
-    words = r"(?:.*[ /]|^)(?:citewire|run .*?(?:serve|bot|watch)) ((?:--data-dir \S+ )?[a-z].*)$"
+    # Not every `citewire`: it is also a user, a namespace, an image and a folder.
+    words = r"(?:^|.*/|.* -- )(?:citewire|.*compose run .*?(?:serve|bot|watch)) ((?:--data-dir \S+ )?[a-z].*)$"
     return [match[1] for line in lines if (match := re.match(words, line))]
 
 
@@ -336,7 +336,7 @@ def test_the_commands_on_the_pages_are_ones(page: str, line: str) -> None:
 @pytest.mark.parametrize("page", ["README.md", "OPERATIONS.md"])
 def test_the_files_on_the_pages_are_there(page: str) -> None:
     text = (DEPLOY / page).read_text("utf-8")
-    for name in re.findall(r"\bdeploy/[\w./-]*\w", text):
+    for name in re.findall(r"\bdeploy/\w[\w./-]*\w", text):  # not .env, which is the reader's
         assert (ROOT / name).exists(), name
     for name in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text):
         assert (DEPLOY / name).exists(), name
