@@ -321,7 +321,9 @@ def shown(page: str) -> list[str]:
     text = re.sub(r"\\\n\s*", "", (DEPLOY / page).read_text("utf-8"))
     lines = [line.partition("  #")[0] for line in re.findall(r"^\$ (.+)$", text, re.MULTILINE)]
     # Not every `citewire`: it is also a user, a namespace, an image and a folder.
-    words = r"(?:^|.*/|.* -- )(?:citewire|.*compose run .*?(?:serve|bot|watch)) ((?:--data-dir \S+ )?[a-z].*)$"
+    words = (
+        r"(?:^|.*/|.* -- )(?:citewire|.*compose run .*?(?:serve|bot|watch)) ((?:--data-dir \S+ )?[a-z].*)$"
+    )
     return [match[1] for line in lines if (match := re.match(words, line))]
 
 
