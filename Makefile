@@ -18,13 +18,16 @@ ifeq ($(wildcard $(UV_FIND_LINKS)/torch-*),)
 BACKEND := --torch-backend=$(TORCH)
 endif
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
+# What is delivered, without the tools it is made with: what the container holds.
+RUNTIME := .venv-runtime
+DIST := dist
 PEERS := tests/bench/peers/requirements.txt
 
 # What the sample's test set must keep; raised whenever the answers get better.
 GATES := --fail-under hit@1=1 --fail-under answer=0.63 --fail-under quote_valid=1 --fail-under supported=1 \
          --fail-over over_refusal=0.18 --fail-over false_answers=0.4
 
-.PHONY: chat ask test check eval bench peers clean
+.PHONY: chat ask test check eval bench peers sbom clean
 
 chat: .venv/.ready
 	@$(BIN)/citewire ingest corpus 1>&2
@@ -53,8 +56,17 @@ bench: .venv/.dev
 peers: .venv-peers/.ready
 	@.venv-peers/bin/python tests/bench/compare_peers.py $(ARGS)
 
+# A bill of materials (CycloneDX) and each licence; those that ask for a look, copyleft and unknown ones, are printed.
+sbom: .venv/.dev $(RUNTIME)/.ready
+	@mkdir -p $(DIST)
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file $(DIST)/sbom.cdx.json \
+	  $(RUNTIME)/bin/python
+	@$(BIN)/pip-licenses --python $(RUNTIME)/bin/python --format csv --output-file $(DIST)/licenses.csv >/dev/null
+	@echo "$(DIST)/sbom.cdx.json, $(DIST)/licenses.csv; copyleft or unknown:"
+	@grep -E '^"[^"]+","[^"]+",".*(GPL|MPL|EPL|EUPL|CDDL|Mozilla|UNKNOWN)' $(DIST)/licenses.csv || echo none
+
 clean:
-	rm -rf .venv .venv-peers .citewire .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-peers .venv-runtime .citewire .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 
 .venv/.ready: pyproject.toml constraints.txt | .venv/bin/uv
 	@echo "Installing Citewire into .venv …" >&2
@@ -65,6 +77,13 @@ clean:
 
 .venv/.dev: .venv/.ready
 	@$(INSTALL) --editable '.[postgres]' --group dev
+	@touch $@
+
+$(RUNTIME)/.ready: pyproject.toml constraints.txt | .venv/bin/uv
+	@echo "Installing what Citewire needs, and no tools, into $(RUNTIME) …" >&2
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RUNTIME)
+	@$(BIN)/uv pip install --quiet --python $(RUNTIME)/bin/python $(BACKEND) --constraints constraints.txt --all-extras \
+	  --requirement pyproject.toml
 	@touch $@
 
 # Copied and compiled: nltk reads no hard links, and no peer's first start should pay for compiling.

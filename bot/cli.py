@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bot import __version__
-from bot.commands import asking, collection, fetching, serving
+from bot.commands import asking, collection, fetching, keeping, serving
 from bot.errors import CitewireError
 from bot.evaluation.cli import app as evaluation
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for commands in (collection.app, fetching.app, asking.app, serving.app, evaluation):
+for commands in (collection.app, fetching.app, asking.app, serving.app, keeping.app, evaluation):
     app.add_typer(commands)
 
 _verbose = False

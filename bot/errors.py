@@ -15,6 +15,7 @@ CitewireError
 ├── WordsError         the word index cannot be opened
 ├── FetchError         a page or feed cannot be had from the web
 │   └── FetchRefusedError   Citewire does not ask for it: for its address, or because robots.txt says so
+├── BackupError        a back-up cannot be made, or is not one that can be restored here
 ├── EngineError        Ray is not installed, cannot be reached, or has failed
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
@@ -95,6 +96,10 @@ class FetchError(CitewireError):
 
 class FetchRefusedError(FetchError):
     """Citewire does not ask for an address: where it leads to, how it is written, or because robots.txt says so."""
+
+
+class BackupError(CitewireError):
+    """A back-up cannot be made, or is not one that can be restored here."""
 
 
 class EngineError(CitewireError):

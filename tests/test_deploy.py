@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-from configparser import RawConfigParser
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import typer
 import yaml
+from deployed import (
+    DEPLOY,
+    ROOT,
+    SETTINGS,
+    assert_is_command,
+    compose_text,
+    container_command,
+    container_port,
+    instructions,
+    last,
+    run,
+    services,
+    tool,
+)
 from slack_sdk import WebClient
 
-from bot.cli import app
 from bot.settings import PREFIX, Settings, load_settings
 from bot.slack import scopes
 from bot.slack.app import GRACE
 
-ROOT = Path(__file__).parents[1]
-DEPLOY = ROOT / "deploy"
 SCHEMA = json.loads((ROOT / "tests/data/slack-manifest.schema.json").read_text("utf-8"))
 MANIFEST = DEPLOY / "slack-manifest.yaml"
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def manifest() -> dict[str, Any]:
     return yaml.safe_load(MANIFEST.read_text("utf-8"))
-
-
-def tool(name: str) -> str:
-    """Find a linter beside this Python or on the PATH; where it is not installed the test is skipped."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if not found:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-def run(*command: object) -> None:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not done.stderr, done.stderr  # systemd-analyze exits 0 on what it only warns of
 
 
 # The manifest
@@ -167,16 +164,6 @@ def test_every_scope_says_what_for() -> None:
 # The container
 
 
-def instructions() -> list[tuple[str, str]]:
-    text = (DEPLOY / "Containerfile").read_text("utf-8")
-    lines = re.sub(r"\\\n", " ", "\n".join(line for line in text.splitlines() if not line.startswith("#")))
-    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in lines.splitlines() if line.strip()]
-
-
-def last(name: str) -> str:
-    return [value for found, value in instructions() if found == name][-1]
-
-
 def test_the_containerfile_passes_its_linter() -> None:
     run(tool("hadolint"), DEPLOY / "Containerfile")
 
@@ -184,8 +171,41 @@ def test_the_containerfile_passes_its_linter() -> None:
 def test_the_container_runs_the_program_itself_as_nobody_in_particular() -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last("USER"))
     assert json.loads(last("ENTRYPOINT")) == ["citewire"]  # a list: no shell keeps SIGTERM from it
-    assert json.loads(last("CMD")) == ["slack"]
+    assert container_command() == ["citewire", "serve", "--host", "0.0.0.0"]
     assert f"{PREFIX}DATA_DIR={last('VOLUME')}" in last("ENV")
+
+
+def test_the_container_s_health_is_asked_of_what_it_runs(tmp_path: Path) -> None:
+    check = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
+    assert check[:2] == ["python", "-c"]
+    compile(check[2], "healthcheck", "exec")
+    port = container_port()
+    codes = []
+    for status in (200, 503):
+        with answering(status) as url:
+            words = [sys.executable, "-c", check[2].replace(f"http://127.0.0.1:{port}", url)]
+            codes.append(subprocess.run(words, check=False, capture_output=True).returncode)
+    assert codes == [0, 1]
+
+
+@contextlib.contextmanager
+def answering(status: int) -> Iterator[str]:
+    """Answer /readyz with this status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def test_the_container_is_made_of_what_was_tested() -> None:
@@ -218,47 +238,69 @@ def test_nothing_but_the_program_is_sent_to_the_builder() -> None:
 # Compose
 
 
-def compose_text() -> str:
-    return (DEPLOY / "compose.yaml").read_text("utf-8")
-
-
-def services() -> dict[str, Any]:
-    return yaml.safe_load(compose_text())["services"]
-
-
 def test_the_compose_file_is_one() -> None:
     run(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
 
 
+OURS = ("serve", "bot", "watch")
+
+
 def test_the_services_fit_together() -> None:
-    bot, chroma, postgres = (services()[name] for name in ("bot", "chroma", "postgres"))
+    chroma, postgres = services()["chroma"], services()["postgres"]
     assert chroma["image"] == f"chromadb/chroma:{version('chromadb')}"
     port = chroma["command"][chroma["command"].index("--port") + 1]
     own = postgres["environment"]
-    assert bot["environment"] == {
-        f"{PREFIX}CHROMA_URL": f"http://chroma:{port}",
-        f"{PREFIX}DATABASE_URL": f"postgresql+psycopg://{own['POSTGRES_USER']}@postgres/{own['POSTGRES_DB']}",
-        "PGPASSWORD": own["POSTGRES_PASSWORD"],
-    }
     assert re.fullmatch(
         r"\$\{POSTGRES_PASSWORD:\?.+\}", own["POSTGRES_PASSWORD"]
     )  # none is written down here
-    for name in ("chroma", "postgres"):
-        assert bot["depends_on"][name]["condition"] == "service_healthy"
-        assert services()[name]["healthcheck"]["test"][0] == "CMD"
-    assert (
-        DEPLOY / bot["build"]["context"] / bot["build"]["dockerfile"]
-    ).resolve() == DEPLOY / "Containerfile"
-    assert f"data:{last('VOLUME')}" in bot["volumes"]
     path = chroma["command"][chroma["command"].index("--path") + 1]
     assert chroma["volumes"] == [f"vectors:{path}"]
+    for name in OURS:
+        ours = services()[name]
+        assert ours["environment"] == {
+            f"{PREFIX}CHROMA_URL": f"http://chroma:{port}",
+            f"{PREFIX}DATABASE_URL": f"postgresql+psycopg://{own['POSTGRES_USER']}@postgres/{own['POSTGRES_DB']}",
+            "PGPASSWORD": own["POSTGRES_PASSWORD"],
+        }
+        assert ours["depends_on"].keys() == {"chroma", "postgres"}
+        assert (
+            DEPLOY / ours["build"]["context"] / ours["build"]["dockerfile"]
+        ).resolve() == DEPLOY / "Containerfile"
+        assert f"data:{last('VOLUME')}" in ours["volumes"]
+        assert ours["read_only"]
+        for other in ours["depends_on"]:
+            assert ours["depends_on"][other]["condition"] == "service_healthy"
+            assert services()[other]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_every_service_is_bounded_and_nothing_is_reached_from_other_machines() -> None:
+    for name, service in services().items():
+        assert service["restart"] == "unless-stopped", name
+        assert service["mem_limit"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        for port in service.get("ports", ()):
+            assert name == "serve"
+            assert re.fullmatch(rf"127\.0\.0\.1:[\d-]+:{container_port()}", port)
     kept = yaml.safe_load(compose_text())["volumes"].keys()
     assert kept == {
         volume.partition(":")[0] for service in services().values() for volume in service["volumes"]
     }
-    for name, service in services().items():
-        assert service["restart"] == "unless-stopped", name
-        assert "ports" not in service, name  # nothing is reached from outside
+
+
+def test_the_image_s_health_is_asked_where_it_serves_and_nowhere_else() -> None:
+    assert "healthcheck" not in services()["serve"]
+    assert f"{container_port()}" in services()["serve"]["command"]
+    assert services()["bot"]["healthcheck"] == services()["watch"]["healthcheck"] == {"disable": True}
+
+
+def test_answers_under_way_have_the_time_to_be_finished() -> None:
+    for name in OURS:
+        assert int(services()[name]["stop_grace_period"].removesuffix("s")) >= GRACE + 10, name
+
+
+@pytest.mark.parametrize("name", ["container", *OURS])
+def test_what_is_started_is_a_command(name: str) -> None:
+    assert_is_command(container_command()[1:] if name == "container" else services()[name]["command"])
 
 
 def test_chroma_s_health_is_asked_of_chroma(chroma_url: str) -> None:
@@ -271,66 +313,39 @@ def test_chroma_s_health_is_asked_of_chroma(chroma_url: str) -> None:
     assert subprocess.run(nobody, check=False, capture_output=True, timeout=30).returncode != 0
 
 
-# The unit
+# The pages
 
 
-def unit_text() -> str:
-    return (DEPLOY / "citewire-slack.service").read_text("utf-8")
+def shown(page: str) -> list[str]:
+    """Return the command lines of `citewire` that a page shows, without what stands before and after them."""
+    text = re.sub(r"\\\n\s*", "", (DEPLOY / page).read_text("utf-8"))
+    lines = [line.partition("  #")[0] for line in re.findall(r"^\$ (.+)$", text, re.MULTILINE)]
+    # Not every `citewire`: it is also a user, a namespace, an image and a folder.
+    words = (
+        r"(?:^|.*/|.* -- )(?:citewire|.*compose run .*?(?:serve|bot|watch)) ((?:--data-dir \S+ )?[a-z].*)$"
+    )
+    return [match[1] for line in lines if (match := re.match(words, line))]
 
 
-def unit() -> RawConfigParser:
-    parser = RawConfigParser(strict=False, interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(unit_text())
-    return parser
+COMMAND_LINES = [(page, line) for page in ("README.md", "OPERATIONS.md") for line in shown(page)]
 
 
-def test_the_unit_passes_systemd_s_own_check(tmp_path: Path) -> None:
-    program = tool("systemd-analyze")
-    command = unit()["Service"]["ExecStart"].split()[0]
-    text = unit_text().replace(command, sys.executable)
-    (tmp_path / "citewire-slack.service").write_text(text, encoding="utf-8")
-    run(program, "verify", "--man=no", tmp_path / "citewire-slack.service")
+@pytest.mark.parametrize(("page", "line"), COMMAND_LINES)
+def test_the_commands_on_the_pages_are_ones(page: str, line: str) -> None:
+    assert_is_command(shlex.split(line))
 
 
-def test_the_unit_lets_the_program_write_to_its_data_alone() -> None:
-    service = unit()["Service"]
-    assert service["User"] == "citewire"
-    state = f"/var/lib/{service['StateDirectory']}"
-    assert f"{PREFIX}DATA_DIR={state}" in service["Environment"].split()
-    assert service["ProtectSystem"] == "strict"
-    assert service["NoNewPrivileges"] == "yes"
-    assert service["CapabilityBoundingSet"] == ""
-    assert service["Restart"] == "on-failure"
+@pytest.mark.parametrize("page", ["README.md", "OPERATIONS.md"])
+def test_the_files_on_the_pages_are_there(page: str) -> None:
+    text = (DEPLOY / page).read_text("utf-8")
+    for name in re.findall(r"\bdeploy/\w[\w./-]*\w", text):  # not .env, which is the reader's
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text):
+        assert (DEPLOY / name).exists(), name
 
 
-def test_answers_under_way_have_the_time_to_be_finished() -> None:
-    seconds = int(unit()["Service"]["TimeoutStopSec"])
-    assert services()["bot"]["stop_grace_period"] == f"{seconds}s"
-    assert seconds >= GRACE + 10  # to close what is open, too
-
-
-def test_what_is_started_is_a_command() -> None:
-    started = [
-        json.loads(last("ENTRYPOINT")) + json.loads(last("CMD")),
-        unit()["Service"]["ExecStart"].split(),
-        *(line.split() for line in re.findall(r"citewire slack --http.*", unit_text())),
-        *(["citewire", *yaml.safe_load(line)] for line in re.findall(r"# +command: (.*)", compose_text())),
-    ]
-    assert len(started) == 4
-    for program, command, *arguments in started:
-        assert Path(program).name == "citewire"
-        COMMANDS[command].make_context(command, arguments)
-
-
-def test_the_commands_in_the_readme_are_ones() -> None:
-    text = re.sub(r"\\\n\s*", "", (DEPLOY / "README.md").read_text("utf-8"))
-    lines = re.findall(r"^\$ .*?\b(?:bot|bin/citewire(?: --data-dir \S+)?) (.+)$", text, re.MULTILINE)
-    assert len(lines) == 4
-    for command, *arguments in map(str.split, lines):
-        COMMANDS[command].make_context(command, arguments)
-    for name in re.findall(r"deploy/[\w.-]+", text):
-        assert (ROOT / name).exists()
+def test_the_scripts_pass_their_linter() -> None:
+    run(tool("shellcheck"), *sorted(DEPLOY.glob("*.sh")))
 
 
 # The environment
@@ -356,10 +371,7 @@ def slack_variables() -> set[str]:
 
 def test_the_example_names_every_setting_for_slack_and_no_other_variable() -> None:
     named = variables(examples=True).keys()
-    known = {
-        str(field.validation_alias or PREFIX + name.upper()) for name, field in Settings.model_fields.items()
-    }
-    assert named <= known | compose_variables()
+    assert named <= SETTINGS | compose_variables()
     assert compose_variables() <= named
     assert slack_variables() <= named
 
@@ -391,5 +403,5 @@ def test_the_example_s_examples_are_understood_and_its_defaults_are_the_defaults
 
 
 def test_no_secret_is_kept_here() -> None:
-    for path in DEPLOY.iterdir():
+    for path in filter(Path.is_file, DEPLOY.rglob("*")):
         assert not re.search(r"xox[a-z]-\w|xapp-\w|sk-\w{8}", path.read_text("utf-8")), path.name

@@ -58,13 +58,17 @@ _HEADLINE: tuple[ColumnElement[Any], ...] = (
 class Library:
     """The SQL database behind everything; safe to share between threads."""
 
-    def __init__(self, url: str, *, lock_file: Path) -> None:
-        """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises LibraryError."""
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, url: str, *, lock_file: Path | None) -> None:
+        """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises LibraryError.
+
+        Without a lock file it is opened as it is, of whatever schema.
+        """
         self._engine = open_engine(url)
         with translated(self._engine):
-            with FileLock(lock_file):  # two processes may meet a new library in the same moment
-                schema.migrate(self._engine)
+            if lock_file:
+                lock_file.parent.mkdir(parents=True, exist_ok=True)
+                with FileLock(lock_file):  # two processes may meet a new library in the same moment
+                    schema.migrate(self._engine)
             self.library_id = self._fact("library_id")
 
     def close(self) -> None:
@@ -103,6 +107,11 @@ class Library:
     def generation(self) -> int:
         """Return a number that rises with every change of what readers see."""
         return int(self._fact("generation"))
+
+    def schema_version(self) -> int:
+        """Return the number of the last step that its schema was brought up by."""
+        with self.reading() as connection:
+            return schema.schema_version(connection)
 
     def totals(self) -> Totals:
         """Count the visible articles and passages."""

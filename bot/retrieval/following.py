@@ -48,8 +48,8 @@ class WordFollower:
             self._followed = now
             return
         with self._only_writer(wait=wait or not self._words.exists()) as held:
-            if held:
-                self._catch_up(self._mark(), now)
+            if held:  # another process may have been faster: what it has followed is not ahead of the library
+                self._catch_up(self._mark(), self._now())
 
     def is_behind(self) -> bool:
         """Return whether the index has yet to take in something of the library."""
@@ -64,9 +64,9 @@ class WordFollower:
         return done
 
     def _catch_up(self, before: _Mark | None, now: _Mark) -> None:
-        if before is None or before.library != now.library:
-            self._build()
-        elif before.generation < now.generation:  # else another process was faster
+        if before is None or before.library != now.library or before.generation > now.generation:
+            self._build()  # the last: an older state of the library was restored
+        elif before.generation < now.generation:
             changed = self._library.changed_since(before.generation)
             with self._words.writer() as writer:
                 writer.remove(changed)
