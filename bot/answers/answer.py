@@ -61,9 +61,10 @@ class Nearest(_Frozen):
 class Citation(_Frozen):
     """The place in an article's version that a sentence stands on: `article.text[start:end] == quote`.
 
-    `link` is the URL with a text fragment that finds the quote where one can, else the plain URL. `copies`
-    are other articles with the same passage, such as another outlet's print of an agency's report. `standing` is
-    "stands" when the answer is given, and what has become of the citation since where it is shown again.
+    `link` is the URL with a text fragment that finds the quote where one can, else the plain URL; for an article
+    without a web address it is the service's page of that version, where the service has an address. `copies` are
+    other articles with the same passage, such as another outlet's print of an agency's report.
+    `standing` is "stands" when the answer is given, and what has become of the citation since where it is shown again.
     """
 
     n: int
@@ -94,6 +95,11 @@ class Usage(_Frozen):
     estimated: bool = False
 
 
+def new_answer_id() -> str:
+    """Return an id that no answer has yet."""
+    return uuid.uuid4().hex[:12]
+
+
 class Answer(_Frozen):
     """An answer as it is shown, stored and evaluated.
 
@@ -103,7 +109,7 @@ class Answer(_Frozen):
     `timings` are milliseconds by step.
     """
 
-    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
+    id: str = Field(default_factory=new_answer_id)
     question: str
     standalone_question: str
     status: Status

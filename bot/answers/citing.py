@@ -6,6 +6,8 @@ from typing import Any
 
 from bot.answers.answer import Citation, Nearest
 from bot.answers.links import quote_link
+from bot.answers.sealed import SealedLinks
+from bot.articles.article import is_web_url
 from bot.articles.library import Library
 from bot.articles.passages import Span
 from bot.articles.records import Headline
@@ -15,8 +17,10 @@ from bot.retrieval.retriever import Hit
 class Bibliography:
     """The citations of one answer. The same place cited twice keeps its number."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, sealed: SealedLinks | None = None) -> None:
+        """`sealed` links to the service's own page of an article that has no address on the web."""
         self._library = library
+        self._sealed = sealed
         self._cited: dict[tuple[str, Span], Citation] = {}
 
     @property
@@ -40,12 +44,15 @@ class Bibliography:
             start=span.start,
             end=span.end,
             quote=hit.passage.text[span.start - at : span.end - at],
-            link=self._link(hit.headline, span),
+            link=self._link(hit, span),
             copies=tuple(Nearest(**named(copy)) for copy in hit.copies),
             **named(hit.headline),
         )
 
-    def _link(self, headline: Headline, span: Span) -> str | None:
+    def _link(self, hit: Hit, span: Span) -> str | None:
+        headline = hit.headline
+        if self._sealed and self._sealed.are_public and not is_web_url(headline.url):
+            return self._sealed.link(headline.article_id, headline.version, span, hit.passage.id)
         # By version: in the text of a correction that came in since, the offsets mean other words.
         article = self._library.article(headline.article_id, headline.version)
         text = article.text if article else ""

@@ -12,6 +12,7 @@ from bot.articles.library import Library
 from bot.articles.passages import Passage
 from bot.articles.records import Headline
 from bot.errors import VectorsError
+from bot.observing import span
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.filters import Filters
 from bot.retrieval.following import WordFollower
@@ -101,8 +102,10 @@ class Retriever:
         self.follow()
         filters = filters or Filters()
         pool = max(_POOL, 2 * k)
-        near = self._near(location, self.vector(question), pool, filters)
-        worded = self._words.search(question, pool, filters)
+        with span("vectors"):
+            near = self._near(location, self.vector(question), pool, filters)
+        with span("words"):
+            worded = self._words.search(question, pool, filters)
         scores = self._scores(location, question, dict(near), dict(worded))
         found = self._library.passages(list(scores["vectors"].keys() | scores["words"].keys()))
         fits = self._fits(question, found, relevance(scores["vectors"], scores["words"]))
