@@ -50,7 +50,9 @@ class Asking:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
         request = Request(scope, receive)
-        self._rate.take(self._access.who(request))
+        who = self._access.who(request)
+        bind(who=who)
+        self._rate.take(who)
         answer_id = new_answer_id()
         bind(answer_id=answer_id)
         wanted = await read_wanted(request)

@@ -22,7 +22,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GONE = 499  # the status in log and metrics of a request whose sender did not wait, as nginx has it
 _PROBES = ("/healthz", "/readyz", "/metrics")
 _ROUTES = ("/ask", *_PROBES, "/slack/events")
-_DRAINED, _DRAINING = 1_000_000, 1.0  # bytes and seconds of a body that nobody wants
+_DRAINED, _DRAINING = 10_000_000, 2.0  # bytes and seconds of a body that nobody wants
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

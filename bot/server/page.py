@@ -81,26 +81,36 @@ def _above(evidence: Evidence) -> Iterator[str]:
         yield f'<p class="note" role="note">{escape(evidence.note)}{link}</p>'
 
 
-def _pieces(text: str, passages: tuple[Passage, ...], span: Span | None) -> Iterator[str]:
-    """Yield the whole text, each passage an element that bears its id, the quote marked within each."""
+def _pieces(text: str, passages: tuple[Passage, ...], quote: Span | None) -> Iterator[str]:
+    """Yield the whole text, each passage an element that bears its id.
+
+    In the one that holds the quote the quote bears it: a passage can be longer than a phone's screen, and the link has
+    to lead to the quote.
+    """
     wrapped, at = _is_wrapped(text), 0
     for passage in passages:
-        yield "".join(_marked(text, Span(at, passage.start), span, wrapped=wrapped))
-        inner = "".join(_marked(text, Span(passage.start, passage.end), span, wrapped=wrapped))
-        yield f'<span id="{escape(passage.id)}">{inner}</span>'
+        yield "".join(_marked(text, Span(at, passage.start), quote, wrapped=wrapped))
+        place = f' id="{escape(passage.id)}"'
+        cited = quote is not None and passage.start <= quote.start < passage.end
+        inner = "".join(
+            _marked(
+                text, Span(passage.start, passage.end), quote, wrapped=wrapped, place=place if cited else ""
+            )
+        )
+        yield f"<span{'' if cited else place}>{inner}</span>"
         at = passage.end
-    yield "".join(_marked(text, Span(at, len(text)), span, wrapped=wrapped))
+    yield "".join(_marked(text, Span(at, len(text)), quote, wrapped=wrapped))
 
 
-def _marked(text: str, part: Span, quote: Span | None, *, wrapped: bool) -> Iterator[str]:
-    """Yield a part of the text, with that of it which is quoted marked."""
+def _marked(text: str, part: Span, quote: Span | None, *, wrapped: bool, place: str = "") -> Iterator[str]:
+    """Yield a part of the text, with that of it which is quoted marked; `place` is the mark's attribute."""
     start, end = part
     cut = Span(max(start, quote.start), min(end, quote.end)) if quote else Span(start, start)
-    if cut.start >= cut.end or not text[cut.start : cut.end].strip():
+    if cut.start >= cut.end or not (place or text[cut.start : cut.end].strip()):
         yield _shown(text[start:end], wrapped=wrapped)
         return
     yield _shown(text[start : cut.start], wrapped=wrapped)
-    yield f"<mark>{_shown(text[cut.start : cut.end], wrapped=wrapped)}</mark>"
+    yield f"<mark{place}>{_shown(text[cut.start : cut.end], wrapped=wrapped)}</mark>"
     yield _shown(text[cut.end : end], wrapped=wrapped)
 
 

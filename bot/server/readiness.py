@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from bot.observing import told
 
 if TYPE_CHECKING:
     from bot.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 _GOOD_FOR = 1.0  # seconds
 _PATIENCE = 3.0  # seconds for a part to say that it is there
@@ -39,10 +42,14 @@ class Readiness:
         self.loaded = False  # whether the question encoder is
 
     async def failing(self) -> dict[str, str]:
-        """Return the parts that are not ready, each with why, in words for the log."""
+        """Return the parts that are not ready, each with why, in words for the log, which has them too."""
         if time.monotonic() - self._at >= _GOOD_FOR:
             self._at = time.monotonic()
-            self._found = await self._tried()
+            found = await self._tried()
+            for part, why in found.items():
+                if why and why != self._found.get(part):
+                    log.warning("not ready: %s: %s", part, why)
+            self._found = found
         return {part: why for part, why in self._found.items() if why}
 
     async def _tried(self) -> dict[str, str]:
