@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter as Counts
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from prometheus_client import (
 
 from bot.errors import CitewireError
 from bot.observing import Witness
+from bot.sources.ledger import Ledger
 
 if TYPE_CHECKING:
     from bot.answers.answer import Answer
@@ -29,6 +31,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)  # seconds
 _GOOD_FOR = 15.0  # seconds that what was counted in the library is told again
 _SHARE = 20  # and so many times as long as counting it took
+_FEED_STATES = ("ok", "failing", "gone")
 _PARTS = ("library", "chroma", "words", "model")
 
 
@@ -59,6 +62,7 @@ class Metrics(Witness):
         self._newest = Gauge(
             "citewire_newest_article_timestamp_seconds", "When the newest was published.", registry=registry
         )
+        self._feeds = Gauge("citewire_feeds", "Feeds that are watched.", ["state"], registry=registry)
         for via in ("http", "slack"):  # told from the start: an alert cannot see a first 1
             self._questions.labels(via)
         for status in ("answered", "not_found", "small_talk", "error"):
@@ -103,6 +107,8 @@ class Metrics(Witness):
             self._articles.set(state.articles)
         if state.newest is not None:
             self._newest.set(state.newest)
+        for feed_state in _FEED_STATES:
+            self._feeds.labels(feed_state).set(state.feeds[feed_state])
         return generate_latest(self._registry)
 
 
@@ -120,6 +126,7 @@ class State:
         self.failing: dict[str, str] = {}
         self.articles: int | None = None
         self.newest: float | None = None
+        self.feeds: Counts[str] = Counts()
 
     async def look(self) -> State:
         """Look up what has changed, seldom where that is slow."""
@@ -138,6 +145,7 @@ class State:
             self.articles = self._library.count()
             newest = self._library.newest()
             self.newest = newest.timestamp() if newest else None
+            self.feeds = Counts(feed.state for feed in Ledger(self._library).feeds())
         except CitewireError:
             return
         took = time.monotonic() - begun

@@ -23,6 +23,8 @@ from service_app import CUP, WHO_WON, Service, StartService
 
 from bot.errors import EmbeddingError, SettingsError
 from bot.logs import keep_log
+from bot.sources.ledger import Ledger
+from bot.sources.records import FeedRecord
 from bot.tracing import tracing
 
 CITEWIRE = Path(sys.executable).with_name("citewire")
@@ -57,6 +59,16 @@ def test_metrics_have_the_names_that_alerts_ask_for(service: Service) -> None:
     assert service.metric('citewire_answers_total{status="not_found"}') == 1
     assert service.metric("citewire_answer_seconds_count") == 2
     assert service.metric("process_resident_memory_bytes") > 0
+
+
+def test_feeds_are_counted_by_their_state(service: Service) -> None:
+    ledger = Ledger(service.workspace.library)
+    for name, state in [("a", "ok"), ("b", "ok"), ("c", "failing")]:
+        ledger.put_feed(FeedRecord(url=f"https://{name}.example/feed", state=state))
+    counted = {
+        state: service.metric(f'citewire_feeds{{state="{state}"}}') for state in ("ok", "failing", "gone")
+    }
+    assert counted == {"ok": 2, "failing": 1, "gone": 0}
 
 
 def test_nothing_that_is_sent_becomes_a_label(service: Service) -> None:
