@@ -82,11 +82,9 @@ def _row(line: str) -> dict[str, Any]:
 
 
 def _checker(workspace: Workspace) -> ArticleChecker:
-    from bot.answers.checking import ArticleChecker
-
     if workspace.library.is_empty():
         raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
-    return ArticleChecker(workspace.verifier, workspace.retriever, workspace.library)
+    return workspace.checker()
 
 
 def _read(text: str) -> str:

@@ -20,6 +20,7 @@ CitewireError
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
 │   ├── SlackRefusedError   it has refused a call, and nothing has happened
 │   └── SlackTroubleError   nobody knows whether a call had its effect; it may be tried again
+├── ServiceError       an address to be reached at cannot be had
 └── EvaluationError    a test set, run file or gate cannot be used (exit 2)
 """
 
@@ -123,6 +124,10 @@ class SlackRefusedError(SlackError):
 
 class SlackTroubleError(SlackError):
     """A call whose effect nobody knows: the connection broke, or Slack failed within. It may be tried again."""
+
+
+class ServiceError(CitewireError):
+    """An address to be reached at cannot be had."""
 
 
 class EvaluationError(CitewireError):

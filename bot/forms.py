@@ -12,6 +12,10 @@ _HOST = re.compile(r"[\w.-]+|[\d.]+/\d+|[0-9a-fA-F:.]+(/\d+)?")
 _IN_NUMBERS = re.compile(r"[\d.]+(/\d+)?|[0-9a-fA-F]*:[0-9a-fA-F:.]*(/\d+)?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_TOKEN = re.compile(
+    r"[A-Za-z0-9._~+/-]{16,}=*"
+)  # what can stand behind "Bearer" (RFC 6750), and cannot be tried
+_TOKEN_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _HEADERS = 'expected names and values, such as {"x-chroma-token": "…"}'
 
 
@@ -43,6 +47,34 @@ def headers(value: object) -> object:
         if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
             raise ValueError(f"the value of {name[:40]!r} is not one line of ASCII characters")
     return read
+
+
+def tokens(value: object) -> object:
+    """Return tokens by name, as they are or from words `name:token`; one without a name has a number for one.
+
+    Raises ValueError.
+    """
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if isinstance(words, list | tuple):
+        named = [_named_token(n, str(word)) for n, word in enumerate(words, start=1)]
+        words = dict(named)
+        if len(words) < len(named):
+            raise ValueError("a name stands before two tokens")
+    if not isinstance(words, Mapping):
+        raise ValueError("expected words name:token")
+    for name, token in words.items():
+        if not _TOKEN_NAME.fullmatch(str(name)):
+            raise ValueError("a name has up to 40 letters, digits, dots, dashes and underscores")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise ValueError(
+                f"the token of {name} needs 16 or more letters, digits and ._~+/- (try `openssl rand -hex 24`)"
+            )
+    return words
+
+
+def _named_token(number: int, word: str) -> tuple[str, str]:
+    name, colon, token = word.partition(":")
+    return (name, token) if colon else (f"token-{number}", word)
 
 
 def part_of_path(value: str) -> str:

@@ -111,7 +111,10 @@ def print_citation(citation: Citation) -> None:
     if citation.link and out.is_terminal:
         # Shown short and on one unbroken line; only a web address is made clickable.
         style = f"dim link {citation.link}" if is_web_url(citation.link) else "dim"
-        out.print(Text(f"{' ' * len(mark)} ") + Text(citation.url or "", style=style), soft_wrap=True)
+        out.print(
+            Text(f"{' ' * len(mark)} ") + Text(citation.url or citation.link.partition("?")[0], style=style),
+            soft_wrap=True,
+        )
     elif citation.link:
         _print(Text(citation.link), mark=" " * len(mark))
 

@@ -148,6 +148,28 @@ class Settings(BaseModel):
     slack_concurrency: int = Field(default=4, ge=1, le=64, description="Answers that are worked on at once.")
     slack_waiting: int = Field(default=5, ge=1, description="Questions that one person may have waiting.")
 
+    public_url: str = Field(
+        default="",
+        description="The HTTP service's address as readers reach it; empty: no links to its pages.",
+    )
+    api_tokens: dict[str, SecretStr] = Field(
+        default={}, description="Who may use the HTTP service: name:token, by name; none: this machine alone."
+    )
+    serve_rate: int = Field(default=60, ge=1, description="Questions a minute of one token or address.")
+    serve_concurrency: int = Field(
+        default=4, ge=1, le=64, description="Answers over HTTP that are worked on at once."
+    )
+    serve_waiting: int = Field(default=16, ge=0, le=1_000, description="Questions that may wait for that.")
+    serve_timeout: float = Field(
+        default=120,
+        gt=0,
+        le=3_600,
+        description="Seconds that an answer over HTTP may take, waiting included.",
+    )
+    log_format: Literal["", "json", "text"] = Field(
+        default="", description="A service's log; empty: text in a terminal, JSON lines elsewhere."
+    )
+
     @field_validator("fetch_allow")
     @classmethod
     def _hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -231,6 +253,16 @@ class Settings(BaseModel):
         if value and not info.data.get("chroma_url", "https:").startswith("https:"):
             raise ValueError("has no effect without an https address in CITEWIRE_CHROMA_URL")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_address(cls, value: str) -> str:
+        return forms.web_address(value, "https://citewire.example.org").rstrip("/") if value else value
+
+    @field_validator("api_tokens", mode="before")
+    @classmethod
+    def _api_tokens(cls, value: object) -> object:
+        return forms.tokens(value)
 
     @field_validator("chat_base_url")
     @classmethod

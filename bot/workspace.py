@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bot.answers.chain import AnswerChain
+    from bot.answers.checking import ArticleChecker
     from bot.answers.generative import Composer
     from bot.answers.journal import Journal
+    from bot.answers.sealed import SealedLinks
     from bot.answers.standing import Standings
     from bot.answers.steps import Steps
     from bot.answers.support import Verifier
     from bot.articles.library import Library
     from bot.retrieval.embeddings import Embedder
+    from bot.retrieval.filters import Filters
     from bot.retrieval.following import WordFollower
     from bot.retrieval.indexer import Indexer
     from bot.retrieval.retriever import Retriever
@@ -134,6 +137,21 @@ class Workspace:
             judge=ModelJudge(open_chat_model(judge, self.settings)) if judge else None,
         )
 
+    @cached_property
+    def sealed(self) -> SealedLinks:
+        """The links to evidence pages."""
+        from bot.answers.sealed import SealedLinks
+
+        return SealedLinks(self.library, self.settings.public_url)
+
+    def checker(self, filters: Filters | None = None) -> ArticleChecker:
+        """Return what checks sentences against the articles that pass `filters`."""
+        from bot.answers.checking import ArticleChecker
+
+        return ArticleChecker(
+            self.verifier, self.retriever, self.library, filters=filters, sealed=self.sealed
+        )
+
     def _steps_with(self, chat_model: str) -> Steps:
         from bot.answers.chatmodel import Pricing
         from bot.answers.steps import Steps
@@ -145,6 +163,7 @@ class Workspace:
             min_confidence=self.settings.min_confidence,
             composer=self._composer(chat_model) if chat_model else None,
             pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
+            sealed=self.sealed,
         )
 
     def _composer(self, name: str) -> Composer:
@@ -153,7 +172,7 @@ class Workspace:
 
         room = self.settings.chat_budget - output_tokens(self.settings)
         model = open_chat_model(name, self.settings)
-        return Composer(model, self.verifier, self.library, name=name, room=room)
+        return Composer(model, self.verifier, self.library, name=name, room=room, sealed=self.sealed)
 
     @contextlib.contextmanager
     def writing(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[Indexer]:

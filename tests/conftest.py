@@ -33,7 +33,7 @@ from bot.workspace import Workspace
 if TYPE_CHECKING:
     from emulate import Emulate
 
-pytest_plugins = ["slack_app"]
+pytest_plugins = ["slack_app", "service_app"]
 
 # The same examples each time: who runs the tests is told of their own change. HYPOTHESIS_PROFILE=default explores.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)

@@ -67,9 +67,16 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
         "slack_helpers": ("S0TOML", "U0ENV"),
         "slack_concurrency": ("2", "3"),
         "slack_waiting": ("2", "3"),
+        "public_url": ("https://toml.example", "https://env.example/citewire"),
+        "serve_rate": ("2", "3"),
+        "serve_concurrency": ("2", "3"),
+        "serve_waiting": ("2", "3"),
+        "serve_timeout": ("1.5", "2.5"),
+        "log_format": ("json", "text"),
     }
+    tables = ("chroma_headers", "chroma_ca_file", "api_tokens")  # below
     for name, field in Settings.model_fields.items():
-        if field.validation_alias or name in LISTS or name in ("chroma_headers", "chroma_ca_file"):  # below
+        if field.validation_alias or name in LISTS or name in tables:
             continue
         toml, variable = own.get(name, (str(tmp_path / "from-toml"), str(tmp_path / "from-env")))
         monkeypatch.delenv(f"CITEWIRE_{name.upper()}", raising=False)

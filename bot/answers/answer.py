@@ -61,10 +61,11 @@ class Nearest(_Frozen):
 class Citation(_Frozen):
     """The place in an article's version that a sentence stands on: `article.text[start:end] == quote`.
 
-    `link` is the URL with a fragment that finds the quote, or its page, where one can, else the plain URL. `copies`
-    are other outlets' articles that carry the same story and say what is quoted. `page` is where
-    the quote begins, for what has pages. `standing` is "stands" when the answer is given, and what has become of the
-    citation since where it is shown again.
+    `link` is the URL with a fragment that finds the quote, or its page, where one can, else the plain URL; for an
+    article without a web address it is the service's page of that version, where the service has an address. `copies`
+    are other outlets' articles that carry the same story and say what is quoted. `page` is where the quote begins, for
+    what has pages. `standing` is "stands" when the answer is given, and what has become of the citation since where it
+    is shown again.
     """
 
     n: int
@@ -96,6 +97,11 @@ class Usage(_Frozen):
     estimated: bool = False
 
 
+def new_answer_id() -> str:
+    """Return an id that no answer has yet."""
+    return uuid.uuid4().hex[:12]
+
+
 class Answer(_Frozen):
     """An answer as it is shown, stored and evaluated.
 
@@ -105,7 +111,7 @@ class Answer(_Frozen):
     `timings` are milliseconds by step.
     """
 
-    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
+    id: str = Field(default_factory=new_answer_id)
     question: str
     standalone_question: str
     status: Status

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.answers.answer import Citation
 from bot.answers.citing import Bibliography
+from bot.answers.sealed import SealedLinks
 from bot.answers.support import Support, Verdict, Verifier
 from bot.articles.library import Library
 from bot.articles.passages import Span
@@ -37,12 +38,19 @@ class ArticleChecker:
     """Checks sentences against the passages that are found for them, in the articles that pass `filters`."""
 
     def __init__(
-        self, verifier: Verifier, retriever: Retriever, library: Library, *, filters: Filters | None = None
+        self,
+        verifier: Verifier,
+        retriever: Retriever,
+        library: Library,
+        *,
+        filters: Filters | None = None,
+        sealed: SealedLinks | None = None,
     ) -> None:
         self._verifier = verifier
         self._retriever = retriever
         self._library = library
         self._filters = filters
+        self._sealed = sealed
 
     def check(self, sentence: str) -> Checked:
         """Check a sentence against each passage found, and against the best of one article together."""
@@ -51,7 +59,7 @@ class ArticleChecker:
         best, support = min(tried, key=lambda pair: pair[1].score, default=((), _NOTHING))
         if support.verdict == "unsupported":
             return _checked(sentence, support)
-        bibliography = Bibliography(self._library)
+        bibliography = Bibliography(self._library, self._sealed)
         hit = best[support.source or 0]
         span = support.span or Span(0, len(hit.passage.text))
         bibliography.cite(hit, Span(hit.passage.start + span.start, hit.passage.start + span.end))

@@ -6,6 +6,8 @@ from typing import Any
 
 from bot.answers.answer import Citation, Nearest
 from bot.answers.links import page_link, quote_link
+from bot.answers.sealed import SealedLinks
+from bot.articles.article import is_web_url
 from bot.articles.library import Library
 from bot.articles.passages import Span, split_sentences
 from bot.articles.records import Headline
@@ -18,8 +20,10 @@ _LONGEST = 200_000  # characters of an article that is compared sentence by sent
 class Bibliography:
     """The citations of one answer. The same place cited twice keeps its number."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, sealed: SealedLinks | None = None) -> None:
+        """`sealed` links to the service's own page of an article that has no address on the web."""
         self._library = library
+        self._sealed = sealed
         self._cited: dict[tuple[str, Span], Citation] = {}
 
     @property
@@ -47,7 +51,7 @@ class Bibliography:
             start=span.start,
             end=span.end,
             quote=quote,
-            link=_link(hit.headline, span, article.text if article else "", page),
+            link=self._link(hit, span, article.text if article else "", page),
             page=page,
             copies=tuple(Nearest(**named(copy)) for copy in hit.copies if self._says(copy, quote)),
             **named(hit.headline),
@@ -61,11 +65,13 @@ class Bibliography:
         sentences = (quote[part.start : part.end] for part in split_sentences(quote))
         return all(holds(article.text, sentence) for sentence in sentences)
 
-
-def _link(headline: Headline, span: Span, text: str, page: int | None) -> str | None:
-    if page is None:
+    def _link(self, hit: Hit, span: Span, text: str, page: int | None) -> str | None:
+        headline = hit.headline
+        if self._sealed and self._sealed.are_public and not is_web_url(headline.url):
+            return self._sealed.link(headline.article_id, headline.version, span, hit.passage.id)
+        if page is not None:
+            return page_link(headline.url, page)
         return quote_link(headline.url, title=headline.title, text=text, start=span.start, end=span.end)
-    return page_link(headline.url, page)
 
 
 def named(headline: Headline) -> dict[str, Any]:

@@ -21,8 +21,10 @@ from bot.answers.parsing import Claim, ClaimParser
 from bot.answers.prompt import Source, affordable, answer_prompt, count_tokens, prompt_hash, sources
 from bot.answers.question import Exchange
 from bot.answers.rewriting import rewritten
+from bot.answers.sealed import SealedLinks
 from bot.answers.support import Support, Verifier
 from bot.articles.library import Library
+from bot.observing import span, stretch
 from bot.retrieval.hits import Hit
 
 if TYPE_CHECKING:
@@ -120,14 +122,22 @@ class Composer:
     """Asks a chat model for an answer and lets through what its passages support."""
 
     def __init__(
-        self, model: BaseChatModel, verifier: Verifier, library: Library, *, name: str, room: int
+        self,
+        model: BaseChatModel,
+        verifier: Verifier,
+        library: Library,
+        *,
+        name: str,
+        room: int,
+        sealed: SealedLinks | None = None,
     ) -> None:
-        """`name` is the model's, as set; `room`: tokens that a prompt may have."""
+        """`name` is the model's, as set; `room`: tokens that a prompt may have; `sealed` as for a Bibliography."""
         self.model = model
         self.name = name
         self._attributor = Attributor(verifier)
         self._library = library
         self._room = room
+        self._sealed = sealed
 
     def rewritten(self, question: str, history: Sequence[Exchange]) -> Rewriting:
         """Return a follow-up as it stands alone, in the model's words where those can be used."""
@@ -141,11 +151,14 @@ class Composer:
         Never raises what the model or its server raises: the Composition tells.
         """
         found = affordable(question, asked, sources(hits), self._room)
-        draft = _Draft(found, answer_prompt(question, asked, found), Bibliography(self._library))
+        draft = _Draft(
+            found, answer_prompt(question, asked, found), Bibliography(self._library, self._sealed)
+        )
         steps = self._steps(draft).stream(question) if found else iter(())
         try:
-            for sentence in steps:  # noqa: UP028 - `yield from` would close the steps before they know it is over
-                yield sentence
+            with stretch("compose", model=self.name):
+                for sentence in steps:  # noqa: UP028 - `yield from` would close the steps before they know it is over
+                    yield sentence
         except GeneratorExit:
             draft.over = True
             raise
@@ -165,7 +178,9 @@ class Composer:
 
         def verified(claims: Iterator[Claim]) -> Iterator[Sentence]:
             for claim in claims:
-                if sentence := self._verified(claim, draft):
+                with span("verify"):
+                    sentence = self._verified(claim, draft)
+                if sentence:
                     draft.kept.append(sentence)
                     yield sentence
                 repeated = sum(dropped.reason == _REPEATED for dropped in draft.dropped)

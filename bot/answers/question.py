@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from bot.answers.answer import new_answer_id
 from bot.articles.article import clean_line
 from bot.errors import QuestionError
 from bot.retrieval.filters import Filters
@@ -26,6 +27,8 @@ class Exchange(NamedTuple):
 class Question:
     """One question. `asked` is in the asker's time zone; None means now and here.
 
+    `answer_id` is the id that its answer gets, where that is known before; "" for one of its own.
+
     `history` may also hold plain questions, which are taken for exchanges whose answers are not known.
     """
 
@@ -34,6 +37,7 @@ class Question:
     filters: Filters = field(default_factory=Filters)
     k: int = DEFAULT_K
     asked: datetime | None = None
+    answer_id: str = ""
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -61,7 +65,8 @@ def as_question(asked: Any) -> Question:
             f"the question has {len(text):,} characters; at most {MAX_QUESTION:,} can be answered"
         )
     history = (Exchange(clean_line(said.question), clean_line(said.answer)) for said in question.exchanges)
-    return replace(question, text=text, history=tuple(history))
+    answer_id = question.answer_id or new_answer_id()
+    return replace(question, text=text, history=tuple(history), answer_id=answer_id)
 
 
 def _exchanges(history: Iterable[Any]) -> Iterator[Exchange]:

@@ -19,9 +19,11 @@ from bot.answers.conversation import Rewriting, small_talk_reply, standalone_que
 from bot.answers.extractive import ExtractiveAnswerer, Finding
 from bot.answers.orders import reported
 from bot.answers.question import Question, as_question
+from bot.answers.sealed import SealedLinks
 from bot.answers.turn import Notice, Trace, Turn, nearest
 from bot.articles.library import Library
 from bot.articles.passages import Span
+from bot.observing import span
 from bot.retrieval.filters import Filters
 from bot.retrieval.hits import Hit
 from bot.retrieval.retriever import Retriever
@@ -44,16 +46,19 @@ class Steps:
         min_confidence: float = 0.55,
         composer: Composer | None = None,
         pricing: Pricing | None = None,
+        sealed: SealedLinks | None = None,
     ) -> None:
         """Answer from `library`; below `min_confidence` the articles are taken not to say.
 
         With a `composer` its chat model answers, for the given prices; without, the articles' own sentences do.
+        `sealed` links to articles without an address on the web.
         """
         self._library = library
         self._retriever = retriever
         self._min_confidence = min_confidence
         self._composer = composer
         self._pricing = pricing or Pricing()
+        self._sealed = sealed
         self._extractive = ExtractiveAnswerer(retriever, words)
 
     def traced(self, asked: Any) -> Iterator[Notice | Sentence | Trace]:
@@ -74,6 +79,10 @@ class Steps:
 
     def understand(self, asked: Any) -> Turn:
         """Read what is asked: small talk, or a question that stands alone and its time. Raises QuestionError."""
+        with span("understand"):
+            return self._understood(asked)
+
+    def _understood(self, asked: Any) -> Turn:
         begun = time.perf_counter()
         question = as_question(asked)
         now = question.asked or datetime.now().astimezone()
@@ -110,6 +119,10 @@ class Steps:
         """Find the passages for it; where the time asked about has none, those of any time."""
         if turn.small_talk:
             return turn
+        with span("retrieve"):
+            return self._retrieved(turn)
+
+    def _retrieved(self, turn: Turn) -> Turn:
         begun = time.perf_counter()
         turn = replace(turn, hits=self._search(turn, turn.filters))
         if not turn.hits and turn.time_read:
@@ -208,7 +221,7 @@ class Steps:
         self, turn: Turn, finding: Finding, begun: float, *, because: str = "", told: str = "", **more: Any
     ) -> Iterator[Notice | Sentence | Trace]:
         """Answer with quotes; what of the notice was `told` already is not told again."""
-        bibliography = Bibliography(self._library)
+        bibliography = Bibliography(self._library, self._sealed)
         sentences = tuple(
             Sentence(text=quote.text, citations=(bibliography.cite(quote.hit, Span(quote.start, quote.end)),))
             for quote in finding.quotes
@@ -224,6 +237,7 @@ class Steps:
         timings["total"] = sum(timings.values())
         answer = Answer(
             **{
+                "id": turn.question.answer_id,
                 "question": turn.question.text,
                 "standalone_question": turn.standalone,
                 "window": turn.filters.window,

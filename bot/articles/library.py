@@ -34,8 +34,8 @@ from sqlalchemy import (
 from bot.articles import schema
 from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
-from bot.articles.passages import Passage
-from bot.articles.records import Collection, Draft, Headline, Known, Outlet, Totals, Written
+from bot.articles.passages import Passage, split_passages
+from bot.articles.records import Collection, Draft, Edition, Headline, Known, Outlet, Totals, Written
 from bot.articles.schema import articles, changes, cited, collections, facts, passages, versions
 from bot.errors import LibraryError
 
@@ -117,12 +117,17 @@ class Library:
         """Count the visible articles and passages."""
         with self.reading() as connection:
             return Totals(
-                articles=connection.scalar(select(func.count()).where(articles.c.version.is_not(None))) or 0,
+                articles=self.count(),
                 passages=connection.scalar(
                     select(func.count()).select_from(passages).join(articles, _visible_passage)
                 )
                 or 0,
             )
+
+    def count(self) -> int:
+        """Count the visible articles."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.count()).where(articles.c.version.is_not(None))) or 0
 
     def is_empty(self) -> bool:
         """Say whether there is no visible article, without counting them."""
@@ -189,6 +194,29 @@ class Library:
                 query.where(articles.c.id == article_id, versions.c.version == number)
             ).first()
         return _article(row) if row else None
+
+    def edition(self, article_id: str, version: int | None = None) -> Edition | None:
+        """Return a version that readers see or saw, by default what they see now; None where there is none."""
+        newest = next(self.drafts([article_id]), None)
+        if newest is None or version in (None, newest.version):
+            return Edition(newest.article, newest.version, newest.passages, newest, None) if newest else None
+        article = self.article(article_id, version) if version and version < newest.version else None
+        if article is None or version is None:
+            return None
+        # Those of an older version are forgotten; they are cut the same again.
+        passages = tuple(split_passages(article_id, version, article.text))
+        return Edition(article, version, passages, newest, self._written(article_id, newest.version))
+
+    def is_withdrawn(self, article_id: str) -> bool:
+        """Say whether readers saw this article once and do not any more."""
+        seen = select(changes.c.article_id).where(changes.c.article_id == article_id)
+        visible = select(articles.c.id).where(articles.c.id == article_id, articles.c.version.is_not(None))
+        with self.reading() as connection:
+            return bool(connection.execute(seen).first()) and not connection.execute(visible).first()
+
+    def link_key(self) -> str:
+        """Return what seals the links to evidence pages, in hexadecimal digits; secret."""
+        return self._fact("link_key")
 
     def find(self, reference: str) -> str | None:
         """Return the id of the article that an id or URL names, or None."""
@@ -385,6 +413,11 @@ class Library:
             connection.execute(delete(changes).where(changes.c.article_id.in_(chunk)))
             rows = [{"article_id": key, "generation": generation, "changed": now} for key in chunk]
             connection.execute(changes.insert(), rows)
+
+    def _written(self, article_id: str, version: int) -> datetime | None:
+        query = select(versions.c.written).where(versions.c.article_id == article_id)
+        with self.reading() as connection:
+            return _moment(connection.scalar(query.where(versions.c.version == version)))
 
     def _published(self, order: ColumnElement[Any]) -> datetime | None:
         """Return the first date in this order; along its index, where a minimum would read every article."""

@@ -61,6 +61,17 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Edition:
+    """A version of an article that readers see or saw, with its passages; `newest` is what they see now."""
+
+    article: Article
+    version: int
+    passages: tuple[Passage, ...]
+    newest: Draft
+    corrected: datetime | None  # when that replaced it; None where it is this one
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What is left to remember of a draft once the library holds it: enough to make it visible."""
 

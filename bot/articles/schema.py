@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,8 +32,9 @@ from bot.errors import LibraryError
 
 metadata = MetaData()
 
-# One row each: schema, library_id (names this library's collections on a shared Chroma server) and
-# generation (rises with everything that changes what readers see).
+# One row each: schema, library_id (names this library's collections on a shared Chroma server),
+# generation (rises with everything that changes what readers see) and link_key (seals the links to evidence
+# pages; secret).
 facts = Table(
     "facts", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False)
 )
@@ -381,6 +383,10 @@ def _add_stories(connection: Connection) -> None:
     metadata.create_all(connection, tables=(stories, story_keys, story_links))
 
 
+def _add_link_key(connection: Connection) -> None:
+    connection.execute(facts.insert().values(key="link_key", value=secrets.token_hex(32)))
+
+
 # Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
 # changes a table states its old and new columns itself, because the tables above show the newest schema.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -394,6 +400,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_sources,
     _add_pages,
     _add_stories,
+    _add_link_key,
 )
 
 

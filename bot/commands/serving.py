@@ -1,14 +1,16 @@
-"""Commands that serve a team and look after it: slack, doctor."""
+"""Commands that serve a team and look after it: slack, serve, doctor."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from typing import Annotated
+import gc
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.commands.shared import Json, open_workspace, print_json
+
+if TYPE_CHECKING:
+    from bot.workspace import Workspace
 
 app = typer.Typer()
 
@@ -28,13 +30,29 @@ def slack(
     Needs SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for the socket or SLACK_SIGNING_SECRET for HTTP.
     """
     from bot import terminal
+    from bot.server.listening import Address
     from bot.slack.app import run_slack
-    from bot.slack.connections import Address
 
-    # A service's log; with -v there is one already, and this does nothing.
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("bot.slack").setLevel(logging.INFO)
-    run_slack(open_workspace(ctx), http=Address(host, port) if http else None, say=terminal.err.print)
+    workspace = _service(ctx)
+    run_slack(workspace, http=Address(host, port) if http else None, say=terminal.err.print)
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8080,
+) -> None:
+    """Serve questions and evidence pages over HTTP, and Slack's events, until Ctrl-C or SIGTERM.
+
+    Beyond this machine only with CITEWIRE_API_TOKENS; Slack's events where SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET are
+    set.
+    """
+    from bot import terminal
+    from bot.server.app import run_server
+    from bot.server.listening import Address
+
+    run_server(_service(ctx), Address(host, port), say=terminal.err.print)
 
 
 @app.command()
@@ -61,3 +79,13 @@ def doctor(
     else:
         print_checks(checks)
     raise typer.Exit(0 if healthy else 1)
+
+
+def _service(ctx: typer.Context) -> Workspace:
+    """Open a workspace for a process that stays, and keep its log."""
+    from bot.logs import keep_log
+
+    gc.set_threshold(10_000, 10, 10)  # set for commands that end: here what is left would pile up
+    workspace = open_workspace(ctx)
+    keep_log(workspace.settings.log_format, verbose=ctx.find_root().params["verbose"])
+    return workspace

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bot.articles.library import Library
 from bot.errors import VectorsError
+from bot.observing import span
 from bot.retrieval.carried import told_once
 from bot.retrieval.embeddings import Embedder
 from bot.retrieval.filters import Filters
@@ -80,8 +81,10 @@ class Retriever:
         self.follow()
         filters = filters or Filters()
         pool = max(_POOL, 2 * k)
-        near = self._near(location, self.vector(question), pool, filters)
-        worded = self._words.search(question, pool, filters)
+        with span("vectors"):
+            near = self._near(location, self.vector(question), pool, filters)
+        with span("words"):
+            worded = self._words.search(question, pool, filters)
         scores = self._scores(location, question, dict(near), dict(worded))
         found = self._library.passages(list(scores["vectors"].keys() | scores["words"].keys()))
         fits = self._fits(question, found, relevance(scores["vectors"], scores["words"]))

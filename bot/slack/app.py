@@ -6,23 +6,24 @@ import asyncio
 import contextlib
 import logging
 import signal
-import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.errors import CitewireError, SettingsError, SlackError, SlackRefusedError, SlackTroubleError
+from bot.errors import SettingsError, SlackError, SlackRefusedError, SlackTroubleError
+from bot.observing import Witness
+from bot.tracing import tracing
+from bot.upkeep import kept_up, repeated
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
     from slack_bolt.authorization import AuthorizeResult
 
-    from bot.slack.connections import Address
+    from bot.server.listening import Address
     from bot.slack.inbox import Inbox
     from bot.slack.surface import Surface
     from bot.slack.worker import Worker
     from bot.workspace import Workspace
-
-log = logging.getLogger(__name__)
 
 GRACE = 25.0  # seconds for answers under way when the process is told to stop, before whoever told it kills
 _HOUR, _MOMENT = 3_600.0, 5.0  # seconds
@@ -41,7 +42,8 @@ def run_slack(workspace: Workspace, *, http: Address | None, say: Callable[[str]
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         await serve(workspace, http=http, stopped=stopped, say=say)
 
-    asyncio.run(run())
+    with tracing():
+        asyncio.run(run())
 
 
 def require_tokens(workspace: Workspace, *, http: bool) -> None:
@@ -56,40 +58,61 @@ def require_tokens(workspace: Workspace, *, http: bool) -> None:
         raise SettingsError(f"not set: {', '.join(missing)}; README.md, “In Slack”, says where to find it")
 
 
+@dataclass(frozen=True)
+class Bot:
+    """The bot at work: `app` takes in what Slack sends, `working` ends when it is stopped or by an error."""
+
+    app: AsyncApp
+    working: asyncio.Task[None]
+    _worker: Worker
+    _inbox: Inbox
+
+    async def stop(self, grace: float) -> None:
+        """Begin nothing more, and finish what is under way within `grace` seconds."""
+        await self._worker.stop(grace=grace)
+
+    def queue(self) -> tuple[int, int]:
+        """Return how many requests wait, on any machine, and how many are worked on here."""
+        return self._inbox.waiting(), self._worker.running
+
+
 async def serve(
     workspace: Workspace, *, http: Address | None, stopped: asyncio.Event, say: Callable[[str], None]
 ) -> None:
     """Answer in Slack until `stopped` is set; then finish what is under way. `say` is told where it listens."""
     from bot.slack.connections import over_http, over_socket
+
+    _ = workspace.chain  # a chat model that cannot be set up is told before anything is connected
+    token = workspace.settings.slack_app_token.get_secret_value()
+    async with working(workspace) as bot, kept_up(workspace):
+        connected = over_http(bot.app, http, say) if http else over_socket(bot.app, token, say)
+        async with connected:
+            await _first_of(asyncio.create_task(stopped.wait()), bot.working)
+
+
+@contextlib.asynccontextmanager
+async def working(workspace: Workspace, *, witness: Witness | None = None) -> AsyncIterator[Bot]:
+    """Have the bot at work while the block lasts; at its end what is under way is finished. Raises SlackError."""
     from bot.slack.corrections import Corrections
     from bot.slack.inbox import Inbox
 
-    _ = workspace.chain  # a chat model that cannot be set up is told before anything is connected
     surface = await _introduced(workspace)
     inbox = Inbox(workspace.library, waiting=workspace.settings.slack_waiting)
-    app, worker = _wired(workspace, surface, inbox)
-    _load_in_background(workspace)
-    working = asyncio.create_task(worker.run())
-    # What is old is forgotten: else the library would grow with every word that is said. What another machine has
-    # ingested is followed: else the first question after it would wait for that. And who was given an answer that no
-    # longer stands is told.
+    app, worker = _wired(workspace, surface, inbox, witness or Witness())
     look = Corrections(workspace.library, workspace.standings, inbox).look
-    beside = [
-        asyncio.create_task(_every(_HOUR, inbox.forget_old, "what is old could not be forgotten")),
-        asyncio.create_task(_every(_MOMENT, workspace.follower.follow, "the word index could not follow")),
-        asyncio.create_task(_every(_MOMENT, look, "what no longer stands could not be looked for")),
-    ]
-    token = workspace.settings.slack_app_token.get_secret_value()
-    connected = over_http(app, http, say) if http else over_socket(app, token, say)
+    task = asyncio.create_task(worker.run())
     try:
-        async with connected:
-            await _first_of(asyncio.create_task(stopped.wait()), working)
+        # What is old is forgotten: else the library would grow with every word that is said. And who was given an
+        # answer that no longer stands is told.
+        async with (
+            repeated(_HOUR, inbox.forget_old, "what is old could not be forgotten"),
+            repeated(_MOMENT, look, "what no longer stands could not be looked for"),
+        ):
+            yield Bot(app, task, worker, inbox)
     finally:
-        for task in beside:
-            task.cancel()
         await worker.stop(grace=GRACE)
         await surface.close()
-        await working
+        await task
 
 
 async def _introduced(workspace: Workspace) -> Surface:
@@ -114,7 +137,7 @@ async def _introduced(workspace: Workspace) -> Surface:
     return Surface(client, impatient, me["user_id"], team=team, helpers=bool(settings.slack_helpers))
 
 
-def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncApp, Worker]:
+def _wired(workspace: Workspace, surface: Surface, inbox: Inbox, witness: Witness) -> tuple[AsyncApp, Worker]:
     """Build the app and what works behind it."""
     from slack_bolt.async_app import AsyncApp
 
@@ -129,7 +152,7 @@ def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncA
     from bot.slack.worker import Worker
 
     settings = workspace.settings
-    desk = Desk(workspace, surface, inbox, ChannelSettings(workspace.library))
+    desk = Desk(workspace, surface, inbox, ChannelSettings(workspace.library), witness)
     worker = Worker(
         inbox,
         {
@@ -141,6 +164,7 @@ def _wired(workspace: Workspace, surface: Surface, inbox: Inbox) -> tuple[AsyncA
             "correction": lambda job: CorrectionSession(desk, job),
         },
         concurrency=settings.slack_concurrency,
+        witness=witness,
     )
     reception = Reception(settings, surface, inbox, on_new=worker.wake)
     app = AsyncApp(
@@ -184,26 +208,3 @@ async def _first_of(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
-
-
-async def _every(seconds: float, action: Callable[[], None], failure: str) -> None:
-    """Do something in a thread, again and again; where it fails, say so and go on."""
-    while True:
-        try:
-            await asyncio.to_thread(action)
-        except CitewireError as exc:
-            log.warning("%s: %s", failure, exc)
-        await asyncio.sleep(seconds)
-
-
-def _load_in_background(workspace: Workspace) -> None:
-    """Load the model and the indexes before the first question asks for them."""
-
-    def load() -> None:
-        with contextlib.suppress(CitewireError):  # the first question meets the same error and tells it
-            workspace.embedder.load()
-            workspace.chain.search("warming up")
-        with contextlib.suppress(CitewireError):  # `doctor` tells it
-            workspace.embedder.ensure_encoder()  # where another machine ingests, nothing else makes it
-
-    threading.Thread(target=load, daemon=True).start()

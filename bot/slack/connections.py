@@ -4,66 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
 
-from aiohttp import web
-from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from starlette.routing import Router
 
 from bot.errors import SlackError, SlackRefusedError, SlackTroubleError
+from bot.server.front import Front
+from bot.server.listening import Address, listening
+from bot.server.slack_events import EVENTS_PATH, slack_route
 from bot.slack.api import refused
 from bot.slack.web import told
 
-log = logging.getLogger(__name__)
-
-EVENTS_PATH = "/slack/events"
+_LONGEST = 30.0  # seconds that a request may take; Slack waits for three
 _PING = 10.0  # seconds between the SDK's looks at a socket, and before it tries again to open one
-
-
-class Address(NamedTuple):
-    """Where requests are taken in HTTP mode; port 0 lets the system pick one."""
-
-    host: str
-    port: int
 
 
 @contextlib.asynccontextmanager
 async def over_http(app: AsyncApp, address: Address, say: Callable[[str], None]) -> AsyncIterator[None]:
-    """Take requests at an address. Raises SlackError where it cannot be had."""
-
-    async def receive(request: web.Request) -> web.Response:
-        try:
-            response = await app.async_dispatch(await to_bolt_request(request))
-        except web.HTTPException:  # too large
-            raise
-        except Exception as exc:  # noqa: BLE001 - Bolt reads a body before it looks at the signature, and trusts its form
-            log.warning("a request that is not Slack's: %s", type(exc).__name__)
-            return web.Response(status=400)
-        answered: web.Response = await to_aiohttp_response(response)
-        return answered
-
-    server = web.Application()
-    server.add_routes([web.post(EVENTS_PATH, receive)])
-    runner = web.AppRunner(server, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, *address)
-        try:
-            await site.start()
-        except OSError as exc:
-            reason = exc.strerror or str(exc)
-            raise SlackError(
-                f"port {address.port} cannot be opened: {reason}; name another with --port"
-            ) from exc
-        host, port = runner.addresses[0][:2]
-        say(f"Listening for Slack at http://{host}:{port}{EVENTS_PATH}")
+    """Take requests at an address. Raises ServiceError where it cannot be had."""
+    front = Front(Router([slack_route(app)], redirect_slashes=False), longest=_LONGEST)
+    async with listening(front, address) as url:
+        say(f"Listening for Slack at {url}{EVENTS_PATH}")
         yield
-    finally:
-        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager

@@ -92,6 +92,12 @@ class Inbox:
                 delete(slack_events).where(or_(events.received < now - _REMEMBERED, old_request))
             )
 
+    def waiting(self) -> int:
+        """Count the requests that wait to be worked on, on whatever machine."""
+        query = select(func.count()).where(_job.state == "waiting")
+        with self._library.reading() as connection:
+            return connection.scalar(query) or 0
+
     # Handing out
 
     def claim(self) -> Job | None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.answers.checking import ArticleChecker, Checked
+from bot.answers.beside import batches
+from bot.answers.checking import Checked
 from bot.answers.parsing import ClaimParser
 from bot.answers.turn import Trace
 from bot.errors import SlackTroubleError
-from bot.slack.answering import batches
 from bot.slack.blocks import Message, answer_message
 from bot.slack.jobs import Job
 from bot.slack.messages import help_message, no_articles_message
@@ -109,7 +109,7 @@ class CheckSession:
     def _checks(self) -> Iterator[Checked]:
         workspace = self._desk.workspace
         filters = self._desk.filters(self._job)
-        checker = ArticleChecker(workspace.verifier, workspace.retriever, workspace.library, filters=filters)
+        checker = workspace.checker(filters)
         parser = ClaimParser(passages=0)
         claims = [*parser.feed(self._job.text), *parser.close()]
         for claim in claims[:_CHECKED]:

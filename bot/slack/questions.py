@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from bot.answers.beside import batches
 from bot.answers.conversation import leans
 from bot.answers.question import Exchange, Question
 from bot.answers.turn import Trace
 from bot.errors import SlackRefusedError, SlackTroubleError
+from bot.observing import Witness, bound
 from bot.retrieval.filters import Filters
-from bot.slack.answering import batches
 from bot.slack.blocks import Message
 from bot.slack.channels import ChannelSettings
 from bot.slack.inbox import Inbox
@@ -39,17 +41,25 @@ class Desk:
     """What every session needs: the chain and its journal, the inbox, and what is set for each channel."""
 
     def __init__(
-        self, workspace: Workspace, surface: Surface, inbox: Inbox, channels: ChannelSettings
+        self,
+        workspace: Workspace,
+        surface: Surface,
+        inbox: Inbox,
+        channels: ChannelSettings,
+        witness: Witness,
     ) -> None:
         self.workspace = workspace
         self.surface = surface
         self.inbox = inbox
         self.channels = channels
+        self._witness = witness
 
     def question(self, job: Job, history: Sequence[Exchange] = ()) -> Question:
         """Return what a job asks, as it is asked in its channel."""
+        self._witness.asked("slack")
         asked = datetime.fromtimestamp(job.received).astimezone()
-        return Question(job.text, history=tuple(history), filters=self.filters(job), asked=asked)
+        answer_id = bound().get("answer_id", "")
+        return Question(job.text, tuple(history), self.filters(job), asked=asked, answer_id=answer_id)
 
     def filters(self, job: Job) -> Filters:
         """Return from which articles a job's channel is answered."""
@@ -61,6 +71,7 @@ class Desk:
             return False
         self.workspace.journal.remember(trace)
         self.inbox.answered(job, trace.answer.id)
+        self._witness.answered(trace.answer, via="slack", seconds=time.time() - job.received)
         return True
 
     def stored(self, job: Job) -> Answer | None:

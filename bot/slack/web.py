@@ -12,6 +12,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SlackRefusedError, SlackTroubleError
+from bot.observing import span
 from bot.settings import Settings
 from bot.slack.blocks import Message
 
@@ -51,7 +52,8 @@ def open_client(
 async def told(call: Awaitable[Any], method: str) -> Any:
     """Await a call; translate what the SDK raises into SlackRefusedError or SlackTroubleError."""
     try:
-        return await call
+        with span(f"slack {method}"):
+            return await call
     except SlackApiError as exc:
         status, reason = _status(exc), _reason(exc)
         if status == 404 or reason in _NO_SUCH_METHOD:

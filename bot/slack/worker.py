@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from bot.answers.answer import new_answer_id
 from bot.errors import (
     CitewireError,
     QuestionError,
@@ -16,6 +16,7 @@ from bot.errors import (
     SlackTroubleError,
     VectorsAwayError,
 )
+from bot.observing import Witness, bind, span, told
 from bot.slack.blocks import Message
 from bot.slack.inbox import LEASE, Inbox
 from bot.slack.jobs import Job, Kind
@@ -51,7 +52,12 @@ class Worker:
     """Works on up to `concurrency` jobs at once; `sessions` opens the session of each kind."""
 
     def __init__(
-        self, inbox: Inbox, sessions: Mapping[Kind, Callable[[Job], Session]], *, concurrency: int
+        self,
+        inbox: Inbox,
+        sessions: Mapping[Kind, Callable[[Job], Session]],
+        *,
+        concurrency: int,
+        witness: Witness | None = None,
     ) -> None:
         self._inbox = inbox
         self._sessions = sessions
@@ -60,6 +66,12 @@ class Worker:
         self._news = asyncio.Event()
         self._stopping = False
         self._heartbeat: asyncio.Task[None] | None = None
+        self._witness = witness or Witness()
+
+    @property
+    def running(self) -> int:
+        """How many jobs are worked on."""
+        return len(self._running)
 
     def wake(self) -> None:
         """Look for jobs now."""
@@ -123,11 +135,15 @@ class Worker:
                 try:
                     await asyncio.to_thread(self._inbox.renew, list(self._running.values()))
                 except Exception as exc:  # noqa: BLE001 - without leases every job would be begun again
-                    log.error("leases could not be renewed: %s", _told(exc))
+                    log.error("leases could not be renewed: %s", told(exc))
 
     async def _see_to(self, job: Job) -> None:
         """Do a job; whatever happens, it is closed, told to have failed, or given back."""
-        session = self._sessions[job.kind](job)
+        bind(answer_id=job.answer_id or new_answer_id(), job=job.reference)
+        with span("slack job", kind=job.kind):
+            await self._do(job, self._sessions[job.kind](job))
+
+    async def _do(self, job: Job, session: Session) -> None:
         try:
             if job.tries > _TRIES:
                 await self._fail(job, session, failure_message(job.reference), "tried too often")
@@ -148,9 +164,11 @@ class Worker:
         except QuestionError as exc:
             await self._fail(job, session, question_message(str(exc)), "is no question that can be put")
         except VectorsAwayError as exc:
-            await self._fail(job, session, unsearchable_message(job.reference), _told(exc))
+            self._witness.failed("slack")
+            await self._fail(job, session, unsearchable_message(job.reference), told(exc))
         except Exception as exc:  # noqa: BLE001 - whatever it is, the asker hears of it
-            await self._fail(job, session, failure_message(job.reference), _told(exc))
+            self._witness.failed("slack")
+            await self._fail(job, session, failure_message(job.reference), told(exc))
 
     async def _fail(self, job: Job, session: Session, message: Message, why: str) -> None:
         """Tell the asker in plain words, and the log in its own; where that fails, try all of it again later."""
@@ -167,7 +185,7 @@ class Worker:
             await self._put_off(job, exc)
 
     async def _put_off(self, job: Job, exc: Exception) -> None:
-        log.warning("%s is put off: %s", job.reference, _told(exc))
+        log.warning("%s is put off: %s", job.reference, told(exc))
         if job.tries > 2 * _TRIES:
             log.error("%s is given up", job.reference)
             await self._give_up(job)
@@ -179,7 +197,7 @@ class Worker:
         try:
             await asyncio.wait_for(session.say(interrupted_message()), LAST_WORDS)
         except Exception as exc:  # noqa: BLE001 - it is given back all the same
-            log.warning("%s: its interruption could not be told: %s", job.reference, _told(exc))
+            log.warning("%s: its interruption could not be told: %s", job.reference, told(exc))
         await self._give_back(job)
 
     # A library that cannot be written to: the lease will end by itself.
@@ -199,10 +217,3 @@ def _logged_errors(job: Job) -> Iterator[None]:
         yield
     except CitewireError as exc:
         log.error("%s: %s", job.reference, exc)
-
-
-def _told(exc: Exception) -> str:
-    """Return for the log what went wrong; of an unforeseen error where, because its words may hold article text."""
-    if isinstance(exc, CitewireError):
-        return str(exc)
-    return f"{type(exc).__name__}\n{''.join(traceback.format_tb(exc.__traceback__))}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -18,15 +19,17 @@ class _End:
         self.error = error
 
 
-async def batches(parts: Callable[[], Iterator[_T]]) -> AsyncIterator[list[_T]]:
+async def batches(
+    parts: Callable[[], Iterator[_T]], *, ended: Callable[[], None] = lambda: None
+) -> AsyncGenerator[list[_T]]:
     """Yield what a blocking iterator yields, run in a thread of its own: all that is ready at a time together.
 
     Raises what it raises. When nobody wants more, the thread stops at the next part; it never holds up the end of
-    the process, however long a model is silent.
+    the process, however long a model is silent. `ended` is called in the loop when the thread has stopped.
     """
     ready: asyncio.Queue[_T | _End] = asyncio.Queue()
     unwanted = threading.Event()
-    _start(parts, ready, unwanted)
+    _start(parts, ready, unwanted, ended)
     end: _End | None = None
     try:
         while end is None:
@@ -43,7 +46,10 @@ async def batches(parts: Callable[[], Iterator[_T]]) -> AsyncIterator[list[_T]]:
 
 
 def _start(
-    parts: Callable[[], Iterator[_T]], ready: asyncio.Queue[_T | _End], unwanted: threading.Event
+    parts: Callable[[], Iterator[_T]],
+    ready: asyncio.Queue[_T | _End],
+    unwanted: threading.Event,
+    ended: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -61,5 +67,8 @@ def _start(
             tell(_End(exc))
         else:
             tell(_End())
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended)
 
-    threading.Thread(target=run, daemon=True, name="answering").start()
+    own = contextvars.copy_context()  # its log lines and spans are the asker's
+    threading.Thread(target=own.run, args=(run,), daemon=True, name="answering").start()

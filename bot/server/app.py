@@ -1,0 +1,150 @@
+"""`citewire serve`: connects everything, and runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+
+from bot.server.access import Access
+from bot.server.admission import Places
+from bot.server.asking import Asking
+from bot.server.evidence import EvidencePages
+from bot.server.front import Front
+from bot.server.listening import Address, listening
+from bot.server.metrics import CONTENT_TYPE, Metrics, State
+from bot.server.rates import Rate
+from bot.server.readiness import Readiness
+from bot.slack.app import GRACE, Bot, working
+from bot.tracing import tracing
+from bot.upkeep import kept_up
+
+if TYPE_CHECKING:
+    from bot.workspace import Workspace
+
+_BEYOND = 15.0  # seconds that any request may take beyond what an answer may
+_PAGES = 10  # evidence pages for each question that is allowed
+
+
+class Service:
+    """Everything that requests are answered with, and the routes to it."""
+
+    def __init__(self, workspace: Workspace, bot: Bot | None, metrics: Metrics) -> None:
+        """`bot` answers in Slack, where that is set up."""
+        settings = workspace.settings
+        self.access = Access(settings)
+        self.readiness = Readiness(workspace)
+        self.places = Places(
+            settings.serve_concurrency, settings.serve_waiting, longest=settings.serve_timeout
+        )
+        self._bot = bot
+        self._metrics = metrics
+        self._state = State(workspace.library, self.readiness, self._queue)
+        asking = Asking(workspace, self.access, self.places, Rate(settings.serve_rate), metrics)
+        pages = EvidencePages(
+            workspace.library, workspace.sealed, self.access, Rate(settings.serve_rate * _PAGES)
+        )
+        routes = [
+            Route("/ask", asking, methods=["POST"]),
+            Route("/articles/{article_id:path}", pages.show, methods=["GET"]),
+            Route("/healthz", self._health, methods=["GET"]),
+            Route("/readyz", self._ready, methods=["GET"]),
+            Route("/metrics", self._told, methods=["GET"]),
+        ]
+        if bot:
+            from bot.server.slack_events import slack_route
+
+            routes.append(slack_route(bot.app))
+        self.app = Front(
+            Router(routes, redirect_slashes=False),
+            longest=settings.serve_timeout + _BEYOND,
+            count=metrics.request,
+            refuse=metrics.refused,
+        )
+
+    def _queue(self) -> tuple[int, int]:
+        waiting, running = self._bot.queue() if self._bot else (0, 0)
+        return self.places.waiting + waiting, self.places.running + running
+
+    async def _health(self, _: Request) -> Response:
+        """Say that the process lives, and nothing else."""
+        return JSONResponse({"ok": True})
+
+    async def _ready(self, _: Request) -> Response:
+        """Say whether questions can be answered; which part is not there, but not why: that is for the log."""
+        failing = ["stopping"] if self.places.stopping else list(await self.readiness.failing())
+        if failing:
+            return JSONResponse({"ready": False, "failing": failing}, 503, {"Retry-After": "1"})
+        return JSONResponse({"ready": True, "failing": []})
+
+    async def _told(self, request: Request) -> Response:
+        """Return the metrics, to who may ask."""
+        self.access.who(request)
+        return Response(self._metrics.text(await self._state.look()), media_type=CONTENT_TYPE)
+
+
+def run_server(workspace: Workspace, address: Address, *, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; then finish what is under way.
+
+    Raises SettingsError where others than this machine could ask without a token, ServiceError where the address
+    cannot be had, SlackError where Slack is set up and refuses.
+    """
+
+    async def run() -> None:
+        stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        await serve(workspace, address, stopped=stopped, say=say)
+
+    Access(workspace.settings).check_host(address.host)
+    with tracing():
+        asyncio.run(run())
+
+
+async def serve(
+    workspace: Workspace, address: Address, *, stopped: asyncio.Event, say: Callable[[str], None]
+) -> None:
+    """Serve until `stopped` is set; then let nobody in any more and finish what is under way."""
+    _ = workspace.chain  # a chat model that cannot be set up is told before anybody can ask
+    metrics = Metrics()
+    async with _slack(workspace, metrics) as bot:
+        service = Service(workspace, bot, metrics)
+
+        def loaded() -> None:
+            service.readiness.loaded = True
+
+        async with kept_up(workspace, loaded=loaded), listening(service.app, address) as url:
+            say(f"Listening at {url}" + (f", for Slack at {url}/slack/events" if bot else ""))
+            await _until(stopped, bot)
+            # Slack's answers end beside those over HTTP, within the same time.
+            ending = [service.places.drain(GRACE), *([bot.stop(GRACE)] if bot else [])]
+            await asyncio.gather(*ending)
+
+
+@contextlib.asynccontextmanager
+async def _slack(workspace: Workspace, metrics: Metrics) -> AsyncIterator[Bot | None]:
+    """Have the bot at work while the block lasts, where both that it needs are set."""
+    settings = workspace.settings
+    if (
+        not settings.slack_bot_token.get_secret_value()
+        or not settings.slack_signing_secret.get_secret_value()
+    ):
+        yield None
+        return
+    async with working(workspace, witness=metrics) as bot:
+        yield bot
+
+
+async def _until(stopped: asyncio.Event, bot: Bot | None) -> None:
+    """Wait until it is time to stop, or the bot ends by an error, which is raised."""
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({waiting, *([bot.working] if bot else [])}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if bot and bot.working.done():
+        bot.working.result()

@@ -1,0 +1,147 @@
+"""`GET /articles/ID`: the whole article that a quote stands in, the quote marked; the link of articles without one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from bot.answers.sealed import SealedLinks
+from bot.articles.passages import Span
+from bot.articles.records import Edition
+from bot.server.access import Access
+from bot.server.page import article_page
+from bot.server.rates import Rate, neighbourhood
+from bot.server.refusal import Refusal, wants_page
+
+if TYPE_CHECKING:
+    from bot.articles.library import Library
+
+_SPAN = re.compile(r"(\d{1,9})-(\d{1,9})")
+_VERSION = re.compile(r"[1-9]\d{0,8}")
+_DAMAGED = "This link is damaged: open it again from the answer that it stands below."
+_CLOSED = (
+    "This page opens with the link that stands below an answer, or with a token of this service. The link was changed "
+    "or cut short: open it again from the answer, or ask whoever runs this service for a token."
+)
+_WITHDRAWN = "This article was withdrawn, and is not shown any more."
+_UNKNOWN = "There is no such article here."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a link names: an article, its version, and the quote in it."""
+
+    article_id: str
+    version: int | None
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is shown: a version of an article with a quote, and what has become of it since."""
+
+    edition: Edition
+    span: Span | None
+    stands: bool  # whether the quote is in the newest version too
+    newest_link: str  # "" where this is it
+
+    @property
+    def quote(self) -> str:
+        """The words that are marked."""
+        return self.edition.article.text[self.span.start : self.span.end] if self.span else ""
+
+    @property
+    def note(self) -> str:
+        """What has become of this version; "" where it is what readers see."""
+        corrected = self.edition.corrected
+        if corrected is None:
+            return ""
+        day = f"{corrected.day} {corrected:%B %Y}"
+        fate = "still stands in it" if self.stands else "no longer stands in it"
+        return f"This article was corrected on {day}" + (f"; the quote {fate}." if self.span else ".")
+
+
+class EvidencePages:
+    """Shows articles to who has a token, or a link that we made."""
+
+    def __init__(self, library: Library, sealed: SealedLinks, access: Access, rate: Rate) -> None:
+        self._library = library
+        self._sealed = sealed
+        self._access = access
+        self._rate = rate
+
+    async def show(self, request: Request) -> Response:
+        """Show one article."""
+        place = _place(request)
+        self._rate.take(await self._reader(request, place))
+        evidence = await asyncio.to_thread(self._evidence, place)
+        if wants_page(request):
+            return article_page(evidence)
+        return JSONResponse(_fields(evidence))
+
+    async def _reader(self, request: Request, place: Place) -> str:
+        """Return who reads. Raises Refusal where they may not."""
+        if not self._access.needs_token or "authorization" in request.headers:
+            return self._access.who(request)
+        seal, version = request.query_params.get("key", ""), place.version or 0
+        if not await asyncio.to_thread(self._sealed.knows, seal, place.article_id, version, place.span):
+            raise Refusal(403, "token", _CLOSED)
+        return neighbourhood(request.client.host if request.client else "")
+
+    def _evidence(self, place: Place) -> Evidence:
+        edition = self._library.edition(place.article_id, place.version)
+        if edition is None:
+            if self._library.is_withdrawn(place.article_id):
+                raise Refusal(410, "path", _WITHDRAWN)
+            raise Refusal(404, "path", _UNKNOWN)
+        if place.span and place.span.end > len(edition.article.text):
+            raise Refusal(404, "path", _DAMAGED)
+        return self._compared(edition, place.span)
+
+    def _compared(self, edition: Edition, span: Span | None) -> Evidence:
+        """Look for the quote in what readers see now."""
+        newest = edition.newest
+        if newest.version == edition.version:
+            return Evidence(edition, span, stands=True, newest_link="")
+        now = None
+        if span:
+            quote = edition.article.text[span.start : span.end]
+            at = newest.article.text.find(quote)
+            now = Span(at, at + len(quote)) if at >= 0 else None
+        passage = next((p.id for p in newest.passages if now and p.start <= now.start < p.end), "")
+        link = self._sealed.link(newest.article.id, newest.version, now, passage)
+        return Evidence(edition, span, stands=bool(now), newest_link=link)
+
+
+def _place(request: Request) -> Place:
+    """Read what a link names. Raises Refusal for one that nobody could have made."""
+    version, span = request.query_params.get("v", ""), request.query_params.get("q", "")
+    quoted = _SPAN.fullmatch(span)
+    found = Span(int(quoted[1]), int(quoted[2])) if quoted else None
+    numbered = version if _VERSION.fullmatch(version) else ""
+    if numbered != version or bool(span) != bool(found) or (found and found.start >= found.end):
+        raise Refusal(400, "input", _DAMAGED)
+    return Place(request.path_params["article_id"], int(numbered) if numbered else None, found)
+
+
+def _fields(evidence: Evidence) -> dict[str, object]:
+    edition, span = evidence.edition, evidence.span
+    article = edition.article
+    return {
+        "id": article.id,
+        "version": edition.version,
+        "title": article.title,
+        "source": article.source,
+        "published": article.published.isoformat() if article.published else None,
+        "url": article.url,
+        "text": article.text,
+        "passages": [{"id": one.id, "start": one.start, "end": one.end} for one in edition.passages],
+        "quote": {"start": span.start, "end": span.end, "text": evidence.quote} if span else None,
+        "note": evidence.note,
+        "newest": edition.newest.version,
+    }

@@ -1,0 +1,89 @@
+"""Slack's events beside questions over HTTP, in one process."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+from otlp_collector import Collector
+from service_app import CUP, Service, StartService
+from slack_app import ANN, ME, NEWS, replies, words
+from slack_server import SlackServer
+
+from bot.logs import keep_log
+from bot.tracing import tracing
+
+
+@pytest.fixture
+def both(slack: SlackServer, start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> Service:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", slack.signing_secret)
+    service = start_service(slack_api_url=slack.url)
+    slack.deliver_to = [f"{service.url}/slack/events"]
+    return service
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    root, ours = logging.getLogger(), logging.getLogger("bot")
+    before = (root.handlers[:], root.level, ours.level)
+    kept = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", kept)
+    keep_log()
+    yield kept
+    root.handlers[:], (root.level, ours.level) = before[0], before[1:]
+    logging.captureWarnings(False)
+
+
+def test_slack_is_answered_and_so_is_whoever_asks_over_http(both: Service, slack: SlackServer) -> None:
+    assert both.said[0].endswith(f", for Slack at {both.url}/slack/events")
+    ts = slack.say(NEWS, ANN, f"{ME} Who won the final against France?")
+    assert CUP in words(replies(slack, NEWS, ts)[0])
+    assert both.ask().json()["text"] == CUP
+    assert both.metric('citewire_questions_total{via="slack"}') == 1
+    assert both.metric('citewire_questions_total{via="http"}') == 1
+    assert both.metric('citewire_answers_total{status="answered"}') == 2
+    assert both.client.get("/slack/events").status_code == 405
+    assert both.client.post("/slack/events", content=b"{}").status_code == 401  # not signed
+
+
+def test_one_id_goes_with_an_answer_through_log_and_spans(
+    slack: SlackServer, start_service: StartService, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", slack.signing_secret)
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        with tracing():
+            service = start_service(slack_api_url=slack.url)
+            slack.deliver_to = [f"{service.url}/slack/events"]
+            ts = slack.say(NEWS, ANN, f"{ME} Who won the final against France?")
+            replies(slack, NEWS, ts)
+            service.stop()
+    [answered] = [
+        line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "answered"
+    ]
+    assert answered["via"] == "slack"
+    assert service.workspace.journal.recall(answered["answer_id"])
+    [job] = [span for span in collector.spans if span.name == "slack job"]
+    own = [span for span in collector.spans if span.trace == job.trace]
+    assert {"understand", "retrieve", "vectors", "words"} <= {span.name for span in own}
+    assert any(span.name.startswith("slack chat.") for span in own)
+    assert {span.attributes["citewire.answer_id"] for span in own} == {answered["answer_id"]}
+
+
+def test_a_link_to_evidence_is_shown_in_slack(
+    slack: SlackServer, start_service: StartService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", slack.signing_secret)
+    service = start_service(slack_api_url=slack.url, public_url="https://daily.example/quake")
+    slack.deliver_to = [f"{service.url}/slack/events"]
+    ts = slack.say(NEWS, ANN, f"{ME} What struck southern Türkiye before dawn?")
+    shown = json.dumps(replies(slack, NEWS, ts)[0])
+    assert "https://daily.example/quake/articles/quake?v=1&q=" in shown
+    slack.unsafe.clear()  # the stand-in knows links to the articles' own addresses alone

@@ -1,0 +1,154 @@
+"""The HTTP service as it runs: `citewire serve`'s own server in a thread, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from conftest import WordEmbedder, take_in
+
+from bot.articles.article import Article
+from bot.server.app import serve
+from bot.server.listening import Address
+from bot.settings import load_settings
+from bot.workspace import Workspace
+
+WHO_WON = "Who won the final against France on penalties?"
+CUP = "Argentina won the final against France on penalties."
+
+
+class Held(WordEmbedder):
+    """Lets questions through only while it is open; `held` is set while one waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.open.set()
+        self.held = threading.Semaphore(0)
+
+    def encode_query(self, texts: Sequence[str]) -> np.ndarray:
+        if not self.open.is_set():
+            self.held.release()
+            assert self.open.wait(60)
+        return super().encode_query(texts)
+
+
+class Service:
+    """`citewire serve` until it is stopped."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.said: list[str] = []
+        self.failed: BaseException | None = None
+        self._listening = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="service")
+
+    def start(self) -> Service:
+        self._thread.start()
+        assert self._listening.wait(60)
+        if self.failed:
+            raise self.failed
+        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        return self
+
+    def begin_to_stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self.begin_to_stop()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    @property
+    def embedder(self) -> Held:
+        assert isinstance(self.workspace.embedder, Held)
+        return self.workspace.embedder
+
+    @property
+    def url(self) -> str:
+        return self.said[0].removeprefix("Listening at ").partition(",")[0]
+
+    def ask(
+        self, question: str = WHO_WON, *, headers: dict[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
+        return self.client.post("/ask", json={"question": question, **fields}, headers=headers)
+
+    def events(self, question: str = WHO_WON, **fields: Any) -> list[tuple[str, Any]]:
+        response = self.ask(question, headers={"Accept": "text/event-stream"}, **fields)
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return read_events(response.text)
+
+    def metric(self, line: str) -> float:
+        """The value of one line of `/metrics`."""
+        found = [
+            row for row in self.client.get("/metrics").text.splitlines() if row.rpartition(" ")[0] == line
+        ]
+        return float(found[0].rpartition(" ")[2])
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            try:
+                runner.run(self._serve())
+            except BaseException as exc:  # noqa: BLE001 - raised by `start`
+                self.failed = exc
+            finally:
+                self._listening.set()
+
+    async def _serve(self) -> None:
+        def say(line: str) -> None:
+            self.said.append(line)
+            self._listening.set()
+
+        await serve(self.workspace, Address("127.0.0.1", 0), stopped=self._stopped, say=say)
+
+
+def read_events(text: str) -> list[tuple[str, Any]]:
+    found = []
+    for block in text.split("\n\n"):
+        if block and not block.startswith(":"):
+            event, data = block.split("\n")
+            found.append((event.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+StartService = Callable[..., Service]
+
+
+@pytest.fixture
+def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]:
+    """Starts services with four articles, in one data folder unless named; settings are given by their names."""
+    services: list[Service] = []
+
+    def start(*, articles: Sequence[Article] = tuple(four), folder: str = "data", **settings: Any) -> Service:
+        found = load_settings(data_dir=tmp_path / folder, min_confidence=0.3, **settings)
+        workspace = Workspace(found, embedder=Held())
+        if not workspace.library.totals().articles and articles:
+            take_in(workspace, articles)
+        services.append(Service(workspace))
+        return services[-1].start()
+
+    yield start
+    for service in services:
+        if isinstance(service.workspace.embedder, Held):
+            service.workspace.embedder.open.set()
+        service.stop()
+        if hasattr(service, "client"):
+            service.client.close()
+        service.workspace.close()
+
+
+@pytest.fixture
+def service(start_service: StartService) -> Service:
+    """The service with the settings that it has by itself."""
+    return start_service()
