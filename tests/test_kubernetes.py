@@ -95,7 +95,7 @@ def test_a_pod_may_do_no_more_than_it_has_to(name: str) -> None:
         assert mounted == there
 
 
-SERVERS = {"chroma", "postgres"}
+SERVERS = ("chroma", "postgres")
 
 
 @pytest.mark.parametrize("name", OURS)
