@@ -51,7 +51,8 @@ class Asking:
         """Answer one question."""
         request = Request(scope, receive)
         who = self._access.who(request)
-        bind(who=who)
+        if self._access.needs_token:
+            bind(who=who)
         self._rate.take(who)
         answer_id = new_answer_id()
         bind(answer_id=answer_id)

@@ -14,12 +14,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.observing import bind, bound, continuing, span
-from bot.server.refusal import Refusal, explain, refused
+from bot.server.refusal import explain, refused
 
 log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GONE = 499  # the status in log and metrics of a request whose sender did not wait, as nginx has it
+_METHOD = 10  # characters of a method: it is the sender's own word
 _PROBES = ("/healthz", "/readyz", "/metrics")
 _ROUTES = ("/ask", *_PROBES, "/slack/events")
 _DRAINED, _DRAINING = 10_000_000, 2.0  # bytes and seconds of a body that nobody wants
@@ -70,7 +71,7 @@ class Front:
         bind(afresh=True, request_id=_request_id(headers))
         exchange = _Exchange(headers, receive, send)
         route, begun = route_of(scope["path"]), time.perf_counter()
-        with continuing(headers), span("request", method=scope["method"], route=route):
+        with continuing(headers), span("request", method=scope["method"][:_METHOD], route=route):
             await self._handled(scope, exchange)
         self._count(route, exchange.status)
         self._note(scope, route, exchange, time.perf_counter() - begun)
@@ -86,7 +87,7 @@ class Front:
         except GoneError:
             exchange.status = _GONE
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - nobody outside is shown where it failed
-            refusal = exc if isinstance(exc, Refusal) else explain(exc)
+            refusal = explain(exc)
             self._refuse(refusal.reason)
             exchange.broken = exchange.started
             if not exchange.started:
@@ -99,7 +100,7 @@ class Front:
             logging.DEBUG if quiet else logging.INFO,
             "request",
             extra={
-                "method": scope["method"],
+                "method": scope["method"][:_METHOD],
                 "route": route,
                 "code": exchange.status,
                 "ms": round(seconds * 1000, 1),

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter as Counts
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +20,7 @@ from prometheus_client import (
 
 from bot.errors import CitewireError
 from bot.observing import Witness
+from bot.server.refusal import Reason
 from bot.sources.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Metrics(Witness):
             self._questions.labels(via)
         for status in ("answered", "not_found", "small_talk", "error"):
             self._answers.labels(status)
+        for reason in get_args(Reason):
+            self._refused.labels(reason)
         for direction in ("read", "written"):
             self._tokens.labels(direction)
 

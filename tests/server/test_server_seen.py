@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ from service_app import CUP, WHO_WON, Service, StartService
 
 from bot.errors import EmbeddingError, SettingsError
 from bot.logs import keep_log
+from bot.server.refusal import Reason
 from bot.sources.ledger import Ledger
 from bot.sources.records import FeedRecord
 from bot.tracing import tracing
@@ -49,7 +50,8 @@ def test_metrics_have_the_names_that_alerts_ask_for(service: Service) -> None:
     assert found["citewire_answers_total"] == {"answered", "not_found", "small_talk", "error"}
     assert found["citewire_tokens_total"] == {"read", "written"}
     assert found["citewire_up"] == {"library", "chroma", "words", "model"}
-    assert found["citewire_refused_total"] == {"input"}
+    assert found["citewire_refused_total"] == set(get_args(Reason))
+    assert service.metric('citewire_refused_total{reason="input"}') == 1
     assert found["citewire_requests_total"] >= {"/ask", "200", "400"}
     for name in ("answer_seconds_bucket", "sentences_dropped_total", "queue_waiting", "queue_running"):
         assert f"citewire_{name}" in found
