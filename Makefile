@@ -38,7 +38,7 @@ ask: .venv/.ready
 	@$(BIN)/citewire ask -- "$$Q"
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: .venv/.dev
 	$(BIN)/ruff check .

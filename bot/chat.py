@@ -51,7 +51,7 @@ class _Chat:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._chain = workspace.chain
+        self._steps = workspace.steps
         self._model = workspace.settings.chat_model
         self._history: list[Exchange] = []
         self._said: list[Answer] = []
@@ -83,7 +83,7 @@ class _Chat:
         from bot.answers.question import Exchange, Question
 
         question = Question(text, history=tuple(self._history), filters=self._filters())
-        trace = printed.print_stream(self._chain.traced(question))
+        trace = printed.print_stream(self._steps.traced(question))
         self._workspace.journal.remember(trace)
         terminal.out.print()
         answer = trace.answer
@@ -127,7 +127,7 @@ class _Chat:
     def _change_model(self, name: str) -> None:
         if name:
             wanted = "" if name == "none" else name
-            self._chain = self._workspace.chain_with(wanted)
+            self._steps = self._workspace.steps_with(wanted)
             self._model = wanted
         terminal.out.print(f"Answers come from {self._model or 'the articles, as quotes'}.")
 

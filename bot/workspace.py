@@ -108,7 +108,7 @@ class Workspace:
     @cached_property
     def steps(self) -> Steps:
         """The way from a question to an answer. Raises ChatModelError where its model cannot be set up."""
-        return self._steps_with(self.settings.chat_model)
+        return self.steps_with(self.settings.chat_model)
 
     @cached_property
     def chain(self) -> AnswerChain:
@@ -116,12 +116,6 @@ class Workspace:
         from bot.answers.chain import AnswerChain
 
         return AnswerChain(self.steps)
-
-    def chain_with(self, chat_model: str) -> AnswerChain:
-        """Return a chain that answers with this chat model; "" quotes. Raises ChatModelError."""
-        from bot.answers.chain import AnswerChain
-
-        return AnswerChain(self._steps_with(chat_model))
 
     @cached_property
     def verifier(self) -> Verifier:
@@ -152,7 +146,8 @@ class Workspace:
             self.verifier, self.retriever, self.library, filters=filters, sealed=self.sealed
         )
 
-    def _steps_with(self, chat_model: str) -> Steps:
+    def steps_with(self, chat_model: str) -> Steps:
+        """Return the way to an answer by this chat model; "" quotes. Raises ChatModelError."""
         from bot.answers.chatmodel import Pricing
         from bot.answers.steps import Steps
 

@@ -34,6 +34,12 @@ def styles(node: Any, text: str) -> list[dict[str, bool]]:
     ]
 
 
+def looker(app: App) -> Corrections:
+    """What the app itself looks with every few seconds."""
+    workspace = app.workspace
+    return Corrections(workspace.library, workspace.standings, Inbox(workspace.library, waiting=5))
+
+
 def withdraw(app: App, *article_ids: str) -> None:
     with app.workspace.writing() as indexer:
         indexer.publish(retired=article_ids)
@@ -61,6 +67,7 @@ def test_a_citation_that_no_longer_stands_is_struck_through_and_its_thread_gets_
     replies(slack, NEWS, ts)
     app.quiet()
     withdraw(app, "cup") if gone else take_in(app.workspace, [CORRECTED])
+    looker(app).look()
     answer, note = thread(slack, ts, 2)
     app.quiet()
     reason = "withdrawn since" if gone else "the article no longer says so"
@@ -80,11 +87,6 @@ def test_an_article_whose_quote_still_stands_is_no_news(slack: SlackServer, app:
     looker(app).look()
     app.quiet()
     assert len(slack.messages(NEWS, ts, by="U0BOT")) == 1
-
-
-def looker(app: App) -> Corrections:
-    workspace = app.workspace
-    return Corrections(workspace.library, workspace.standings, Inbox(workspace.library, waiting=5))
 
 
 def test_two_processes_that_look_again_and_again_tell_it_once(slack: SlackServer, start: Start) -> None:
@@ -140,6 +142,7 @@ def test_who_alone_has_seen_an_answer_is_written_to(slack: SlackServer, app: App
     slack.command(ANN, NEWS, QUESTION).answer()
     app.quiet()
     withdraw(app, "cup")
+    looker(app).look()
     note = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))[0]
     assert f"A correction: what my answer to “{QUESTION}” stands on has changed." in words(note)
 
@@ -149,6 +152,7 @@ def test_the_sources_of_a_corrected_answer_say_so(slack: SlackServer, app: App) 
     replies(slack, NEWS, ts)
     app.quiet()
     take_in(app.workspace, [CORRECTED])
+    looker(app).look()
     answer, _ = thread(slack, ts, 2)
     slack.click(ANN, NEWS, answer["ts"], "sources").answer()
     [view] = slack.views_of(ANN)
