@@ -100,6 +100,7 @@ class Asking:
                     if found[1]:
                         await stream.send("answer", found[1].answer.model_dump_json())
                     coming = asyncio.ensure_future(anext(answered, None))
+                    await asyncio.wait({coming}, timeout=_KEEP_ALIVE)
             finally:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
