@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.commands.fetching import fetch, is_url
-from bot.commands.shared import PREPARING, Json, open_workspace, prepare_encoder, print_json
+from bot.commands.shared import PREPARING, Json, open_workspace, prepare_encoder, print_json, tell_report
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ def ingest(
 
     It can be stopped at any moment; the same command goes on. Exits 1 when something was skipped.
     """
-    from bot import terminal
     from bot.retrieval.ingest import Report
 
     urls = [place for place in places if is_url(place)]
@@ -76,14 +75,7 @@ def ingest(
         report.add(_read(workspace, paths, source=source, prune=prune, engine=engine, address=address))
     if urls:
         report.add(fetch(workspace, urls, feeds=feed, source=source))
-    totals = workspace.library.totals()
-    if totals.articles:
-        prepare_encoder(workspace)
-    if as_json:
-        print_json(terminal.report_fields(report, totals))
-    else:
-        terminal.print_report(report, totals)
-    raise typer.Exit(1 if report.failures else 0)
+    tell_report(workspace, report, as_json=as_json)
 
 
 def _read(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.commands.shared import Json, open_workspace, prepare_encoder, print_json
+from bot.commands.shared import Json, open_workspace, print_json, tell_report
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def watch(
             )
         with contextlib.closing(watcher):
             if once:
-                _tell(workspace, watcher.once(), as_json=as_json)
+                tell_report(workspace, watcher.once(), as_json=as_json)
             else:
                 watcher.run(told=_print_line if as_json else _log)
 
@@ -117,19 +117,6 @@ def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _tell(workspace: Workspace, report: Report, *, as_json: bool) -> None:
-    from bot import terminal
-
-    totals = workspace.library.totals()
-    if totals.articles:
-        prepare_encoder(workspace)
-    if as_json:
-        print_json(terminal.report_fields(report, totals))
-    else:
-        terminal.print_report(report, totals)
-    raise typer.Exit(1 if report.failures else 0)
 
 
 def _log(report: Report) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from bot.retrieval.ingest import Report
     from bot.workspace import Workspace
 
 PREPARING = "Preparing the question encoder"
@@ -34,3 +35,17 @@ def prepare_encoder(workspace: Workspace) -> None:
 
     with terminal.told_errors(), terminal.working(PREPARING):
         workspace.embedder.ensure_encoder()
+
+
+def tell_report(workspace: Workspace, report: Report, *, as_json: bool) -> NoReturn:
+    """Say what an ingest has done, and exit: 1 where something was skipped."""
+    from bot import terminal
+
+    totals = workspace.library.totals()
+    if totals.articles:
+        prepare_encoder(workspace)
+    if as_json:
+        print_json(terminal.report_fields(report, totals))
+    else:
+        terminal.print_report(report, totals)
+    raise typer.Exit(1 if report.failures else 0)
