@@ -122,6 +122,25 @@ def test_questions_are_encoded_in_a_fresh_process_without_torch(tiny: Path, expo
     )  # fmt: skip
 
 
+def test_the_encoder_loads_while_another_thread_imports_numpy(tiny: Path, exported: Path) -> None:
+    """As the chat does: its thread loads the model while what the first question needs is imported."""
+    without_torch(
+        tiny, exported,
+        "import threading, time, traceback\n"
+        "loading = threading.Thread(target=embedder.load)\n"
+        "def stack(): return str(traceback.extract_stack(sys._current_frames()[loading.ident]))\n"
+        "def half_way(event, args):\n"
+        "    if event == 'import' and args[0] == 'numpy.__config__' and not loading.ident:\n"  # numpy's first own
+        "        loading.start()\n"
+        "        while '_session' not in stack(): time.sleep(0.01)\n"
+        "        loading.join(0.2)\n"  # until it waits for the rest of numpy
+        "sys.addaudithook(half_way)\n"
+        "import numpy\n"
+        "loading.join()\n"
+        "assert embedder.encode_query(['a bank failed']).shape == (1, 32)",
+    )  # fmt: skip
+
+
 def test_the_query_prompt_stands_before_what_is_read_at_question_time(tiny: Path, exported: Path) -> None:
     texts = ["a bank failed", "rain"]
     with_torch = SentenceTransformerEmbedder(str(tiny))

@@ -115,6 +115,9 @@ def _tokenizer(file: Path) -> Any:
 
 
 def _session(file: Path) -> Any:
+    # First, because onnxruntime asks for a module inside numpy by its full name: two threads that import numpy from
+    # its two ends at once wait for each other, and Python lets one of them have half a module.
+    import numpy  # noqa: F401
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
