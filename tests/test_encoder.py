@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -259,6 +260,18 @@ def test_a_process_that_ends_while_a_thread_loads_the_encoder_is_not_aborted(exp
     command = [sys.executable, "-c", ENDING, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "loaded\n", "")
+
+
+def test_the_encoder_notes_nothing_for_its_maker(exported: Path, tmp_path: Path) -> None:
+    """onnxruntime would keep what it is going to send, and a number for this machine, in the home folder."""
+    (folder,) = filter(Path.is_dir, exported.iterdir())
+    program = f"from pathlib import Path; from bot.retrieval.encoder import OnnxEncoder; OnnxEncoder(Path({str(folder)!r}))"
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"
+    } | places
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert not list(tmp_path.rglob("*"))
 
 
 def copying(whole: Path, asked: list[Path]) -> Callable[[object, Path], None]:

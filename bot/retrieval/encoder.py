@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 GRAPH, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
 # What a graph may ask for, and what the tokenizer calls it.
 FEATURES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+# onnxruntime reads this as it is imported, and then already notes the process, its path and this machine for its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # A process that ends while another of its threads is inside onnxruntime's loading is aborted: it waits for
 # that fraction of a second, and lets no thread begin.
 _loading = threading.Lock()
