@@ -280,7 +280,8 @@ def test_every_service_is_bounded_and_nothing_is_reached_from_other_machines() -
         assert "no-new-privileges:true" in service["security_opt"], name
         for port in service.get("ports", ()):
             assert name == "serve"
-            assert re.fullmatch(rf"127\.0\.0\.1:[\d-]+:{container_port()}", port)
+            # One: Docker would give a container that is made anew the next of a range, and Podman takes none.
+            assert port == f"127.0.0.1:${{SERVE_PORTS:-{container_port()}}}:{container_port()}"
     kept = yaml.safe_load(compose_text())["volumes"].keys()
     assert kept == {
         volume.partition(":")[0] for service in services().values() for volume in service["volumes"]
