@@ -18,7 +18,7 @@ ifeq ($(wildcard $(UV_FIND_LINKS)/torch-*),)
 BACKEND := --torch-backend=$(TORCH)
 endif
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
-# What is delivered, without the tools it is made with: what the container holds.
+# What is delivered, without the tools it is made with: with every extra, of which the container has all but Ray.
 RUNTIME := .venv-runtime
 DIST := dist
 PEERS := tests/bench/peers/requirements.txt
