@@ -133,7 +133,9 @@ async def serve(
 
         async with (
             kept_up(workspace, loaded=loaded),
-            listening(service.app, address, patience=patience) as url,
+            listening(
+                service.app, address, proxies=workspace.settings.trusted_proxies, patience=patience
+            ) as url,
         ):
             say(f"Listening at {url}" + (f", for Slack at {url}/slack/events" if slack else ""))
             await _until(stopped, slack)

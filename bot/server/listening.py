@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -94,8 +94,13 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def listening(app: ASGIApp, address: Address, *, patience: Patience = USUAL) -> AsyncIterator[str]:
-    """Serve `app` and give the address at which it is. Raises ServiceError where that cannot be had."""
+async def listening(
+    app: ASGIApp, address: Address, *, proxies: Sequence[str] = (), patience: Patience = USUAL
+) -> AsyncIterator[str]:
+    """Serve `app` and give the address at which it is. Raises ServiceError where that cannot be had.
+
+    Of `proxies`, addresses and networks, it is believed for whom they ask: anybody else could name any address.
+    """
     bound = _bound(address)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the front tells what went wrong
     config = uvicorn.Config(
@@ -105,7 +110,8 @@ async def listening(app: ASGIApp, address: Address, *, patience: Patience = USUA
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # whoever reaches us could say any address
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         server_header=False,
         timeout_graceful_shutdown=_LAST,
         reset_contextvars=True,
