@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +19,7 @@ from conftest import WordEmbedder
 from running import Running, with_articles
 
 from bot.articles.article import Article
+from bot.logs import keep_log
 from bot.server.app import serve
 from bot.server.listening import Address
 from bot.server.patience import USUAL, Patience
@@ -122,3 +126,16 @@ def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]
 def service(start_service: StartService) -> Service:
     """The service with the settings that it has by itself."""
     return start_service()
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged, as a service keeps it."""
+    root, ours = logging.getLogger(), logging.getLogger("bot")
+    before = (root.handlers[:], root.level, ours.level)
+    kept = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", kept)
+    keep_log()
+    yield kept
+    root.handlers[:], (root.level, ours.level) = before[0], before[1:]
+    logging.captureWarnings(False)

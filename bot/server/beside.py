@@ -90,16 +90,23 @@ class Slack:
 
     async def _look(self) -> None:
         """Try whether Slack is there. Raises SlackError where it refuses us."""
+        seconds = self._patience.slack_answer
         try:
-            if self._bot:
-                await self._bot.greet()
-            else:
-                at_work = working(self._workspace, witness=self._witness, patience=self._patience)
-                self._bot = await self._exits.enter_async_context(at_work)
+            async with asyncio.timeout(seconds):
+                await self._greet()
         except SlackTroubleError as exc:
             self._note(exc)
+        except TimeoutError:
+            self._note(SlackTroubleError(f"no answer within {seconds:g} seconds"))
         else:
             self._note(None)
+
+    async def _greet(self) -> None:
+        if self._bot:
+            await self._bot.greet()
+            return
+        at_work = working(self._workspace, witness=self._witness, patience=self._patience)
+        self._bot = await self._exits.enter_async_context(at_work)
 
     def _note(self, trouble: SlackError | None) -> None:
         """Tell the log, once, what has changed."""

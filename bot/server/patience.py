@@ -18,6 +18,7 @@ class Patience:
     quick: float = 2.0  # in which an answer that fails still gets a status of its own
     keep_alive: float = 10.0  # without an event, after which a comment says that there will be one
     slack_away: float = 1.0  # before Slack is tried again; doubled with each try
+    slack_answer: float = 15.0  # for Slack to say that it is there, also where it asks to be asked less often
     slack_there: float = 60.0  # between two looks whether Slack is still there, and at most before a try
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import sys
-from collections.abc import Iterator
 
 import pytest
 from otlp_collector import Collector
@@ -15,7 +12,6 @@ from slack_app import ANN, ME, NEWS, replies, words
 from slack_server import SlackServer
 
 from bot.errors import SlackError
-from bot.logs import keep_log
 from bot.server.patience import Patience
 from bot.tracing import tracing
 
@@ -27,18 +23,6 @@ def both(slack: SlackServer, start_service: StartService, monkeypatch: pytest.Mo
     service = start_service(slack_api_url=slack.url)
     slack.deliver_to = [f"{service.url}/slack/events"]
     return service
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    root, ours = logging.getLogger(), logging.getLogger("bot")
-    before = (root.handlers[:], root.level, ours.level)
-    kept = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", kept)
-    keep_log()
-    yield kept
-    root.handlers[:], (root.level, ours.level) = before[0], before[1:]
-    logging.captureWarnings(False)
 
 
 def test_slack_is_answered_and_so_is_whoever_asks_over_http(both: Service, slack: SlackServer) -> None:
@@ -96,10 +80,12 @@ def test_while_slack_is_away_all_else_is_answered_and_it_is_tried_again(
 ) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
     monkeypatch.setenv("SLACK_SIGNING_SECRET", slack.signing_secret)
+    slack.fail("auth.test", status=429, retry_after=600)
     slack.fail("auth.test", drop=True)
     slack.fail("auth.test", status=503)
     slack.fail("auth.test", "internal_error", times=1_000)
-    service = start_service(slack_api_url=slack.url, patience=Patience(slack_away=0.01, slack_there=0.02))
+    hurried = Patience(slack_away=0.01, slack_there=0.02, slack_answer=0.5)
+    service = start_service(slack_api_url=slack.url, patience=hurried)
     assert service.ask().json()["text"] == CUP
     assert service.client.get("/readyz").status_code == 200  # it takes questions, if not Slack's
     assert service.metric('citewire_up{part="slack"}') == 0
