@@ -26,10 +26,8 @@ def slack_route(current: Callable[[], AsyncApp | None]) -> Route:
     async def receive(request: Request) -> Response:
         body = await read_body(request, _MOST_BYTES)
         app = current()
-        if (
-            app is None
-        ):  # who we are is not known, and so neither who is meant; Slack sends it again for some minutes
-            raise Refusal(503, "away", "Slack's API cannot be reached, and so nothing of it be answered")
+        if app is None:  # who is meant cannot be told while we do not know who we are; Slack sends it again
+            raise Refusal(503, "away", "Slack's API cannot be reached now; send it again in a moment")
         try:
             return to_starlette_response(await app.async_dispatch(to_async_bolt_request(request, body)))
         except Exception as exc:  # noqa: BLE001 - Bolt reads a body before it looks at the signature, and trusts its form

@@ -154,14 +154,23 @@ class CorrectionSession:
             return
         news = await asyncio.to_thread(self._struck.news, affected)
         if any(news) and not await self._is_said():
-            if asked.kind == "command":
-                await self._write(affected, news, asked)
-            if asked.reply:
-                await self._correct(affected, news, asked)
+            await self._tell(affected, news, asked)
         await asyncio.to_thread(self._struck.note, answer_id, news)
 
     async def say(self, message: Message) -> None:
         """Say nothing: nobody waits for a word."""
+
+    async def _tell(self, affected: Affected, news: News, asked: Job) -> None:
+        """Tell whoever reads it; of a private answer all read the copy that was shared, its asker the other."""
+        try:
+            if asked.reply:
+                await self._correct(affected, news, asked)
+        except SlackRefusedError as exc:
+            if asked.kind != "command":
+                raise
+            log.warning("%s: a shared copy cannot be corrected: %s", self._job.reference, exc)
+        if asked.kind == "command":
+            await self._write(affected, news, asked)
 
     async def _correct(self, affected: Affected, news: News, asked: Job) -> None:
         """Change the answer where it stands; of one that was private that is the copy that its asker has shared."""

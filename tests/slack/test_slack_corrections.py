@@ -223,6 +223,24 @@ def test_a_private_answer_that_was_shared_is_struck_through_where_it_stands_too(
     assert f"my answer to “{QUESTION}”" in words(told)
 
 
+def test_whoever_shared_an_answer_is_written_to_even_where_the_bot_may_not_speak_any_more(
+    slack: SlackServer, app: App
+) -> None:
+    slack.allowed_mentions.add(f"@{ANN}")
+    slack.command(ANN, NEWS, QUESTION).answer()
+    app.quiet()
+    [private] = slack.shown_to(ANN)
+    slack.click(ANN, NEWS, private["ts"], "share").answer()
+    slack.wait_for(lambda: slack.messages(NEWS, by="U0BOT"))
+    app.quiet()
+    slack.fail("chat.update", "is_archived")
+    slack.fail("chat.postMessage", "is_archived")
+    withdraw(app, "cup")
+    looker(app).look()
+    [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
+    assert f"my answer to “{QUESTION}”" in words(told)
+
+
 def _done(app: App, statement: Update) -> int:
     with app.workspace.library.changing() as connection:
         return connection.execute(statement).rowcount
