@@ -108,13 +108,19 @@ def test_two_processes_that_look_again_and_again_tell_it_once(slack: SlackServer
     assert len(slack.messages(NEWS, ts, by="U0BOT")) == 2
 
 
-def test_what_changed_while_no_bot_was_running_is_told_when_one_is(slack: SlackServer, start: Start) -> None:
+def withdrawn_meanwhile(slack: SlackServer, start: Start) -> tuple[App, str]:
+    """An app that has answered and was stopped before what it cited was withdrawn, and the question's ts."""
     app = start()
     ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
     replies(slack, NEWS, ts)
     app.quiet()
     app.stop()
     withdraw(app, "cup")
+    return app, ts
+
+
+def test_what_changed_while_no_bot_was_running_is_told_when_one_is(slack: SlackServer, start: Start) -> None:
+    _, ts = withdrawn_meanwhile(slack, start)
     start()
     answer, _ = thread(slack, ts, 2)
     assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
@@ -247,12 +253,7 @@ def _done(app: App, statement: Update) -> int:
 
 
 def test_a_correction_outlasts_slack_s_being_away(slack: SlackServer, start: Start) -> None:
-    app = start()
-    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
-    replies(slack, NEWS, ts)
-    app.quiet()
-    app.stop()
-    withdraw(app, "cup")
+    app, ts = withdrawn_meanwhile(slack, start)
     looker(app).look()
     with app.workspace.library.changing() as connection:  # as after an hour of it
         connection.execute(update(slack_jobs).where(slack_jobs.c.kind == "correction").values(tries=15))
