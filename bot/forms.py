@@ -84,6 +84,20 @@ def part_of_path(value: str) -> str:
     return value
 
 
+def proxies(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses and networks that may say for whom they ask. Raises ValueError."""
+    for value in values:
+        try:
+            network = ipaddress.ip_network(value)
+        except ValueError:
+            raise ValueError(
+                f"{value[:80]!r} is not an address or network, such as 10.1.0.7 or 10.1.0.0/16"
+            ) from None
+        if not network.prefixlen:
+            raise ValueError(f"{value} is everybody: whoever asks could then say any address")
+    return values
+
+
 def hosts(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return names of hosts, addresses and networks. Raises ValueError."""
     for value in values:

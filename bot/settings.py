@@ -155,6 +155,10 @@ class Settings(BaseModel):
     api_tokens: dict[str, SecretStr] = Field(
         default={}, description="Who may use the HTTP service: name:token, by name; none: this machine alone."
     )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Proxies of the HTTP service whose X-Forwarded-For is believed, by address or network.",
+    )
     serve_rate: int = Field(default=60, ge=1, description="Questions a minute of one token or address.")
     serve_concurrency: int = Field(
         default=4, ge=1, le=64, description="Answers over HTTP that are worked on at once."
@@ -177,6 +181,7 @@ class Settings(BaseModel):
 
     @field_validator(
         "fetch_allow",
+        "trusted_proxies",
         "slack_channels",
         "slack_users",
         "slack_external_channels",
@@ -186,6 +191,11 @@ class Settings(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return forms.proxies(value)
 
     @field_validator("slack_channels", "slack_external_channels")
     @classmethod

@@ -19,4 +19,9 @@ if [ "$tables" != 0 ]; then
 fi
 at_server pg_restore --username "$user" --dbname "$database" --no-owner --no-privileges --exit-on-error \
   --single-transaction <"$file"
+# What was asked in Slack and open at the moment of the back-up has been answered since, or is asked again.
+at_server psql --username "$user" --dbname "$database" --no-psqlrc --quiet --command "
+  UPDATE slack_jobs
+  SET state = CASE WHEN kind IN ('correction', 'delete') THEN state ELSE 'failed' END, posting = TRUE
+  WHERE state IN ('waiting', 'working')"
 echo "restored; now bring the vectors up to it: citewire reindex"

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import numpy as np
 import pytest
-from conftest import WordEmbedder, take_in
+from conftest import WordEmbedder
+from running import Running, with_articles
 
 from bot.articles.article import Article
+from bot.logs import keep_log
 from bot.server.app import serve
 from bot.server.listening import Address
-from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.server.patience import USUAL, Patience
 
 WHO_WON = "Who won the final against France on penalties?"
 CUP = "Argentina won the final against France on penalties."
@@ -40,34 +44,17 @@ class Held(WordEmbedder):
         return super().encode_query(texts)
 
 
-class Service:
-    """`citewire serve` until it is stopped."""
+class Service(Running):
+    """`citewire serve`."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.said: list[str] = []
-        self.failed: BaseException | None = None
-        self._listening = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._stopped = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="service")
-
-    def start(self) -> Service:
-        self._thread.start()
-        assert self._listening.wait(60)
-        if self.failed:
-            raise self.failed
+    def start(self) -> Self:
+        super().start()
         self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
         return self
 
-    def begin_to_stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopped.set)
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self.begin_to_stop()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
+    async def serve(self, stopped: asyncio.Event, say: Callable[[str], None]) -> None:
+        address = Address("127.0.0.1", 0)
+        await serve(self.workspace, address, stopped=stopped, say=say, patience=self.patience)
 
     @property
     def embedder(self) -> Held:
@@ -96,22 +83,6 @@ class Service:
         ]
         return float(found[0].rpartition(" ")[2])
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            try:
-                runner.run(self._serve())
-            except BaseException as exc:  # noqa: BLE001 - raised by `start`
-                self.failed = exc
-            finally:
-                self._listening.set()
-
-    async def _serve(self) -> None:
-        def say(line: str) -> None:
-            self.said.append(line)
-            self._listening.set()
-
-        await serve(self.workspace, Address("127.0.0.1", 0), stopped=self._stopped, say=say)
-
 
 def read_events(text: str) -> list[tuple[str, Any]]:
     found = []
@@ -130,12 +101,15 @@ def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]
     """Starts services with four articles, in one data folder unless named; settings are given by their names."""
     services: list[Service] = []
 
-    def start(*, articles: Sequence[Article] = tuple(four), folder: str = "data", **settings: Any) -> Service:
-        found = load_settings(data_dir=tmp_path / folder, min_confidence=0.3, **settings)
-        workspace = Workspace(found, embedder=Held())
-        if not workspace.library.totals().articles and articles:
-            take_in(workspace, articles)
-        services.append(Service(workspace))
+    def start(
+        *,
+        articles: Sequence[Article] = tuple(four),
+        folder: str = "data",
+        patience: Patience = USUAL,
+        **settings: Any,
+    ) -> Service:
+        workspace = with_articles(tmp_path / folder, articles, Held(), **settings)
+        services.append(Service(workspace, patience))
         return services[-1].start()
 
     yield start
@@ -152,3 +126,16 @@ def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]
 def service(start_service: StartService) -> Service:
     """The service with the settings that it has by itself."""
     return start_service()
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged, as a service keeps it."""
+    root, ours = logging.getLogger(), logging.getLogger("bot")
+    before = (root.handlers[:], root.level, ours.level)
+    kept = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", kept)
+    keep_log()
+    yield kept
+    root.handlers[:], (root.level, ours.level) = before[0], before[1:]
+    logging.captureWarnings(False)

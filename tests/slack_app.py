@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WordEmbedder, take_in
+from conftest import WordEmbedder
+from running import Running, with_articles
 from slack_server import SlackServer
 from sqlalchemy import func, select
 
 from bot.articles.article import Article
 from bot.articles.schema import slack_jobs
-from bot.settings import load_settings
+from bot.server.patience import USUAL, Patience
 from bot.slack.app import serve
 from bot.slack.connections import Address
 from bot.workspace import Workspace
@@ -66,32 +66,17 @@ def slack() -> Iterator[SlackServer]:
         assert [sent for sent in server.unsafe if not ARTICLES.search(sent)] == []
 
 
-class App:
-    """`citewire slack` in a thread of its own, until it is stopped."""
+class App(Running):
+    """`citewire slack`."""
 
-    def __init__(self, slack: SlackServer, workspace: Workspace, *, http: bool) -> None:
+    def __init__(self, slack: SlackServer, workspace: Workspace, patience: Patience, *, http: bool) -> None:
+        super().__init__(workspace, patience)
         self.slack = slack
-        self.workspace = workspace
-        self.said: list[str] = []
-        self.failed: BaseException | None = None
-        self._listening = threading.Event()
         self._http = http
-        self._loop = asyncio.new_event_loop()
-        self._stopped = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="app")
 
-    def start(self) -> App:
-        self._thread.start()
-        assert self._listening.wait(60)
-        if self.failed:
-            raise self.failed
-        return self
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopped.set)
-            self._thread.join(30)
-            assert not self._thread.is_alive()
+    async def serve(self, stopped: asyncio.Event, say: Callable[[str], None]) -> None:
+        http = Address("127.0.0.1", 0) if self._http else None
+        await serve(self.workspace, http=http, stopped=stopped, say=say, patience=self.patience)
 
     @property
     def embedder(self) -> WordEmbedder:
@@ -117,23 +102,6 @@ class App:
     def url(self) -> str:
         return self.said[0].rpartition(" ")[2]
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            try:
-                runner.run(self._serve())
-            except BaseException as exc:  # noqa: BLE001 - raised by `start`
-                self.failed = exc
-            finally:
-                self._listening.set()
-
-    async def _serve(self) -> None:
-        def say(line: str) -> None:
-            self.said.append(line)
-            self._listening.set()
-
-        http = Address("127.0.0.1", 0) if self._http else None
-        await serve(self.workspace, http=http, stopped=self._stopped, say=say)
-
 
 @pytest.fixture
 def start(
@@ -146,15 +114,16 @@ def start(
     apps: list[App] = []
 
     def start(
-        *, http: bool = True, articles: list[Article] = four, folder: str = "data", **settings: Any
+        *,
+        http: bool = True,
+        articles: Sequence[Article] = tuple(four),
+        folder: str = "data",
+        patience: Patience = USUAL,
+        **settings: Any,
     ) -> App:
-        found = load_settings(
-            data_dir=tmp_path / folder, slack_api_url=slack.url, min_confidence=0.3, **settings
-        )
-        workspace = Workspace(found, embedder=WordEmbedder())
-        if not workspace.library.totals().articles and articles:
-            take_in(workspace, articles)
-        apps.append(App(slack, workspace, http=http).start())
+        own = tmp_path / folder
+        workspace = with_articles(own, articles, WordEmbedder(), slack_api_url=slack.url, **settings)
+        apps.append(App(slack, workspace, patience, http=http).start())
         if http:
             slack.deliver_to = [app.url for app in apps]
         return apps[-1]

@@ -35,9 +35,9 @@ from deployed import (
 )
 from slack_sdk import WebClient
 
+from bot.server.patience import USUAL
 from bot.settings import PREFIX, Settings, load_settings
 from bot.slack import scopes
-from bot.slack.app import GRACE
 
 SCHEMA = json.loads((ROOT / "tests/data/slack-manifest.schema.json").read_text("utf-8"))
 MANIFEST = DEPLOY / "slack-manifest.yaml"
@@ -296,7 +296,7 @@ def test_the_image_s_health_is_asked_where_it_serves_and_nowhere_else() -> None:
 
 def test_answers_under_way_have_the_time_to_be_finished() -> None:
     for name in OURS:
-        assert int(services()[name]["stop_grace_period"].removesuffix("s")) >= GRACE + 10, name
+        assert int(services()[name]["stop_grace_period"].removesuffix("s")) >= USUAL.grace + 10, name
 
 
 @pytest.mark.parametrize("name", ["container", *OURS])

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from deployed import DEPLOY, SETTINGS, assert_is_command, container_port, last, run
 
-from bot.slack.app import GRACE
+from bot.server.patience import USUAL
 
 FOLDER = DEPLOY / "kubernetes"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml")
@@ -107,7 +107,7 @@ def test_our_pods_write_where_the_image_does_and_have_the_time_to_end(name: str)
     user, group = map(int, last("USER").split(":"))
     assert spec["securityContext"]["runAsUser"] == user
     assert spec["securityContext"]["fsGroup"] == group
-    assert name == "ingest" or spec["terminationGracePeriodSeconds"] >= GRACE + 10
+    assert name == "ingest" or spec["terminationGracePeriodSeconds"] >= USUAL.grace + 10
     assert "command" not in container  # it would replace the image's entry point
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import create_engine
 
 from bot.articles import schema
 from bot.articles.article import Article
+from bot.articles.schema import slack_jobs
 from bot.doctor import examine
 from bot.errors import BackupError, LibraryError
 from bot.safekeeping.archive import LIBRARY, Manifest
@@ -95,6 +96,36 @@ def test_what_comes_back_is_what_was_there(at: Open, four: list[Article], tmp_pa
     take_in(restored, [make({"id": "new", "text": "A comet was seen over Oslo."})])
     assert_healthy(restored)
     assert restored.library.totals().articles == 5
+
+
+OPEN = [
+    ("question", "waiting", "failed"),
+    ("edit", "working", "failed"),
+    ("command", "waiting", "failed"),
+    ("check", "working", "failed"),
+    ("correction", "waiting", "waiting"),  # who has been told too much has lost nothing
+    ("delete", "working", "working"),
+    ("question", "done", "done"),
+]
+
+
+def test_what_was_open_in_slack_is_not_answered_a_second_time(at: Open, tmp_path: Path) -> None:
+    own = at("data")
+    with own.library.changing() as connection:
+        for n, (kind, state, _) in enumerate(OPEN):
+            row = dict.fromkeys(
+                ("lane", "channel", "thread", "target", "ts", "person", "team", "text"), str(n)
+            )
+            row |= {"kind": kind, "state": state, "owner": "", "reply": "", "answer_id": ""}
+            times = {"received": 0.0, "due": 0.0, "tries": 0, "posting": False, "details": {}}
+            connection.execute(slack_jobs.insert().values(row | times))
+    back_up(own.settings, tmp_path / "slack.tar")
+    new = load_settings(data_dir=tmp_path / "new")
+    restore(new, tmp_path / "slack.tar")
+    with at("new").library.reading() as connection:
+        found = connection.execute(slack_jobs.select().order_by(slack_jobs.c.id)).all()
+    assert [(row.kind, row.state) for row in found] == [(kind, now) for kind, _, now in OPEN]
+    assert [row.posting for row in found] == [True] * 6 + [False]  # looked for before it is said again
 
 
 def kept_question() -> Any:

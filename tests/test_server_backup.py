@@ -18,6 +18,8 @@ from sqlalchemy import create_engine, text
 from bot.articles.article import Article
 from bot.doctor import examine
 from bot.settings import load_settings
+from bot.slack.inbox import Inbox
+from bot.slack.jobs import Request
 from bot.workspace import Workspace
 
 
@@ -61,6 +63,8 @@ def test_a_library_comes_back_with_its_answers_and_its_vectors_are_made_anew(
     take_in(kept, four)
     answer = kept.chain.invoke("Who won the final against France on penalties?")
     assert answer.status == "answered"
+    asked = Request(kind="question", channel="C0NEWS", thread="1.0", target="1.0", ts="1.0", person="U0ANN")
+    Inbox(kept.library, waiting=1).take(asked)
     with kept.writing() as indexer:  # nobody is waited for
         dump = Path(run(DEPLOY / "backup.sh", tmp_path, url=empty_postgres).stdout.strip())
         indexer.publish()
@@ -69,6 +73,8 @@ def test_a_library_comes_back_with_its_answers_and_its_vectors_are_made_anew(
     assert "citewire reindex" in said
     restored = opened(tmp_path / "new", restored_url, own_chroma.url)
     assert restored.library.content_hash() == kept.library.content_hash()
+    assert Inbox(kept.library, waiting=1).claim()
+    assert Inbox(restored.library, waiting=1).claim() is None  # it has been answered since
     assert failing(restored)["vectors"].startswith("run `citewire reindex`")
     with restored.writing() as indexer:
         indexer.rebuild(lambda _: None)

@@ -89,6 +89,7 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
 
 LISTS = {
     "fetch_allow": "intranet.example",
+    "trusted_proxies": "10.1.0.7",
     "slack_channels": "C0NEWS",
     "slack_users": "U0ANN",
     "slack_external_channels": "C0SHARED",

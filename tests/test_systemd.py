@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from deployed import DEPLOY, assert_is_command, run, tool
 
+from bot.server.patience import USUAL
 from bot.settings import PREFIX
-from bot.slack.app import GRACE
 
 UNITS = DEPLOY / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -62,7 +62,7 @@ def test_the_program_writes_to_its_data_alone() -> None:
 
 
 def test_answers_under_way_have_the_time_to_be_finished() -> None:
-    assert int(read(CONFINED)["Service"]["TimeoutStopSec"]) >= GRACE + 10  # to close what is open, too
+    assert int(read(CONFINED)["Service"]["TimeoutStopSec"]) >= USUAL.grace + 10  # to close what is open, too
 
 
 @pytest.mark.parametrize("name", SERVICES)

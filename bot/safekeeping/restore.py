@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock
@@ -23,6 +25,13 @@ from bot.settings import Settings
 
 _LOCK = "library.lock"  # who opens the library waits for it, and so for the end of this
 _ASIDE = "restoring"
+# What was asked in Slack and open at the moment of the back-up: it has been answered since, or is asked again. What is
+# still owed, a correction or the deletion of an answer, stays; it is looked up whether it was done. As in restore.sh.
+_LET_GO = """
+UPDATE slack_jobs
+SET state = CASE WHEN kind IN ('correction', 'delete') THEN state ELSE 'failed' END, posting = TRUE
+WHERE state IN ('waiting', 'working')
+"""
 _NOTHING = {_LOCK, "write.lock", "backup.lock", "lost+found"}  # the last is a new disk's
 
 
@@ -43,6 +52,7 @@ def restore(settings: Settings, archive: Path) -> Manifest:
             _require_room(folder, manifest)
             with _aside(folder) as aside:
                 unpacked.into(aside)
+                _let_go(aside / LIBRARY)
                 _move_in(aside, folder)
     return manifest
 
@@ -74,6 +84,16 @@ def _require_room(folder: Path, manifest: Manifest) -> None:
     free = shutil.disk_usage(folder).free
     if manifest.size > free:
         raise BackupError(f"it takes {manifest.size:,} bytes, and the disk of {folder} has {free:,}")
+
+
+def _let_go(library_file: Path) -> None:
+    """Answer no question of Slack's a second time."""
+    try:
+        with closing(sqlite3.connect(library_file)) as library, library:
+            if library.execute("SELECT 1 FROM sqlite_master WHERE name = 'slack_jobs'").fetchone():
+                library.execute(_LET_GO)
+    except sqlite3.Error as exc:
+        raise BackupError(f"its library cannot be used: {exc}") from exc
 
 
 @contextlib.contextmanager

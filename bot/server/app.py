@@ -15,13 +15,14 @@ from starlette.routing import Route, Router
 from bot.server.access import Access
 from bot.server.admission import Places
 from bot.server.asking import Asking
+from bot.server.beside import Slack
 from bot.server.evidence import EvidencePages
 from bot.server.front import Front
 from bot.server.listening import Address, listening
 from bot.server.metrics import CONTENT_TYPE, Metrics, State
+from bot.server.patience import USUAL, Patience
 from bot.server.rates import Rate
 from bot.server.readiness import Readiness
-from bot.slack.app import GRACE, Bot, working
 from bot.tracing import tracing
 from bot.upkeep import kept_up
 
@@ -35,18 +36,21 @@ _PAGES = 10  # evidence pages for each question that is allowed
 class Service:
     """Everything that requests are answered with, and the routes to it."""
 
-    def __init__(self, workspace: Workspace, bot: Bot | None, metrics: Metrics) -> None:
-        """`bot` answers in Slack, where that is set up."""
+    def __init__(
+        self, workspace: Workspace, slack: Slack | None, metrics: Metrics, patience: Patience
+    ) -> None:
+        """`slack` is there where it is set up, whether it can be reached or not."""
         settings = workspace.settings
         self.access = Access(settings)
         self.readiness = Readiness(workspace)
         self.places = Places(
             settings.serve_concurrency, settings.serve_waiting, longest=settings.serve_timeout
         )
-        self._bot = bot
+        self._slack = slack
         self._metrics = metrics
-        self._state = State(workspace.library, self.readiness, self._queue)
-        asking = Asking(workspace, self.access, self.places, Rate(settings.serve_rate), metrics)
+        self._state = State(workspace.library, self.readiness, self._queue, self._slack_is_there)
+        rate = Rate(settings.serve_rate)
+        asking = Asking(workspace, self.access, self.places, rate, metrics, patience)
         pages = EvidencePages(
             workspace.library, workspace.sealed, self.access, Rate(settings.serve_rate * _PAGES)
         )
@@ -57,10 +61,10 @@ class Service:
             Route("/readyz", self._ready, methods=["GET"]),
             Route("/metrics", self._told, methods=["GET"]),
         ]
-        if bot:
+        if slack:
             from bot.server.slack_events import slack_route
 
-            routes.append(slack_route(bot.app))
+            routes.append(slack_route(lambda: slack.app))
         self.app = Front(
             Router(routes, redirect_slashes=False),
             longest=settings.serve_timeout + _BEYOND,
@@ -69,8 +73,11 @@ class Service:
         )
 
     def _queue(self) -> tuple[int, int]:
-        waiting, running = self._bot.queue() if self._bot else (0, 0)
+        waiting, running = self._slack.queue() if self._slack else (0, 0)
         return self.places.waiting + waiting, self.places.running + running
+
+    def _slack_is_there(self) -> bool | None:
+        return self._slack.is_there if self._slack else None
 
     async def _health(self, _: Request) -> Response:
         """Say that the process lives, and nothing else."""
@@ -93,7 +100,7 @@ def run_server(workspace: Workspace, address: Address, *, say: Callable[[str], N
     """Serve until SIGINT or SIGTERM; then finish what is under way.
 
     Raises SettingsError where others than this machine could ask without a token, ServiceError where the address
-    cannot be had, SlackError where Slack is set up and refuses.
+    cannot be had, SlackError where Slack is set up and refuses its token.
     """
 
     async def run() -> None:
@@ -108,27 +115,37 @@ def run_server(workspace: Workspace, address: Address, *, say: Callable[[str], N
 
 
 async def serve(
-    workspace: Workspace, address: Address, *, stopped: asyncio.Event, say: Callable[[str], None]
+    workspace: Workspace,
+    address: Address,
+    *,
+    stopped: asyncio.Event,
+    say: Callable[[str], None],
+    patience: Patience = USUAL,
 ) -> None:
     """Serve until `stopped` is set; then let nobody in any more and finish what is under way."""
     _ = workspace.chain  # a chat model that cannot be set up is told before anybody can ask
     metrics = Metrics()
-    async with _slack(workspace, metrics) as bot:
-        service = Service(workspace, bot, metrics)
+    async with _slack(workspace, metrics, patience) as slack:
+        service = Service(workspace, slack, metrics, patience)
 
         def loaded() -> None:
             service.readiness.loaded = True
 
-        async with kept_up(workspace, loaded=loaded), listening(service.app, address) as url:
-            say(f"Listening at {url}" + (f", for Slack at {url}/slack/events" if bot else ""))
-            await _until(stopped, bot)
+        async with (
+            kept_up(workspace, loaded=loaded),
+            listening(
+                service.app, address, proxies=workspace.settings.trusted_proxies, patience=patience
+            ) as url,
+        ):
+            say(f"Listening at {url}" + (f", for Slack at {url}/slack/events" if slack else ""))
+            await _until(stopped, slack)
             # Slack's answers end beside those over HTTP, within the same time.
-            ending = [service.places.drain(GRACE), *([bot.stop(GRACE)] if bot else [])]
+            ending = [service.places.drain(patience.grace), *([slack.stop()] if slack else [])]
             await asyncio.gather(*ending)
 
 
 @contextlib.asynccontextmanager
-async def _slack(workspace: Workspace, metrics: Metrics) -> AsyncIterator[Bot | None]:
+async def _slack(workspace: Workspace, metrics: Metrics, patience: Patience) -> AsyncIterator[Slack | None]:
     """Have the bot at work while the block lasts, where both that it needs are set."""
     settings = workspace.settings
     if (
@@ -137,14 +154,14 @@ async def _slack(workspace: Workspace, metrics: Metrics) -> AsyncIterator[Bot | 
     ):
         yield None
         return
-    async with working(workspace, witness=metrics) as bot:
-        yield bot
+    async with Slack(workspace, metrics, patience).kept() as slack:
+        yield slack
 
 
-async def _until(stopped: asyncio.Event, bot: Bot | None) -> None:
+async def _until(stopped: asyncio.Event, slack: Slack | None) -> None:
     """Wait until it is time to stop, or the bot ends by an error, which is raised."""
     waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait({waiting, *([bot.working] if bot else [])}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({waiting, *([slack.ended] if slack else [])}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if bot and bot.working.done():
-        bot.working.result()
+    if slack and slack.ended.done():
+        slack.ended.result()

@@ -22,6 +22,7 @@ from bot.observing import Witness, bind
 from bot.server.access import Access
 from bot.server.admission import Place, Places
 from bot.server.front import GoneError
+from bot.server.patience import Patience
 from bot.server.rates import Rate
 from bot.server.refusal import Refusal, explain
 from bot.server.wanted import read_wanted
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from bot.workspace import Workspace
 
 _EVENTS = "text/event-stream"
-_QUICK = 2.0  # seconds in which an answer that fails still gets a status of its own
-_KEEP_ALIVE = 10.0  # seconds without an event, after which a comment says that there will be one
 _T = TypeVar("_T")
 
 
@@ -39,13 +38,20 @@ class Asking:
     """Answers questions that are sent."""
 
     def __init__(
-        self, workspace: Workspace, access: Access, places: Places, rate: Rate, witness: Witness
+        self,
+        workspace: Workspace,
+        access: Access,
+        places: Places,
+        rate: Rate,
+        witness: Witness,
+        patience: Patience,
     ) -> None:
         self._workspace = workspace
         self._access = access
         self._places = places
         self._rate = rate
         self._witness = witness
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
@@ -87,11 +93,11 @@ class Asking:
         async with contextlib.aclosing(answered):
             coming = asyncio.ensure_future(anext(answered, None))
             try:
-                await asyncio.wait({coming}, timeout=_QUICK)
+                await asyncio.wait({coming}, timeout=self._patience.quick)
                 while True:
                     if not coming.done():
                         await stream.comment()
-                        await asyncio.wait({coming}, timeout=_KEEP_ALIVE)
+                        await asyncio.wait({coming}, timeout=self._patience.keep_alive)
                         continue
                     if (found := coming.result()) is None:
                         return
@@ -100,7 +106,7 @@ class Asking:
                     if found[1]:
                         await stream.send("answer", found[1].answer.model_dump_json())
                     coming = asyncio.ensure_future(anext(answered, None))
-                    await asyncio.wait({coming}, timeout=_KEEP_ALIVE)
+                    await asyncio.wait({coming}, timeout=self._patience.keep_alive)
             finally:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)

@@ -126,7 +126,9 @@ def _place(request: Request) -> Place:
     numbered = version if _VERSION.fullmatch(version) else ""
     if numbered != version or bool(span) != bool(found) or (found and found.start >= found.end):
         raise Refusal(400, "input", _DAMAGED)
-    return Place(request.path_params["article_id"], int(numbered) if numbered else None, found)
+    if "\0" in (article_id := request.path_params["article_id"]):  # which PostgreSQL does not even compare
+        raise Refusal(404, "path", _UNKNOWN)
+    return Place(article_id, int(numbered) if numbered else None, found)
 
 
 def _fields(evidence: Evidence) -> dict[str, object]:

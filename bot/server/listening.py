@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bot.errors import ServiceError
+from bot.server.patience import USUAL, Patience
 
-_HEAD = 10.0  # seconds for a request's head, from when the connection stands idle
-_STALLED = 20.0  # seconds without taking in anything of a response
-_CONNECTIONS = 500  # at once; more are told to come again
 _LAST = 3  # seconds for what is under way when the block ends
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
@@ -38,12 +37,16 @@ class _Connection(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
 
+    def __init__(self, *, patience: Patience, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._patience = patience
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        if len(self.connections) > _CONNECTIONS:
+        if len(self.connections) > self._patience.connections:
             transport.write(_FULL)
             transport.close()
-        self._expect(_HEAD)
+        self._expect(self._patience.head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(None)
@@ -60,11 +63,12 @@ class _Connection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._timer is None and not self._busy:
-            self._expect(_STALLED if self.transport.is_closing() else _HEAD)
+            closing = self.transport.is_closing()
+            self._expect(self._patience.stalled if closing else self._patience.head)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._expect(_STALLED)
+        self._expect(self._patience.stalled)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -90,18 +94,24 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def listening(app: ASGIApp, address: Address) -> AsyncIterator[str]:
-    """Serve `app` and give the address at which it is. Raises ServiceError where that cannot be had."""
+async def listening(
+    app: ASGIApp, address: Address, *, proxies: Sequence[str] = (), patience: Patience = USUAL
+) -> AsyncIterator[str]:
+    """Serve `app` and give the address at which it is. Raises ServiceError where that cannot be had.
+
+    Of `proxies`, addresses and networks, it is believed for whom they ask: anybody else could name any address.
+    """
     bound = _bound(address)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the front tells what went wrong
     config = uvicorn.Config(
         app,
-        http=_Connection,
+        http=partial(_Connection, patience=patience),  # type: ignore[arg-type]  # it is only ever called
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # whoever reaches us could say any address
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         server_header=False,
         timeout_graceful_shutdown=_LAST,
         reset_contextvars=True,

@@ -106,6 +106,8 @@ class Metrics(Witness):
         self._running.set(state.running)
         for part in _PARTS:
             self._up.labels(part).set(part not in state.failing)
+        if state.slack is not None:
+            self._up.labels("slack").set(state.slack)
         if state.articles is not None:
             self._articles.set(state.articles)
         if state.newest is not None:
@@ -118,14 +120,25 @@ class Metrics(Witness):
 class State:
     """What is not counted as it happens, but looked up when Prometheus asks."""
 
-    def __init__(self, library: Library, readiness: Readiness, queue: Callable[[], tuple[int, int]]) -> None:
-        """`queue` returns how many questions wait and are worked on, and may ask the library."""
+    def __init__(
+        self,
+        library: Library,
+        readiness: Readiness,
+        queue: Callable[[], tuple[int, int]],
+        slack: Callable[[], bool | None],
+    ) -> None:
+        """`queue` returns how many questions wait and are worked on, and may ask the library.
+
+        `slack` returns whether Slack is there, None where it is not set up.
+        """
         self._library = library
         self._readiness = readiness
         self._queue = queue
+        self._slack = slack
         self._due = 0.0
         self._lock = asyncio.Lock()
         self.waiting = self.running = 0
+        self.slack: bool | None = None
         self.failing: dict[str, str] = {}
         self.articles: int | None = None
         self.newest: float | None = None
@@ -134,7 +147,7 @@ class State:
     async def look(self) -> State:
         """Look up what has changed, seldom where that is slow."""
         async with self._lock:
-            self.failing = await self._readiness.failing()
+            self.failing, self.slack = await self._readiness.failing(), self._slack()
             if "library" not in self.failing:
                 await asyncio.to_thread(self._count)
         return self

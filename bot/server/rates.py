@@ -42,11 +42,11 @@ class Rate:
 
 
 def neighbourhood(address: str) -> str:
-    """Return what of an address its user cannot choose: of IPv6 the first half."""
+    """Return what of an address its user cannot choose: of IPv6 the first half, of what is no address nothing."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return ""
     if isinstance(found, IPv6Address) and not found.ipv4_mapped:
         return str(IPv6Address(int(found) >> 64 << 64))
     return str(found)

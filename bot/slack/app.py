@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.errors import SettingsError, SlackError, SlackRefusedError, SlackTroubleError
+from bot.errors import SettingsError, SlackRefusedError, SlackTroubleError
 from bot.observing import Witness
+from bot.server.patience import USUAL, Patience
 from bot.tracing import tracing
 from bot.upkeep import kept_up, repeated
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from bot.slack.worker import Worker
     from bot.workspace import Workspace
 
-GRACE = 25.0  # seconds for answers under way when the process is told to stop, before whoever told it kills
 _HOUR, _MOMENT = 3_600.0, 5.0  # seconds
 
 
@@ -66,10 +66,17 @@ class Bot:
     working: asyncio.Task[None]
     _worker: Worker
     _inbox: Inbox
+    _surface: Surface
 
     async def stop(self, grace: float) -> None:
         """Begin nothing more, and finish what is under way within `grace` seconds."""
         await self._worker.stop(grace=grace)
+
+    async def greet(self) -> None:
+        """Ask Slack whether it still knows us. Raises SlackRefusedError, SlackTroubleError."""
+        from bot.slack.web import told
+
+        await told(self._surface.client.auth_test(), "auth.test")
 
     def queue(self) -> tuple[int, int]:
         """Return how many requests wait, on any machine, and how many are worked on here."""
@@ -77,21 +84,28 @@ class Bot:
 
 
 async def serve(
-    workspace: Workspace, *, http: Address | None, stopped: asyncio.Event, say: Callable[[str], None]
+    workspace: Workspace,
+    *,
+    http: Address | None,
+    stopped: asyncio.Event,
+    say: Callable[[str], None],
+    patience: Patience = USUAL,
 ) -> None:
     """Answer in Slack until `stopped` is set; then finish what is under way. `say` is told where it listens."""
     from bot.slack.connections import over_http, over_socket
 
     _ = workspace.chain  # a chat model that cannot be set up is told before anything is connected
     token = workspace.settings.slack_app_token.get_secret_value()
-    async with working(workspace) as bot, kept_up(workspace):
-        connected = over_http(bot.app, http, say) if http else over_socket(bot.app, token, say)
+    async with working(workspace, patience=patience) as bot, kept_up(workspace):
+        connected = over_http(bot.app, http, say, patience) if http else over_socket(bot.app, token, say)
         async with connected:
             await _first_of(asyncio.create_task(stopped.wait()), bot.working)
 
 
 @contextlib.asynccontextmanager
-async def working(workspace: Workspace, *, witness: Witness | None = None) -> AsyncIterator[Bot]:
+async def working(
+    workspace: Workspace, *, witness: Witness | None = None, patience: Patience = USUAL
+) -> AsyncIterator[Bot]:
     """Have the bot at work while the block lasts; at its end what is under way is finished. Raises SlackError."""
     from bot.slack.corrections import Corrections
     from bot.slack.inbox import Inbox
@@ -108,30 +122,30 @@ async def working(workspace: Workspace, *, witness: Witness | None = None) -> As
             repeated(_HOUR, inbox.forget_old, "what is old could not be forgotten"),
             repeated(_MOMENT, look, "what no longer stands could not be looked for"),
         ):
-            yield Bot(app, task, worker, inbox)
+            yield Bot(app, task, worker, inbox, surface)
     finally:
-        await worker.stop(grace=GRACE)
+        await worker.stop(grace=patience.grace)
         await surface.close()
         await task
 
 
 async def _introduced(workspace: Workspace) -> Surface:
-    """Ask Slack who we are. Raises SlackError."""
+    """Ask Slack who we are. Raises SlackError where it refuses us, SlackTroubleError where it is not there."""
     from bot.slack.api import refused
     from bot.slack.surface import Surface
     from bot.slack.web import open_client, open_session, told
 
     settings = workspace.settings
-    session = open_session()
-    client = open_client(settings, session)
-    try:
-        me = await told(client.auth_test(), "auth.test")
-    except SlackRefusedError as exc:
-        await session.close()
-        raise refused("SLACK_BOT_TOKEN", exc) from exc
-    except SlackTroubleError as exc:
-        await session.close()
-        raise SlackError(f"Slack cannot be reached at {settings.slack_api_url}: {exc}") from exc
+    async with contextlib.AsyncExitStack() as unless_known:
+        session = await unless_known.enter_async_context(open_session())
+        client = open_client(settings, session)
+        try:
+            me = await told(client.auth_test(), "auth.test")
+        except SlackRefusedError as exc:
+            raise refused("SLACK_BOT_TOKEN", exc) from exc
+        except SlackTroubleError as exc:
+            raise SlackTroubleError(f"Slack cannot be reached at {settings.slack_api_url}: {exc}") from exc
+        unless_known.pop_all()
     impatient = open_client(settings, session, patient=False)
     team = "" if me.get("is_enterprise_install") else str(me.get("team_id") or "")
     return Surface(client, impatient, me["user_id"], team=team, helpers=bool(settings.slack_helpers))

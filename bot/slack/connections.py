@@ -14,6 +14,7 @@ from starlette.routing import Router
 from bot.errors import SlackError, SlackRefusedError, SlackTroubleError
 from bot.server.front import Front
 from bot.server.listening import Address, listening
+from bot.server.patience import Patience
 from bot.server.slack_events import EVENTS_PATH, slack_route
 from bot.slack.api import refused
 from bot.slack.web import told
@@ -23,10 +24,12 @@ _PING = 10.0  # seconds between the SDK's looks at a socket, and before it tries
 
 
 @contextlib.asynccontextmanager
-async def over_http(app: AsyncApp, address: Address, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def over_http(
+    app: AsyncApp, address: Address, say: Callable[[str], None], patience: Patience
+) -> AsyncIterator[None]:
     """Take requests at an address. Raises ServiceError where it cannot be had."""
-    front = Front(Router([slack_route(app)], redirect_slashes=False), longest=_LONGEST)
-    async with listening(front, address) as url:
+    front = Front(Router([slack_route(lambda: app)], redirect_slashes=False), longest=_LONGEST)
+    async with listening(front, address, patience=patience) as url:
         say(f"Listening for Slack at {url}{EVENTS_PATH}")
         yield
 

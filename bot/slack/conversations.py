@@ -77,6 +77,12 @@ class Conversations:
             ]
         return {row.answer_id: Job(**row._mapping) for found in rows for row in found}
 
+    def shared(self, channel: str, answer_id: str, ts: str) -> None:
+        """Note the message that shows a private answer to the channel it was asked in."""
+        asked = (_job.kind == "command", _job.channel == channel, _job.answer_id == answer_id)
+        with self._library.changing() as connection:
+            connection.execute(update(slack_jobs).where(*asked).values(reply=ts))
+
     def withdraw(self, channel: str, target: str) -> None:
         """Take a deleted question and its answers out of the conversation."""
         with self._library.changing() as connection:

@@ -1,4 +1,7 @@
-"""What was said in Slack and no longer stands: its citations are struck through, and its thread gets a note."""
+"""What was said in Slack and no longer stands: its citations are struck through, and its thread gets a note.
+
+Where an article comes back with what was cited of it, that is taken back, and told once more.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from bot.answers.answer import Citation
 from bot.answers.standing import Affected, Standings
@@ -30,24 +34,39 @@ _AGAIN = 60.0  # seconds between two looks at the same generation
 _SETTLED = 1_000.0  # seconds: longer than an answer may take; one that was begun before a change may be stored after it
 
 
+class News(NamedTuple):
+    """What is to be told of an answer: citations that no longer stand, and struck ones that stand again."""
+
+    lost: tuple[Citation, ...]
+    back: tuple[Citation, ...]
+
+
 class Struck:
-    """Remembers which citations were struck through."""
+    """Remembers which citations are struck through."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def new(self, affected: Affected) -> tuple[Citation, ...]:
-        """Return the citations that no longer stand and are not struck through yet."""
+    def news(self, affected: Affected) -> News:
+        """Compare what stands now with what is struck through."""
         query = select(slack_struck.c.n).where(slack_struck.c.answer_id == affected.answer.id)
         with self._library.reading() as connection:
             known = set(connection.scalars(query))
-        return tuple(citation for citation in affected.broken if citation.n not in known)
+        struck = [citation for citation in affected.answer.citations if citation.n in known]
+        return News(
+            lost=tuple(citation for citation in affected.broken if citation.n not in known),
+            back=tuple(citation for citation in struck if citation.standing == "stands"),
+        )
 
-    def add(self, answer_id: str, citations: Collection[Citation]) -> None:
-        """Note that these are struck through."""
+    def note(self, answer_id: str, news: News) -> None:
+        """Note that it was told."""
+        told = [citation.n for citation in news.back]
         with self._library.changing() as connection:
-            for citation in citations:
+            for citation in news.lost:
                 insert_new(connection, slack_struck, {"answer_id": answer_id, "n": citation.n})
+            connection.execute(
+                delete(slack_struck).where(slack_struck.c.answer_id == answer_id, slack_struck.c.n.in_(told))
+            )
 
 
 class Corrections:
@@ -84,8 +103,8 @@ class Corrections:
     def _make_jobs(self, answer_ids: Collection[str]) -> None:
         for answer_id, job in self._inbox.said.told(answer_ids).items():
             affected = self._standings.of(answer_id)
-            if affected and (new := self._struck.new(affected)):
-                self._inbox.take(_request(job, answer_id, new))
+            if affected and any(news := self._struck.news(affected)):
+                self._inbox.take(_request(job, affected, news))
 
     def _settle(self, now: float) -> None:
         """Note up to where all answers are known, so that it is not looked at again."""
@@ -101,22 +120,24 @@ class Corrections:
             return int(connection.scalar(select(facts.c.value).where(facts.c.key == TOLD)) or 0)
 
 
-def _request(job: Job, answer_id: str, broken: Collection[Citation]) -> Request:
-    numbers = ",".join(str(citation.n) for citation in broken)
+def _request(job: Job, affected: Affected, news: News) -> Request:
+    """Return it, the same each time that it is found: by its citations, and when their articles changed last."""
+    numbers = "/".join(",".join(str(citation.n) for citation in which) for which in news)
+    changed = max((str(affected.since[one.n].changed or "") for which in news for one in which), default="")
     return Request(
         kind="correction",
         channel=job.channel,
-        thread=job.thread,
-        target=answer_id,
+        thread=job.thread or job.reply,
+        target=affected.answer.id,
         ts=f"{time.time():.6f}",  # behind everything that is open in its thread
         person="",
         team=job.team,
-        text=numbers,
+        text=f"{numbers} {changed}",
     )
 
 
 class CorrectionSession:
-    """Tells those who were given an answer which of its citations no longer stand."""
+    """Tells those who were given an answer which of its citations no longer stand, or stand again."""
 
     def __init__(self, desk: Desk, job: Job) -> None:
         self._desk = desk
@@ -131,16 +152,30 @@ class CorrectionSession:
         asked = (await asyncio.to_thread(self._desk.inbox.said.told, [answer_id])).get(answer_id)
         if affected is None or asked is None:  # its question was deleted, or has another answer by now
             return
-        new = await asyncio.to_thread(self._struck.new, affected)
-        if new and not await self._is_said():
-            await (self._correct(affected, new, asked) if asked.reply else self._write(affected, new, asked))
-        await asyncio.to_thread(self._struck.add, answer_id, new)
+        news = await asyncio.to_thread(self._struck.news, affected)
+        if any(news) and not await self._is_said():
+            await self._tell(affected, news, asked)
+        await asyncio.to_thread(self._struck.note, answer_id, news)
 
     async def say(self, message: Message) -> None:
         """Say nothing: nobody waits for a word."""
 
-    async def _correct(self, affected: Affected, new: tuple[Citation, ...], asked: Job) -> None:
-        message = answer_message(affected.answer, helpers=self._desk.surface.helpers)
+    async def _tell(self, affected: Affected, news: News, asked: Job) -> None:
+        """Tell whoever reads it; of a private answer all read the copy that was shared, its asker the other."""
+        try:
+            if asked.reply:
+                await self._correct(affected, news, asked)
+        except SlackRefusedError as exc:
+            if asked.kind != "command":
+                raise
+            log.warning("%s: a shared copy cannot be corrected: %s", self._job.reference, exc)
+        if asked.kind == "command":
+            await self._write(affected, news, asked)
+
+    async def _correct(self, affected: Affected, news: News, asked: Job) -> None:
+        """Change the answer where it stands; of one that was private that is the copy that its asker has shared."""
+        shared_by = asked.person if asked.kind == "command" else ""
+        message = answer_message(affected.answer, helpers=self._desk.surface.helpers, shared_by=shared_by)
         await self._fence()
         try:
             await told(
@@ -153,14 +188,13 @@ class CorrectionSession:
             if exc.reason == "message_not_found":
                 return
             log.warning("%s: struck through in a note alone: %s", self._job.reference, exc)
-        await self._post(correction_message(new), channel=asked.channel, thread_ts=asked.thread)
+        thread = asked.thread or asked.reply
+        await self._post(correction_message(*news), channel=asked.channel, thread_ts=thread)
 
-    async def _write(self, affected: Affected, new: tuple[Citation, ...], asked: Job) -> None:
-        """Write to who alone has seen the answer: it cannot be changed any more."""
-        if asked.kind == "command":
-            question = affected.answer.question
-            await self._fence()
-            await self._post(correction_message(new, question=question), channel=asked.person)
+    async def _write(self, affected: Affected, news: News, asked: Job) -> None:
+        """Write to whom a private answer was given: it cannot be changed any more."""
+        await self._fence()
+        await self._post(correction_message(*news, question=affected.answer.question), channel=asked.person)
 
     async def _post(self, message: Message, **place: str) -> None:
         note = {"event_type": NOTE, "event_payload": {"correction": self._job.reference}}

@@ -138,12 +138,23 @@ class Judging:
     async def _show_all(self, click: _Click, answer: Answer) -> None:
         shared = answer_message(answer, helpers=self._desk.surface.helpers, shared_by=click.person)
         try:
-            done = await respond(click.response_url, shared, public=True)
-        except SlackTroubleError as exc:
+            done = await self._shown(click, answer.id, shared)
+        except (SlackRefusedError, SlackTroubleError) as exc:
             log.warning("not shared: %s", exc)
             done = False
         if not done:
             await self._tell_directly(click)
+
+    async def _shown(self, click: _Click, answer_id: str, shared: Message) -> bool:
+        """Post a shared answer, and note where it stands: it may have to be corrected there.
+
+        In a channel that the bot is not in it can only answer the click, and is not told where that stands.
+        """
+        if (await self._looked_at(click.channel)).get("is_member") is False:
+            return await respond(click.response_url, shared, public=True)
+        ts = await post(self._client, shared, channel=click.channel)
+        await asyncio.to_thread(self._desk.inbox.said.shared, click.channel, answer_id, ts)
+        return True
 
     async def _tell_directly(self, click: _Click) -> None:
         """Tell somebody that nothing came of their click; it may have come about all the same, and is not repeated."""
@@ -197,10 +208,13 @@ class Judging:
         if channel in self._desk.workspace.settings.slack_external_channels:
             return True
         try:
-            found = await ask(self._client, "conversations.info", {"channel": channel})
+            return not (await self._looked_at(channel)).get("is_ext_shared")
         except (SlackRefusedError, SlackTroubleError):
             return False
-        return not found["channel"].get("is_ext_shared")
+
+    async def _looked_at(self, channel: str) -> Body:
+        found: Body = (await ask(self._client, "conversations.info", {"channel": channel}))["channel"]
+        return found
 
 
 def _value(action: Body) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from bot.answers.answer import Citation
 from bot.articles.records import Headline
 from bot.slack.blocks import Message
+from bot.slack.budget import Block
 from bot.slack.rich import bullets, line, mark, person, rich, words
 from bot.slack.sources import named, title
 from bot.slack.text import clip, clip_escaped, clip_literal
@@ -16,6 +17,7 @@ LOADING = ["Reading the articles …", "Checking every sentence against its sour
 
 _SAID = 1_000  # characters
 _BROKEN = 10  # sources in one correction
+_RELY = "Please do not rely on it. Ask again for what the articles say now."
 
 _HOW = (
     "Mention me with a question, write to me directly, or use /cite for an answer that only you see. "
@@ -100,18 +102,32 @@ def help_wanted_message(helpers: str, *, asked_by: str, question: str) -> Messag
     return Message(text, (rich(line(*shown)),))
 
 
-def correction_message(broken: Sequence[Citation], *, question: str = "") -> Message:
-    """Say which sources of an answer no longer stand; `question` where the answer does not stand above it."""
+def correction_message(
+    lost: Sequence[Citation], back: Sequence[Citation] = (), *, question: str = ""
+) -> Message:
+    """Say which sources of an answer no longer stand, and which do again.
+
+    `question` is given where the answer does not stand above it.
+    """
     about = f"my answer to “{clip(question, 300)}”" if question else "this answer"
-    opening = f"A correction: what {about} stands on has changed."
-    ending = "Please do not rely on it. Ask again for what the articles say now."
-    shown, left = broken[:_BROKEN], len(broken) - _BROKEN
+    said: list[str] = []
+    blocks: list[Block] = []
+    for citations, opening, ending in (
+        (lost, f"A correction: what {about} stands on has changed.", _RELY),
+        (back, f"A correction is taken back: what {about} cites is in the articles again.", ""),
+    ):
+        if citations:
+            rows = _rows(citations)
+            said += [opening, *rows, *filter(None, [ending])]
+            below = [line(words(ending))] if ending else []
+            blocks.append(rich(line(words(opening)), bullets(line(words(row)) for row in rows), *below))
+    return Message("\n".join(clip_escaped(part, 500) for part in said), tuple(blocks))
+
+
+def _rows(citations: Sequence[Citation]) -> list[str]:
+    shown, left = citations[:_BROKEN], len(citations) - _BROKEN
     rows = [clip(f"{named(citation)} · {title(citation, 200)}", 400) for citation in shown]
-    if left > 0:
-        rows.append(f"… and {left:,} more")
-    text = "\n".join(clip_escaped(said, 500) for said in (opening, *rows, ending))
-    parts = (line(words(opening)), bullets(line(words(row)) for row in rows), line(words(ending)))
-    return Message(text, (rich(*parts),))
+    return rows + ([f"… and {left:,} more"] if left > 0 else [])
 
 
 def suggested_prompts(headlines: Iterable[Headline]) -> list[dict[str, str]]:

@@ -20,6 +20,8 @@ _TIMEOUT = 10  # seconds a call may take: half of a lease on a job, so that nobo
 _KEPT = 4.0  # seconds for a connection that nobody uses: servers close theirs after five, and a call could meet that
 _RATE_RETRIES = 10  # Slack says how long to wait; a channel takes about a message a second
 _PAGE = 200
+# What Slack says when it has failed itself, of any method; "some aspect of the operation" may have succeeded.
+_OWN_TROUBLE = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
 
 log = logging.getLogger(__name__)
@@ -58,8 +60,8 @@ async def told(call: Awaitable[Any], method: str) -> Any:
         status, reason = _status(exc), _reason(exc)
         if status == 404 or reason in _NO_SUCH_METHOD:
             raise SlackRefusedError(method, reason or "no such method", missing=True) from exc
-        if status >= 500 or not reason:
-            raise SlackTroubleError(f"{method}: status {status}") from exc
+        if status >= 500 or not reason or reason in _OWN_TROUBLE:
+            raise SlackTroubleError(f"{method}: {reason or f'status {status}'}") from exc
         raise SlackRefusedError(method, reason) from exc
     except (TimeoutError, aiohttp.ClientError, OSError, SlackClientError) as exc:
         raise SlackTroubleError(f"{method}: {type(exc).__name__}") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -35,6 +36,9 @@ _POLL = 1.0  # seconds between looks for jobs that another process left
 _HEARTBEAT = LEASE / 5
 _TRIES = 6  # then the asker is told; a process that dies six times with one job dies of it
 _LONGEST = 900.0  # seconds for a job: a model can go on for ever, and would hold up its thread and a slot
+# What nobody waits for, and what may not be lost: it is tried for longer than Slack has ever been away.
+_UNHURRIED: frozenset[Kind] = frozenset({"correction", "delete"})
+_AWAY = 86_400.0  # seconds
 _BACKOFF = 0.5  # seconds, doubled with each try
 
 
@@ -145,7 +149,7 @@ class Worker:
 
     async def _do(self, job: Job, session: Session) -> None:
         try:
-            if job.tries > _TRIES:
+            if job.tries > _TRIES and not _can_wait(job):
                 await self._fail(job, session, failure_message(job.reference), "tried too often")
                 return
             async with asyncio.timeout(_LONGEST):
@@ -186,11 +190,11 @@ class Worker:
 
     async def _put_off(self, job: Job, exc: Exception) -> None:
         log.warning("%s is put off: %s", job.reference, told(exc))
-        if job.tries > 2 * _TRIES:
+        if job.tries > 2 * _TRIES and not _can_wait(job):
             log.error("%s is given up", job.reference)
             await self._give_up(job)
         else:
-            await self._give_back(job, after=_BACKOFF * 2 ** min(job.tries, 6))
+            await self._give_back(job, after=_BACKOFF * 2 ** min(job.tries, 9 if _can_wait(job) else 6))
 
     async def _interrupt(self, job: Job, session: Session) -> None:
         """Say that an answer was interrupted, and give it back: it follows when somebody is there again."""
@@ -209,6 +213,10 @@ class Worker:
     async def _give_up(self, job: Job) -> None:
         with _logged_errors(job):
             await asyncio.to_thread(self._inbox.close, job, failed=True)
+
+
+def _can_wait(job: Job) -> bool:
+    return job.kind in _UNHURRIED and time.time() - job.received < _AWAY
 
 
 @contextlib.contextmanager

@@ -131,6 +131,36 @@ def test_each_token_has_a_rate_of_its_own(start_service: StartService) -> None:
     assert page == [200] * 20 + [429]
 
 
+def asked_for(service: Service, said: str) -> int:
+    """The status of a question from somebody for whom `said` stands in what proxies add."""
+    return service.ask(headers={"X-Forwarded-For": said}).status_code
+
+
+def test_a_stranger_who_says_another_address_each_time_is_not_believed(start_service: StartService) -> None:
+    service = start_service(serve_rate=2)
+    assert [asked_for(service, f"192.0.2.{n}") for n in range(3)] == [200, 200, 429]
+    other = start_service(folder="other", serve_rate=2, trusted_proxies="198.51.100.7 198.51.100.8/31")
+    assert [asked_for(other, f"192.0.2.{n}") for n in range(3)] == [200, 200, 429]
+
+
+def test_behind_a_trusted_proxy_each_has_a_rate_of_their_own(start_service: StartService) -> None:
+    service = start_service(serve_rate=1, trusted_proxies="127.0.0.0/8, ::1")
+    assert [asked_for(service, "192.0.2.1"), asked_for(service, "192.0.2.1")] == [200, 429]
+    assert asked_for(service, "192.0.2.2") == 200
+    # The last word is the proxy's; what stood before it its client may have written.
+    assert asked_for(service, "203.0.113.9, 192.0.2.1") == 429
+    assert asked_for(service, "203.0.113.9, 192.0.2.1, 127.0.0.3") == 429
+    assert [asked_for(service, "no address"), asked_for(service, "nor is this")] == [200, 429]
+
+
+@pytest.mark.parametrize(
+    "value", ["*", "0.0.0.0/0", "::/0", "proxy.example", "10.0.0.1/8", "10.0.0.256", "/"]
+)
+def test_what_would_trust_everybody_or_names_no_address_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="CITEWIRE_TRUSTED_PROXIES"):
+        load_settings(trusted_proxies=value)
+
+
 def test_a_bucket_fills_again_and_holds_a_minute_s_worth() -> None:
     now = 0.0
     rate = Rate(60, clock=lambda: now)
@@ -159,7 +189,7 @@ def test_what_is_remembered_of_who_asks_does_not_grow() -> None:
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [("192.0.2.7", "192.0.2.7"), ("2001:db8::1", "2001:db8::"), ("2001:db8::ffff:1", "2001:db8::"), ("fe80::1%eth0", "fe80::"), ("", "")],
+    [("192.0.2.7", "192.0.2.7"), ("2001:db8::1", "2001:db8::"), ("2001:db8::ffff:1", "2001:db8::"), ("fe80::1%eth0", "fe80::"), ("", ""), ("unknown", "")],
 )  # fmt: skip
 def test_an_address_that_its_user_can_choose_from_counts_as_one(address: str, expected: str) -> None:
     assert neighbourhood(address) == expected

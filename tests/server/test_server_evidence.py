@@ -206,6 +206,14 @@ def cited_link(workspace: Workspace, article: Article) -> str:
     return workspace.sealed.link(article.id, 1, Span(0, len(article.text)))
 
 
+def test_an_id_that_the_database_could_not_hold_is_no_article(
+    start_service: StartService, empty_postgres: str
+) -> None:
+    service = start_service(database_url=empty_postgres)
+    assert service.client.get("/articles/cup").status_code == 200
+    assert service.client.get("/articles/c%00up").status_code == 404
+
+
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "nq:640", 'https://daily.example/a"onclick="x', "//evil.example"]
 )

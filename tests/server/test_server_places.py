@@ -21,6 +21,7 @@ from bot.server.admission import Places
 from bot.server.asking import unless_gone
 from bot.server.front import GoneError
 from bot.server.listening import Address, listening
+from bot.server.patience import Patience
 from bot.server.refusal import Refusal
 
 
@@ -112,12 +113,8 @@ def test_an_answer_that_takes_too_long_is_given_up(start_service: StartService, 
     assert "longer than 0.5 seconds" in response.json()["error"]
 
 
-def test_a_stream_is_kept_alive_and_tells_what_went_wrong_later(
-    start_service: StartService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.server.asking._QUICK", 0.05)
-    monkeypatch.setattr("bot.server.asking._KEEP_ALIVE", 0.05)
-    service = start_service(serve_timeout=1)
+def test_a_stream_is_kept_alive_and_tells_what_went_wrong_later(start_service: StartService) -> None:
+    service = start_service(serve_timeout=1, patience=Patience(quick=0.05, keep_alive=0.05))
     service.embedder.open.clear()
     response = service.ask(headers={"Accept": "text/event-stream"})
     assert response.status_code == 200
@@ -151,11 +148,8 @@ def test_when_it_is_told_to_stop_it_finishes_what_is_under_way(start_service: St
     service.stop()
 
 
-def test_what_does_not_end_in_time_is_told_so(
-    start_service: StartService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.server.app.GRACE", 0.2)
-    service = start_service()
+def test_what_does_not_end_in_time_is_told_so(start_service: StartService) -> None:
+    service = start_service(patience=Patience(grace=0.2))
     service.embedder.open.clear()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(service.ask)
@@ -166,11 +160,8 @@ def test_what_does_not_end_in_time_is_told_so(
     service.stop()
 
 
-def test_a_connection_that_asks_nothing_is_closed(
-    start_service: StartService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.server.listening._HEAD", 0.3)
-    service = start_service()
+def test_a_connection_that_asks_nothing_is_closed(start_service: StartService) -> None:
+    service = start_service(patience=Patience(head=0.3))
     host, port = service.url.removeprefix("http://").split(":")
     for drip in (b"", b"GET /healthz HTTP/1.1\r\nX-A: "):
         with socket.create_connection((host, int(port)), timeout=30) as silent:
@@ -181,11 +172,8 @@ def test_a_connection_that_asks_nothing_is_closed(
     assert service.client.get("/healthz").status_code == 200
 
 
-def test_beyond_so_many_connections_each_is_told_to_come_again(
-    start_service: StartService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.server.listening._CONNECTIONS", 5)
-    service = start_service()
+def test_beyond_so_many_connections_each_is_told_to_come_again(start_service: StartService) -> None:
+    service = start_service(patience=Patience(connections=5))
     host, port = service.url.removeprefix("http://").split(":")
     held = [socket.create_connection((host, int(port)), timeout=30) for _ in range(5)]
     with httpx.Client(trust_env=False) as client:
@@ -198,8 +186,7 @@ def test_beyond_so_many_connections_each_is_told_to_come_again(
         until(lambda: client.get(f"{service.url}/healthz").status_code == 200)
 
 
-def test_a_response_that_nobody_takes_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.server.listening._STALLED", 0.2)
+def test_a_response_that_nobody_takes_in_is_given_up() -> None:
     ended = asyncio.Event()
 
     async def endless(send: Send) -> None:
@@ -214,7 +201,7 @@ def test_a_response_that_nobody_takes_in_is_given_up(monkeypatch: pytest.MonkeyP
         ended.set()
 
     async def scenario() -> None:
-        async with listening(app, Address("127.0.0.1", 0)) as url:
+        async with listening(app, Address("127.0.0.1", 0), patience=Patience(stalled=0.2)) as url:
             host, port = url.removeprefix("http://").split(":")
             _, writer = await asyncio.open_connection(host, int(port))
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's has it

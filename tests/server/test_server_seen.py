@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -150,19 +149,6 @@ def test_a_collection_without_articles_is_ready(start_service: StartService) -> 
 
 
 # The log
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged, as a service keeps it."""
-    root, ours = logging.getLogger(), logging.getLogger("bot")
-    before = (root.handlers[:], root.level, ours.level)
-    kept = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", kept)
-    keep_log()
-    yield kept
-    root.handlers[:], (root.level, ours.level) = before[0], before[1:]
-    logging.captureWarnings(False)
 
 
 def lines(log: io.StringIO) -> list[dict[str, Any]]:

@@ -343,7 +343,7 @@ def test_what_cannot_be_said_in_the_background_is_no_exception_in_the_log(
 def test_who_shares_in_vain_is_told_so(slack: SlackServer, app: App, failure: dict[str, Any]) -> None:
     slack.command(ANN, NEWS, QUESTION).answer()
     [private] = slack.wait_for(lambda: slack.shown_to(ANN))
-    slack.fail("response_url", **failure)
+    slack.fail("chat.postMessage", **failure)
     slack.click(ANN, NEWS, private["ts"], "share").answer()
     [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
     assert "That did not work" in words(told)

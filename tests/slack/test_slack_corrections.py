@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from conftest import FOUR, make, take_in
 from slack_app import ANN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
-from sqlalchemy import update
+from sqlalchemy import Update, update
 
-from bot.articles.schema import TOLD, facts
+from bot.articles.schema import TOLD, facts, slack_jobs
 from bot.slack.corrections import Corrections
 from bot.slack.inbox import Inbox
 
@@ -107,13 +108,19 @@ def test_two_processes_that_look_again_and_again_tell_it_once(slack: SlackServer
     assert len(slack.messages(NEWS, ts, by="U0BOT")) == 2
 
 
-def test_what_changed_while_no_bot_was_running_is_told_when_one_is(slack: SlackServer, start: Start) -> None:
+def withdrawn_meanwhile(slack: SlackServer, start: Start) -> tuple[App, str]:
+    """An app that has answered and was stopped before what it cited was withdrawn, and the question's ts."""
     app = start()
     ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
     replies(slack, NEWS, ts)
     app.quiet()
     app.stop()
     withdraw(app, "cup")
+    return app, ts
+
+
+def test_what_changed_while_no_bot_was_running_is_told_when_one_is(slack: SlackServer, start: Start) -> None:
+    _, ts = withdrawn_meanwhile(slack, start)
     start()
     answer, _ = thread(slack, ts, 2)
     assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
@@ -158,3 +165,105 @@ def test_the_sources_of_a_corrected_answer_say_so(slack: SlackServer, app: App) 
     [view] = slack.views_of(ANN)
     assert "the article no longer says so" in str(view)
     assert styles(view, QUOTE) == [{"bold": True, "strike": True}]
+
+
+def test_a_strike_is_taken_back_when_the_article_comes_back_and_told_once_each_time(
+    slack: SlackServer, app: App
+) -> None:
+    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    replies(slack, NEWS, ts)
+    app.quiet()
+    again = "A correction is taken back: what this answer cites is in the articles again."
+    for count in (2, 4):
+        withdraw(app, "cup")
+        for _ in range(2):
+            looker(app).look()
+        answer, *_ = thread(slack, ts, count)
+        app.quiet()
+        assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
+        take_in(app.workspace, [make(CUP)])
+        for _ in range(2):
+            looker(app).look()
+        answer, *notes = thread(slack, ts, count + 1)
+        app.quiet()
+        assert styles(answer["blocks"], QUOTE) == [{}]
+        assert again in words(notes[-1])
+        assert "withdrawn" not in words(answer) + words(notes[-1])
+    assert len(slack.messages(NEWS, ts, by="U0BOT")) == 5
+
+
+def test_an_article_that_comes_back_without_the_quote_stays_struck(slack: SlackServer, app: App) -> None:
+    ts = slack.say(NEWS, ANN, f"{ME} {QUESTION}")
+    replies(slack, NEWS, ts)
+    app.quiet()
+    withdraw(app, "cup")
+    looker(app).look()
+    thread(slack, ts, 2)
+    app.quiet()
+    take_in(app.workspace, [CORRECTED])
+    looker(app).look()
+    app.quiet()
+    answer, _ = slack.messages(NEWS, ts, by="U0BOT")
+    assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
+
+
+def test_a_private_answer_that_was_shared_is_struck_through_where_it_stands_too(
+    slack: SlackServer, app: App
+) -> None:
+    slack.allowed_mentions.add(f"@{ANN}")  # who shares it is named
+    slack.command(ANN, NEWS, QUESTION).answer()
+    app.quiet()
+    [private] = slack.shown_to(ANN)
+    slack.click(ANN, NEWS, private["ts"], "share").answer()
+    [shared] = slack.wait_for(lambda: slack.messages(NEWS, by="U0BOT"))
+    app.quiet()
+    withdraw(app, "cup")
+    looker(app).look()
+    [note] = thread(slack, shared["ts"], 1)
+    app.quiet()
+    [shared, _] = slack.messages(NEWS, by="U0BOT")
+    assert styles(shared["blocks"], QUOTE) == [{"strike": True}]
+    assert " asked: " in words(shared)
+    assert "what this answer stands on has changed" in words(note)
+    [told] = slack.messages(slack.dm(ANN), by="U0BOT")
+    assert f"my answer to “{QUESTION}”" in words(told)
+
+
+def test_whoever_shared_an_answer_is_written_to_even_where_the_bot_may_not_speak_any_more(
+    slack: SlackServer, app: App
+) -> None:
+    slack.allowed_mentions.add(f"@{ANN}")
+    slack.command(ANN, NEWS, QUESTION).answer()
+    app.quiet()
+    [private] = slack.shown_to(ANN)
+    slack.click(ANN, NEWS, private["ts"], "share").answer()
+    slack.wait_for(lambda: slack.messages(NEWS, by="U0BOT"))
+    app.quiet()
+    slack.fail("chat.update", "is_archived")
+    slack.fail("chat.postMessage", "is_archived")
+    withdraw(app, "cup")
+    looker(app).look()
+    [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
+    assert f"my answer to “{QUESTION}”" in words(told)
+
+
+def _done(app: App, statement: Update) -> int:
+    with app.workspace.library.changing() as connection:
+        return connection.execute(statement).rowcount
+
+
+def test_a_correction_outlasts_slack_s_being_away(slack: SlackServer, start: Start) -> None:
+    app, ts = withdrawn_meanwhile(slack, start)
+    looker(app).look()
+    with app.workspace.library.changing() as connection:  # as after an hour of it
+        connection.execute(update(slack_jobs).where(slack_jobs.c.kind == "correction").values(tries=15))
+    slack.fail("chat.update", status=500)
+    start()
+    slack.wait_for(lambda: [call for call in slack.calls if call.method == "chat.update"])
+    over = update(slack_jobs).where(slack_jobs.c.state == "waiting").values(due=0.0)
+    end = time.monotonic() + 30
+    while not _done(app, over):  # as if the pause were over, once it has begun
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    answer, _ = thread(slack, ts, 2)
+    assert styles(answer["blocks"], QUOTE) == [{"strike": True}]

@@ -12,6 +12,7 @@ from slack_server import SlackServer
 from sqlalchemy import update
 
 from bot.articles.schema import slack_jobs
+from bot.server.patience import Patience
 from bot.slack.inbox import Inbox
 from bot.slack.jobs import Request
 
@@ -19,14 +20,14 @@ CUP = "Argentina won the final against France on penalties."
 BANK = "A bank in California failed on Friday."
 QUESTION = f"{ME} Who won the final against France?"
 OTHER = f"{ME} Which bank failed in California?"
+HURRIED = Patience(grace=0.2)
 Start = Callable[..., App]
 
 
 @pytest.fixture
 def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    """A model that says nothing, and a process that does not wait for it."""
+    """A model that says nothing."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setattr("bot.slack.app.GRACE", 0.2)
     with OpenAIServer(Reply(hang=True)) as model:
         yield model
 
@@ -39,10 +40,9 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def test_an_answer_that_stands_is_not_overwritten_by_the_end_of_the_process(
-    slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
+    slack: SlackServer, start: Start
 ) -> None:
-    monkeypatch.setattr("bot.slack.app.GRACE", 0.2)
-    app = start()
+    app = start(patience=HURRIED)
     slack.delay("assistant.threads.setTitle", 3)
     direct = slack.dm(ANN)
     ts = slack.say(direct, ANN, "Which bank failed in California?")
@@ -52,11 +52,8 @@ def test_an_answer_that_stands_is_not_overwritten_by_the_end_of_the_process(
     assert BANK in words(answer)
 
 
-def test_an_end_while_the_status_is_set_is_told(
-    slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.slack.app.GRACE", 0.2)
-    app = start()
+def test_an_end_while_the_status_is_set_is_told(slack: SlackServer, start: Start) -> None:
+    app = start(patience=HURRIED)
     slack.delay("assistant.threads.setStatus", 2)
     ts = slack.say(NEWS, ANN, QUESTION)
     until(lambda: "Who won the final against France?" in app.embedder.encoded)  # then it waits for the status
@@ -79,7 +76,7 @@ def test_who_was_too_slow_writes_over_no_answer(slack: SlackServer, start: Start
     replies(slack, NEWS, ts)
     app.quiet()
     app.stop()
-    app = start(chat_model="openai:test", chat_base_url=hung.url)
+    app = start(chat_model="openai:test", chat_base_url=hung.url, patience=HURRIED)
     slack.edit(NEWS, ts, OTHER)
     until(lambda: hung.requests)
     with app.workspace.library.changing() as connection:  # as when its lease was over

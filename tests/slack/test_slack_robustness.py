@@ -16,6 +16,8 @@ from openai_server import OpenAIServer, Reply
 from slack_app import ANN, BEN, CAT, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 
+from bot.server.patience import Patience
+
 CUP = "Argentina won the final against France on penalties."
 QUESTION = f"{ME} Who won the final against France?"
 Start = Callable[..., App]
@@ -39,6 +41,8 @@ def one_answer(slack: SlackServer, app: App, ts: str) -> str:
         {"status": 503, "after_effect": True},
         {"drop": True},
         {"drop": True, "after_effect": True},
+        {"error": "internal_error"},
+        {"error": "fatal_error", "after_effect": True},
     ],
 )
 def test_whatever_becomes_of_the_first_call_there_is_one_whole_answer(
@@ -120,10 +124,9 @@ def test_a_failure_of_ours_is_told_in_one_plain_sentence_with_a_reference(
 def test_a_model_that_hangs_is_interrupted_and_the_answer_follows_after_a_restart(
     slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.app.GRACE", 0.2)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     with OpenAIServer(Reply(hang=True)) as model:
-        app = start(chat_model="openai:test", chat_base_url=model.url)
+        app = start(chat_model="openai:test", chat_base_url=model.url, patience=Patience(grace=0.2))
         ts = slack.say(NEWS, ANN, QUESTION)
         slack.wait_for(lambda: slack.called("assistant.threads.setStatus"))
         until = time.monotonic() + 10

@@ -78,6 +78,11 @@ class Controls(Hands):
         with self.changed:
             self._failures[method] += [Failure(error, **how)] * times
 
+    def mend(self, method: str) -> None:
+        """Let a method work again."""
+        with self.changed:
+            self._failures[method].clear()
+
     def rate(self, method: str, calls: int, *, per: float = 60.0) -> None:
         """Answer 429 with Retry-After to whatever goes beyond so many calls in `per` seconds."""
         self._rates[method] = (calls, per, deque())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +19,9 @@ CHOSEN = {"multi": "selected_options", "checkboxes": "selected_options", "plain"
 class Hands(People):
     """Commands, shortcuts, clicks, modals; mixed into the server."""
 
+    @abstractmethod
     def response_url(self, ticket: Ticket) -> str:
         """Make the address by which the app may answer what a person did."""
-        raise NotImplementedError
 
     def command(
         self, user: str, channel: str, text: str, *, command: str = "/cite", **extra: str

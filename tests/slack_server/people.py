@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from abc import ABC, abstractmethod
 from typing import Any
 
 from slack_server.delivery import EVENTS, Delivery
@@ -15,15 +16,15 @@ EVENT_SCOPES = {"app_mention": "app_mentions:read", "message": "{}:history", "me
                 "app_home_opened": "", "reaction_added": "reactions:read"}  # fmt: skip
 
 
-class People(Surfaces):
+class People(Surfaces, ABC):
     """What people can do; mixed into the server, which has `send` and `scopes`."""
 
     scopes: set[str]
     echo = True
 
+    @abstractmethod
     def send(self, kind: str, payload: dict[str, Any], name: str) -> Delivery:
         """Bring a payload to the app."""
-        raise NotImplementedError
 
     # ---- messages
 
