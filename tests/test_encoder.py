@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import HEAVY
+from later import Later
 from test_embeddings import tiny_model
 
 from bot.errors import EmbeddingError
-from bot.retrieval import encoder_export
 from bot.retrieval.embeddings import SentenceTransformerEmbedder
 from bot.retrieval.encoder import EncoderState, OnnxEncoder
+
+encoder_export = Later("bot.retrieval.encoder_export")
 
 TEXTS = [
     "a bank failed .", "", "rain fell", "  A  Bank\n\tFAILED. ", "rain " * 500, "Ünïcödé 🌍 了 \x00 bank", "a", "##s",
