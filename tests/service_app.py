@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import WordEmbedder, take_in
+from conftest import FOUR, WordEmbedder, make, take_in
 
 from bot.articles.article import Article
 from bot.server.app import serve
 from bot.server.listening import Address
-from bot.settings import load_settings
+from bot.settings import Settings, load_settings
 from bot.workspace import Workspace
 
 WHO_WON = "Who won the final against France on penalties?"
@@ -125,6 +125,23 @@ def read_events(text: str) -> list[tuple[str, Any]]:
 StartService = Callable[..., Service]
 
 
+def _begin(settings: Settings, articles: Sequence[Article]) -> Service:
+    """Start a service over a data folder, in which these articles are if it was empty."""
+    workspace = Workspace(settings, embedder=Held())
+    if not workspace.library.totals().articles and articles:
+        take_in(workspace, articles)
+    return Service(workspace)
+
+
+def _end(service: Service) -> None:
+    if isinstance(service.workspace.embedder, Held):
+        service.workspace.embedder.open.set()
+    service.stop()
+    if hasattr(service, "client"):
+        service.client.close()
+    service.workspace.close()
+
+
 @pytest.fixture
 def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]:
     """Starts services with four articles, in one data folder unless named; settings are given by their names."""
@@ -132,23 +149,37 @@ def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]
 
     def start(*, articles: Sequence[Article] = tuple(four), folder: str = "data", **settings: Any) -> Service:
         found = load_settings(data_dir=tmp_path / folder, min_confidence=0.3, **settings)
-        workspace = Workspace(found, embedder=Held())
-        if not workspace.library.totals().articles and articles:
-            take_in(workspace, articles)
-        services.append(Service(workspace))
+        services.append(_begin(found, articles))
         return services[-1].start()
 
     yield start
     for service in services:
-        if isinstance(service.workspace.embedder, Held):
-            service.workspace.embedder.open.set()
-        service.stop()
-        if hasattr(service, "client"):
-            service.client.close()
-        service.workspace.close()
+        _end(service)
 
 
 @pytest.fixture
 def service(start_service: StartService) -> Service:
     """The service with the settings that it has by itself."""
     return start_service()
+
+
+@pytest.fixture(scope="session")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
+    """Starts services for all tests that only ask: each row of a table would pay for its own."""
+    services: list[Service] = []
+
+    def start(**settings: Any) -> Service:
+        data = tmp_path_factory.mktemp("service")  # and whatever the tests' surroundings set is not read
+        found = Settings(data_dir=data, min_confidence=0.3, serve_rate=1_000_000, **settings)
+        services.append(_begin(found, [make(dict(record)) for record in FOUR]))
+        return services[-1].start()
+
+    yield start
+    for service in services:
+        _end(service)
+
+
+@pytest.fixture(scope="session")
+def shared_service(start_shared: StartService) -> Service:
+    """The service with the settings that it has by itself, but no limit of questions a minute."""
+    return start_shared()
