@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Later:
-    """A module that is imported when something of it is first used."""
+    """A module that is imported when something of it is first used; what is replaced in it is named by its path."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -315,7 +315,7 @@ def test_torch_answers_where_the_exported_files_are_damaged_until_they_are_made_
     assert embedder.encode_query(["rain"]) == pytest.approx(expected, abs=1e-6)
     embedder.load()
 
-    monkeypatch.setattr(encoder_export, "export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert embedder.encoder_state() is EncoderState.READY
 
@@ -330,7 +330,7 @@ def test_what_a_killed_export_left_is_no_encoder_and_is_removed(
     embedder = SentenceTransformerEmbedder(str(tiny), encoders=encoders)
     assert embedder.encoder_state() is EncoderState.MISSING
     assert embedder.encode_query(["rain"]).shape == (1, 32)
-    monkeypatch.setattr(encoder_export, "export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert [path for path in encoders.iterdir() if path.is_dir()] == [folder]
     without_torch(tiny, encoders, "embedder.encode_query(['rain'])")
@@ -341,7 +341,7 @@ def test_of_several_that_need_it_one_exports(
 ) -> None:
     (whole,) = (path for path in exported.iterdir() if path.is_dir())
     asked: list[Path] = []
-    monkeypatch.setattr(encoder_export, "export_encoder", copying(whole, asked))
+    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, asked))
     embedders = [SentenceTransformerEmbedder(str(tiny), encoders=tmp_path / "new") for _ in range(3)]
     threads = [threading.Thread(target=embedder.ensure_encoder) for embedder in embedders]
     for thread in threads:
