@@ -1,4 +1,4 @@
-"""The forms that settings have: addresses, headers, names. What may be secret is not repeated where it is refused."""
+"""The forms that settings have: addresses, headers, names, ids. What may be secret is not told where it is refused."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ _TOKEN = re.compile(
     r"[A-Za-z0-9._~+/-]{16,}=*"
 )  # what can stand behind "Bearer" (RFC 6750), and cannot be tried
 _TOKEN_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
+_CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
+_PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
+_HELPER = re.compile(r"[SUW][A-Z0-9]{2,}")
 _HEADERS = 'expected names and values, such as {"x-chroma-token": "…"}'
 
 
@@ -30,6 +33,16 @@ def web_address(value: str, example: str) -> str:
         raise ValueError(f"expected an address such as {example}")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError(f"holds a user, password, query or fragment; expected an address such as {example}")
+    return value
+
+
+def chat_address(value: str) -> str:
+    """Return the address of a chat model's server, which may be shown and logged. Raises ValueError."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an address such as http://localhost:8080/v1")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("holds a user, password or query; set the provider's key variable instead")
     return value
 
 
@@ -107,4 +120,26 @@ def hosts(values: tuple[str, ...]) -> tuple[str, ...]:
             )
         if _IN_NUMBERS.fullmatch(value):
             ipaddress.ip_network(value, strict=False)
+    return values
+
+
+def channel_ids(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ids of channels in Slack. Raises ValueError."""
+    return _ids(values, _CHANNEL, "a channel's id, such as C0123ABCD")
+
+
+def person_ids(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ids of people in Slack. Raises ValueError."""
+    return _ids(values, _PERSON, "a person's id, such as U0123ABCD")
+
+
+def helper_id(value: str) -> str:
+    """Return the id of a user group or a person in Slack. Raises ValueError."""
+    return _ids((value,), _HELPER, "the id of a user group (S…) or of a person (U…)")[0]
+
+
+def _ids(values: tuple[str, ...], form: re.Pattern[str], expected: str) -> tuple[str, ...]:
+    for value in values:
+        if not form.fullmatch(value):
+            raise ValueError(f"{value[:40]!r} is not {expected}")
     return values

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
@@ -24,11 +22,7 @@ Language = Literal[
 ]  # fmt: skip
 
 
-# Slack's ids: channels, people and groups of people. By id, because a name can be given to another channel.
-Ids = tuple[str, ...]
-_CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
-_PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
-_HELPER = re.compile(r"[SUW][A-Z0-9]{2,}")
+Ids = tuple[str, ...]  # Slack's; not names, because a name can be given to another channel
 
 
 def _default_data_dir() -> Path:
@@ -200,29 +194,22 @@ class Settings(BaseModel):
     @field_validator("slack_channels", "slack_external_channels")
     @classmethod
     def _channel_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _ids(value, _CHANNEL, "a channel's id, such as C0123ABCD")
+        return forms.channel_ids(value)
 
     @field_validator("slack_users", "slack_admins")
     @classmethod
     def _person_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _ids(value, _PERSON, "a person's id, such as U0123ABCD")
+        return forms.person_ids(value)
 
     @field_validator("slack_helpers")
     @classmethod
     def _helper_id(cls, value: str) -> str:
-        return (
-            "".join(_ids((value,), _HELPER, "the id of a user group (S…) or of a person (U…)"))
-            if value
-            else ""
-        )
+        return forms.helper_id(value) if value else value
 
     @field_validator("slack_api_url")
     @classmethod
     def _slack_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-            raise ValueError("expected an address such as https://slack.com/api/")
-        return value.rstrip("/") + "/"
+        return forms.web_address(value, "https://slack.com/api/").rstrip("/") + "/"
 
     @field_validator("data_dir", mode="before")
     @classmethod
@@ -277,19 +264,7 @@ class Settings(BaseModel):
     @field_validator("chat_base_url")
     @classmethod
     def _without_secrets(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("expected an address such as http://localhost:8080/v1")
-        if parts.username or parts.password or parts.query:  # the address is shown and logged
-            raise ValueError("holds a user, password or query; set the provider's key variable instead")
-        return value
-
-
-def _ids(values: tuple[str, ...], form: re.Pattern[str], expected: str) -> tuple[str, ...]:
-    for value in values:
-        if not form.fullmatch(value):
-            raise ValueError(f"{value[:40]!r} is not {expected}")
-    return values
+        return forms.chat_address(value) if value else value
 
 
 def load_settings(**options: Any) -> Settings:

@@ -6,14 +6,13 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from conftest import WordEmbedder, take_in
 
 from bot.articles.article import Article
 from bot.server.patience import Patience
-from bot.settings import load_settings
+from bot.settings import Settings
 from bot.workspace import Workspace
 
 
@@ -64,11 +63,9 @@ class Running(ABC):
         self._listening.set()
 
 
-def with_articles(
-    folder: Path, articles: Sequence[Article], embedder: WordEmbedder, **settings: Any
-) -> Workspace:
-    """A workspace in a folder, these articles taken in where it has none yet; settings by their names."""
-    workspace = Workspace(load_settings(data_dir=folder, min_confidence=0.3, **settings), embedder=embedder)
+def with_articles(settings: Settings, articles: Sequence[Article], embedder: WordEmbedder) -> Workspace:
+    """A workspace with these settings, these articles taken in where it has none yet."""
+    workspace = Workspace(settings, embedder=embedder)
     if not workspace.library.totals().articles and articles:
         take_in(workspace, articles)
     return workspace

@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpx
 import numpy as np
 import pytest
-from conftest import WordEmbedder
+from conftest import FOUR, WordEmbedder, make
 from running import Running, with_articles
 
 from bot.articles.article import Article
@@ -23,6 +23,7 @@ from bot.logs import keep_log
 from bot.server.app import serve
 from bot.server.listening import Address
 from bot.server.patience import USUAL, Patience
+from bot.settings import Settings, load_settings
 
 WHO_WON = "Who won the final against France on penalties?"
 CUP = "Argentina won the final against France on penalties."
@@ -96,6 +97,15 @@ def read_events(text: str) -> list[tuple[str, Any]]:
 StartService = Callable[..., Service]
 
 
+def _end(service: Service) -> None:
+    if isinstance(service.workspace.embedder, Held):
+        service.workspace.embedder.open.set()
+    service.stop()
+    if hasattr(service, "client"):
+        service.client.close()
+    service.workspace.close()
+
+
 @pytest.fixture
 def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]:
     """Starts services with four articles, in one data folder unless named; settings are given by their names."""
@@ -108,18 +118,13 @@ def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]
         patience: Patience = USUAL,
         **settings: Any,
     ) -> Service:
-        workspace = with_articles(tmp_path / folder, articles, Held(), **settings)
-        services.append(Service(workspace, patience))
+        found = load_settings(data_dir=tmp_path / folder, min_confidence=0.3, **settings)
+        services.append(Service(with_articles(found, articles, Held()), patience))
         return services[-1].start()
 
     yield start
     for service in services:
-        if isinstance(service.workspace.embedder, Held):
-            service.workspace.embedder.open.set()
-        service.stop()
-        if hasattr(service, "client"):
-            service.client.close()
-        service.workspace.close()
+        _end(service)
 
 
 @pytest.fixture
@@ -139,3 +144,26 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     yield kept
     root.handlers[:], (root.level, ours.level) = before[0], before[1:]
     logging.captureWarnings(False)
+
+
+@pytest.fixture(scope="session")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
+    """Starts services for all tests that only ask: each row of a table would pay for its own."""
+    services: list[Service] = []
+
+    def start(**settings: Any) -> Service:
+        data = tmp_path_factory.mktemp("service")  # and whatever the tests' surroundings set is not read
+        found = Settings(data_dir=data, min_confidence=0.3, serve_rate=1_000_000, **settings)
+        articles = [make(dict(record)) for record in FOUR]
+        services.append(Service(with_articles(found, articles, Held()), USUAL))
+        return services[-1].start()
+
+    yield start
+    for service in services:
+        _end(service)
+
+
+@pytest.fixture(scope="session")
+def shared_service(start_shared: StartService) -> Service:
+    """The service with the settings that it has by itself, but no limit of questions a minute."""
+    return start_shared()

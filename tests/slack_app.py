@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 from bot.articles.article import Article
 from bot.articles.schema import slack_jobs
 from bot.server.patience import USUAL, Patience
+from bot.settings import load_settings
 from bot.slack.app import serve
 from bot.slack.connections import Address
 from bot.workspace import Workspace
@@ -121,8 +122,10 @@ def start(
         patience: Patience = USUAL,
         **settings: Any,
     ) -> App:
-        own = tmp_path / folder
-        workspace = with_articles(own, articles, WordEmbedder(), slack_api_url=slack.url, **settings)
+        found = load_settings(
+            data_dir=tmp_path / folder, min_confidence=0.3, slack_api_url=slack.url, **settings
+        )
+        workspace = with_articles(found, articles, WordEmbedder())
         apps.append(App(slack, workspace, patience, http=http).start())
         if http:
             slack.deliver_to = [app.url for app in apps]

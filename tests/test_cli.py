@@ -14,7 +14,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 import pytest
 from conftest import FOUR, HEAVY, WordEmbedder, make, take_in
+from openai_server import OpenAIServer, Reply
 from test_embeddings import tiny_model
 
 from bot import __version__
@@ -798,30 +798,45 @@ def test_a_reader_that_has_seen_enough_is_no_error(many: Path, options: list[str
 
 def written(data: Path) -> int:
     """Return how many versions the library holds, seen or not."""
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{(data / 'library.sqlite').as_uri()}?mode=ro", uri=True)
-        ) as connection:
-            return int(connection.execute("SELECT count(*) FROM versions").fetchone()[0])
-    except sqlite3.OperationalError:  # not there yet
-        return 0
+    with contextlib.closing(sqlite3.connect(data / "library.sqlite")) as connection:
+        return int(connection.execute("SELECT count(*) FROM versions").fetchone()[0])
+
+
+# The command, which says so and waits when it is to embed its fourth batch: two are in the library by then, and
+# not shown to readers however slow the machine is.
+HELD = """
+import sys, threading
+from bot.cli import main
+from bot.retrieval import indexer
+from bot.retrieval.embeddings import SentenceTransformerEmbedder as Embedder
+encode, batches = Embedder.encode, []
+def held(self, texts):
+    batches.append(texts)
+    if len(batches) == 4:
+        print("held", file=sys.stderr, flush=True)
+        threading.Event().wait()
+    return encode(self, texts)
+Embedder.encode = held
+indexer._PUBLISH_SECONDS = float("inf")
+main()
+"""
 
 
 def test_an_ingest_that_is_interrupted_leaves_nothing_half_and_can_be_repeated(
     command: Callable[..., Outcome], tmp_path: Path
 ) -> None:
-    count, batch = 400, 52  # articles of 7,000 characters: about 8 batches
+    count, batch = 300, 52  # articles of 7,000 characters: about 6 batches
     rows = (
         json.dumps({"id": f"a{n}", "text": f"Rain fell for the {n}th time. " * 250}) for n in range(count)
     )
     (tmp_path / "rain.jsonl").write_text("\n".join(rows), encoding="utf-8")
     model, data = str(tiny_model(tmp_path / "model")), tmp_path / "data"
     environment = surroundings(CITEWIRE_DATA_DIR=str(data), CITEWIRE_EMBEDDING_MODEL=model)
-    arguments = [PROGRAM, "ingest", tmp_path / "rain.jsonl"]
+    arguments = [sys.executable, "-c", HELD, "ingest", tmp_path / "rain.jsonl"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with running(arguments, environment, **pipes) as process:
-        while process.poll() is None and written(data) <= batch:  # until the second batch is being embedded
-            time.sleep(0.005)
+        assert process.stderr is not None
+        assert b"held\n" in process.stderr
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, b""), err
@@ -865,14 +880,14 @@ IN_TERMINAL = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termi
 
 
 def press(terminal: int, keys: bytes, *, until: str) -> str:
-    """Type into a terminal, and return what it shows up to these words; without an answer, type once more.
+    """Type into a terminal, and return what it shows up to these words; a Ctrl-C without an answer, once more.
 
     Python's readline can miss a Ctrl-C in the microseconds before it waits for a key.
     """
     shown = b""
     os.write(terminal, keys)
     while until.encode() not in shown:
-        if not select.select([terminal], [], [], 5)[0]:
+        if keys == CTRL_C and not select.select([terminal], [], [], 5)[0]:
             os.write(terminal, keys)
             continue
         try:
@@ -886,17 +901,24 @@ def press(terminal: int, keys: bytes, *, until: str) -> str:
 
 def test_in_a_terminal_ctrl_c_stops_the_answer_and_ctrl_d_the_conversation(filled: Filled) -> None:
     ours, theirs = pty.openpty()
-    environment = surroundings(CITEWIRE_DATA_DIR=str(filled.data), TERM="xterm")
     ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    with running([sys.executable, "-c", IN_TERMINAL, PROGRAM, "chat"], environment, **ends) as process:
-        os.close(theirs)
-        assert "5 articles" in press(ours, b"", until="› ")
-        press(ours, b"half a quest", until="quest")
-        press(ours, CTRL_C, until="(Ctrl-D or :quit leaves)")
-        press(ours, f"{QUESTION}\n".encode(), until="Reading the articles")  # the model is still being loaded
-        stopped = press(ours, CTRL_C, until="› ")  # what is said and the prompt may come as one piece
-        assert "Stopped." in stopped
-        assert "Traceback" not in stopped
-        os.write(ours, CTRL_D)
-        assert process.wait(timeout=60) == 0
+    chat = [sys.executable, "-c", IN_TERMINAL, PROGRAM, "chat"]
+    with OpenAIServer(Reply(hang=True)) as model:  # however late Ctrl-C comes, no answer is there before it
+        environment = surroundings(
+            CITEWIRE_DATA_DIR=str(filled.data), CITEWIRE_CHAT_MODEL="openai:test", CITEWIRE_CHAT_BASE_URL=model.url,
+            OPENAI_API_KEY="a key", TERM="xterm",
+        )  # fmt: skip
+        with running(chat, environment, **ends) as process:
+            os.close(theirs)
+            assert "5 articles" in press(ours, b"", until="› ")
+            press(ours, b"half a quest", until="quest")
+            press(ours, CTRL_C, until="(Ctrl-D or :quit leaves)")
+            press(
+                ours, f"{QUESTION}\n".encode(), until="Reading the articles"
+            )  # models are still being loaded
+            stopped = press(ours, CTRL_C, until="› ")  # what is said and the prompt may come as one piece
+            assert "Stopped." in stopped
+            assert "Traceback" not in stopped
+            os.write(ours, CTRL_D)
+            assert process.wait(timeout=60) == 0
     os.close(ours)

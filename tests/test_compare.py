@@ -7,14 +7,16 @@ import random
 from dataclasses import replace
 
 import pytest
+from later import Later
 from made_runs import GOLD, case, outcome, run, run_of, unanswerable
-from scipy import stats
 
 from bot.errors import EvaluationError
 from bot.evaluation.compare import Comparison, compare, comparison_text
 from bot.evaluation.comparison import Row
 from bot.evaluation.metrics import METRICS, summarise
 from bot.evaluation.records import Outcome, Run
+
+stats = Later("scipy.stats")
 
 MIXED = "++-+0++-.!..+-++.0+x" * 3
 

@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from deployed import (
@@ -33,11 +32,14 @@ from deployed import (
     services,
     tool,
 )
+from later import Later
 from slack_sdk import WebClient
 
 from bot.server.patience import USUAL
 from bot.settings import PREFIX, Settings, load_settings
 from bot.slack import scopes
+
+jsonschema = Later("jsonschema")
 
 SCHEMA = json.loads((ROOT / "tests/data/slack-manifest.schema.json").read_text("utf-8"))
 MANIFEST = DEPLOY / "slack-manifest.yaml"

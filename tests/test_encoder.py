@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import HEAVY
+from later import Later
 from test_embeddings import tiny_model
 
 from bot.errors import EmbeddingError
-from bot.retrieval import encoder_export
 from bot.retrieval.embeddings import SentenceTransformerEmbedder
 from bot.retrieval.encoder import EncoderState, OnnxEncoder
+
+encoder_export = Later("bot.retrieval.encoder_export")
 
 TEXTS = [
     "a bank failed .", "", "rain fell", "  A  Bank\n\tFAILED. ", "rain " * 500, "Ünïcödé 🌍 了 \x00 bank", "a", "##s",
@@ -326,7 +328,7 @@ def test_torch_answers_where_the_exported_files_are_damaged_until_they_are_made_
     assert embedder.encode_query(["rain"]) == pytest.approx(expected, abs=1e-6)
     embedder.load()
 
-    monkeypatch.setattr(encoder_export, "export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert embedder.encoder_state() is EncoderState.READY
 
@@ -341,7 +343,7 @@ def test_what_a_killed_export_left_is_no_encoder_and_is_removed(
     embedder = SentenceTransformerEmbedder(str(tiny), encoders=encoders)
     assert embedder.encoder_state() is EncoderState.MISSING
     assert embedder.encode_query(["rain"]).shape == (1, 32)
-    monkeypatch.setattr(encoder_export, "export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert [path for path in encoders.iterdir() if path.is_dir()] == [folder]
     without_torch(tiny, encoders, "embedder.encode_query(['rain'])")
@@ -352,7 +354,7 @@ def test_of_several_that_need_it_one_exports(
 ) -> None:
     (whole,) = (path for path in exported.iterdir() if path.is_dir())
     asked: list[Path] = []
-    monkeypatch.setattr(encoder_export, "export_encoder", copying(whole, asked))
+    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, asked))
     embedders = [SentenceTransformerEmbedder(str(tiny), encoders=tmp_path / "new") for _ in range(3)]
     threads = [threading.Thread(target=embedder.ensure_encoder) for embedder in embedders]
     for thread in threads:

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 from deployed import DEPLOY, SETTINGS, assert_is_command, container_port, last, run
+from later import Later
 
 from bot.server.patience import USUAL
+
+kubernetes_validate = Later("kubernetes_validate")
 
 FOLDER = DEPLOY / "kubernetes"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml")

@@ -11,7 +11,7 @@ import pytest
 from conftest import FOUR, make
 from sqlalchemy import Connection, create_engine, inspect, text
 
-from bot.articles import schema
+from bot.articles import migrations, schema
 from bot.articles.article import Article
 from bot.articles.library import Library, open_library
 from bot.articles.passages import split_passages
@@ -169,14 +169,14 @@ def test_an_older_schema_is_migrated_in_one_transaction(tmp_path: Path) -> None:
     def fail(connection: Connection) -> None:
         raise RuntimeError("power cut")
 
-    schema.migrate(engine)
+    migrations.migrate(engine)
     with pytest.raises(RuntimeError, match="power cut"):
-        schema.migrate(engine, (*schema.MIGRATIONS, add_column, fail))
+        migrations.migrate(engine, (*migrations.MIGRATIONS, add_column, fail))
     with engine.connect() as connection:
-        assert schema.schema_version(connection) == len(schema.MIGRATIONS)
-    schema.migrate(engine, (*schema.MIGRATIONS, add_column))
+        assert migrations.schema_version(connection) == len(migrations.MIGRATIONS)
+    migrations.migrate(engine, (*migrations.MIGRATIONS, add_column))
     with engine.connect() as connection:
-        assert schema.schema_version(connection) == len(schema.MIGRATIONS) + 1
+        assert migrations.schema_version(connection) == len(migrations.MIGRATIONS) + 1
         connection.execute(text("SELECT mood FROM articles"))
     engine.dispose()
 
@@ -193,7 +193,7 @@ def test_a_migrated_library_has_the_tables_as_they_are_now(library: Library) -> 
 
 def test_feedback_of_an_older_library_is_the_terminals(tmp_path: Path, database_url: str) -> None:
     engine = create_engine(database_url or f"sqlite:///{tmp_path / 'library.sqlite'}")
-    schema.migrate(engine, schema.MIGRATIONS[:3])
+    migrations.migrate(engine, migrations.MIGRATIONS[:3])
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO answers VALUES ('a1', '2026-01-01T00:00:00+00:00', '{}')"))
         for note in ("late", "late"):
@@ -210,7 +210,7 @@ def test_feedback_of_an_older_library_is_the_terminals(tmp_path: Path, database_
 
 def test_articles_of_an_older_library_have_no_pages(tmp_path: Path, database_url: str) -> None:
     engine = create_engine(database_url or f"sqlite:///{tmp_path / 'library.sqlite'}")
-    schema.migrate(engine, schema.MIGRATIONS[:7])
+    migrations.migrate(engine, migrations.MIGRATIONS[:7])
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE versions DROP COLUMN pages"))
         connection.execute(text("INSERT INTO articles VALUES ('a', 1, '/a.txt')"))

@@ -13,7 +13,8 @@ from conftest import take_in
 from bot.articles.article import Article
 from bot.errors import EvaluationError, QuestionError
 from bot.evaluation.records import Case, Outcome, Summary
-from bot.evaluation.run import RunFile, ask_chain, is_complete, make_header, read_run, run_cases
+from bot.evaluation.run import ask_chain, make_header, run_cases
+from bot.evaluation.run_file import RunFile, is_complete, read_run
 from bot.evaluation.testset import TestSet
 from bot.workspace import Workspace
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from bot.articles import schema
+from bot.articles import migrations
 from bot.articles.article import Article
 from bot.articles.schema import slack_jobs
 from bot.doctor import examine
@@ -446,7 +446,7 @@ def test_a_part_comes_once(archive: Path, at: Open) -> None:
 @pytest.mark.parametrize(
     ("fields", "match"),
     [
-        ({"schema_version": len(schema.MIGRATIONS) + 1}, "newer Citewire"),
+        ({"schema_version": len(migrations.MIGRATIONS) + 1}, "newer Citewire"),
         ({"format": 2}, "manifest cannot be understood: format"),
         ({"unknown": 1}, "manifest cannot be understood: unknown"),
         ({"parts": {LIBRARY: {"size": 10**18, "sha256": "0" * 64}}}, "the disk of"),
@@ -476,28 +476,28 @@ def test_a_tar_of_something_else_is_not_a_back_up(at: Open, tmp_path: Path) -> N
 # Schemas
 
 
-@pytest.mark.parametrize("number", range(1, len(schema.MIGRATIONS)))
+@pytest.mark.parametrize("number", range(1, len(migrations.MIGRATIONS)))
 def test_an_older_library_is_backed_up_as_it_is_and_brought_up_when_it_is_opened(
     number: int, at: Open, tmp_path: Path
 ) -> None:
     (tmp_path / "kept").mkdir()
     engine = create_engine(f"sqlite:///{tmp_path / 'kept' / LIBRARY}")
-    schema.migrate(engine, schema.MIGRATIONS[:number])
+    migrations.migrate(engine, migrations.MIGRATIONS[:number])
     engine.dispose()
     assert back_up(at("kept").settings, tmp_path / "old.tar").schema_version == number
     restore(at("new").settings, tmp_path / "old.tar")
-    assert at("new").library.schema_version() == len(schema.MIGRATIONS)
+    assert at("new").library.schema_version() == len(migrations.MIGRATIONS)
 
 
 def test_a_newer_library_under_an_older_number_is_not_opened(archive: Path, at: Open, tmp_path: Path) -> None:
-    newer = (*schema.MIGRATIONS, lambda _: None)
+    newer = (*migrations.MIGRATIONS, lambda _: None)
     engine = create_engine(f"sqlite:///{tmp_path / 'kept' / LIBRARY}")
-    schema.migrate(engine, newer)
+    migrations.migrate(engine, newer)
     engine.dispose()
     manifest = back_up(at("kept").settings, tmp_path / "newer.tar")
     assert manifest.schema_version == len(newer)
     assert_refused(tmp_path / "newer.tar", at("new"), "newer Citewire")
-    lying = changed(tmp_path / "newer.tar", schema_version=len(schema.MIGRATIONS))
+    lying = changed(tmp_path / "newer.tar", schema_version=len(migrations.MIGRATIONS))
     restore(at("new").settings, lying)
     with pytest.raises(LibraryError, match="newer Citewire"):
         assert at("new").library

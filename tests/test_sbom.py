@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from deployed import ROOT, tool
+from later import Later
+
+cyclonedx = Later("cyclonedx.schema")
+validation = Later("cyclonedx.validation.json")
 
 _METADATA = "Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nSummary: One.\n{license}\n"
 
@@ -57,7 +59,7 @@ def test_what_is_delivered_is_listed_and_what_asks_for_a_look_is_printed(
     printed = done.stdout.splitlines()[1:]
     assert printed == ['"shared","1.0","LGPL-3.0-only"', '"silent","1.0","UNKNOWN"']
     bill = (tmp_path / "dist" / "sbom.cdx.json").read_text("utf-8")
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    assert validation.JsonStrictValidator(cyclonedx.SchemaVersion.V1_6).validate_str(bill) is None
     found = json.loads(bill)
     assert [component["name"] for component in found["components"]] == ["free", "shared", "silent"]
     assert found["metadata"]["component"]["name"] == "citewire"

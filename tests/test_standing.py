@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from bot.answers.answer import Answer
 from bot.answers.standing import Affected
-from bot.articles import schema
+from bot.articles import migrations
 from bot.articles.article import Article
 from bot.articles.library import open_library
 from bot.explanation import explanation_text
@@ -132,7 +132,7 @@ def test_articles_of_a_library_that_noted_no_changes_are_not_taken_for_withdrawn
 
 def test_answers_of_an_older_library_are_found_too(tmp_path: Path, database_url: str) -> None:
     engine = create_engine(database_url or f"sqlite:///{tmp_path / 'library.sqlite'}")
-    schema.migrate(engine, schema.MIGRATIONS[:6])
+    migrations.migrate(engine, migrations.MIGRATIONS[:6])
     citation = {"n": 1, "article_id": "cup", "version": 3}
     with engine.begin() as connection:
         for answer_id, answer in (("a1", {"citations": [citation]}), ("a2", {})):

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from sklearn.metrics import roc_auc_score
+from later import Later
 
 from bot.evaluation import statistics
 from bot.evaluation.paired import difference_of_auroc, difference_of_means, difference_of_percentiles, ranks
+
+stats = Later("scipy.stats")
+sklearn = Later("sklearn.metrics")
 
 finite = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 6))
 
@@ -57,7 +59,9 @@ def test_auroc_is_scikit_learns_with_ties(rows: list[tuple[bool, int]]) -> None:
         with pytest.raises(ValueError, match="both answerable and unanswerable"):
             statistics.auroc(labels, scores)
     else:
-        assert statistics.auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert statistics.auroc(labels, scores) == pytest.approx(
+            sklearn.roc_auc_score(labels, scores), abs=1e-12
+        )
 
 
 def test_auroc_refuses_lists_of_unequal_length() -> None:
@@ -288,7 +292,9 @@ def test_auroc_of_two_runs_is_compared_whatever_their_scales() -> None:
     good = np.asarray(labels) * 1.5 + rng.normal(size=120)
     poor = rng.normal(size=120)
     found = difference_of_auroc(labels, list(good), list(poor))
-    assert (found.a, found.b) == pytest.approx((roc_auc_score(labels, good), roc_auc_score(labels, poor)))
+    assert (found.a, found.b) == pytest.approx(
+        (sklearn.roc_auc_score(labels, good), sklearn.roc_auc_score(labels, poor))
+    )
     assert found.p is not None
     assert found.p < 0.01
     assert found.ci[1] < 0

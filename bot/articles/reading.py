@@ -22,7 +22,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from bot.articles import schema
+from bot.articles import migrations
 from bot.articles.article import Article, canonical_url
 from bot.articles.database import chunks, open_engine, translated
 from bot.articles.passages import Passage, split_passages
@@ -57,7 +57,7 @@ class LibraryReader:
             if lock_file:
                 lock_file.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(lock_file):  # two processes may meet a new library in the same moment
-                    schema.migrate(self._engine)
+                    migrations.migrate(self._engine)
             self.library_id = self._fact("library_id")
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class LibraryReader:
     def schema_version(self) -> int:
         """Return the number of the last step that its schema was brought up by."""
         with self.reading() as connection:
-            return schema.schema_version(connection)
+            return migrations.schema_version(connection)
 
     def totals(self) -> Totals:
         """Count the visible articles and passages."""

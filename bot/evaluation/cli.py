@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bot.commands.shared import Json, open_workspace, print_json
+from bot.evaluation.conclusion import conclude, read_gates
+
 if TYPE_CHECKING:
-    from bot.evaluation.gates import Verdict
-    from bot.evaluation.records import Case, Run, Summary
+    from bot.evaluation.records import Case
+    from bot.evaluation.run_file import RunFile
     from bot.evaluation.testset import TestSet
     from bot.workspace import Workspace
 
@@ -24,7 +27,6 @@ app = typer.Typer(
 )
 
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 _Report = Annotated[Path | None, typer.Option(help="Write a report: F.html, F.md or F.csv.", metavar="F")]
 _Junit = Annotated[
     Path | None, typer.Option(help="Write JUnit XML: a test case a question and a gate.", metavar="F")
@@ -64,7 +66,7 @@ def run(
     ] = None,
     report: _Report = None,
     junit: _Junit = None,
-    as_json: _Json = False,
+    as_json: Json = False,
     fail_under: _Under = None,
     fail_over: _Over = None,
     baseline: _Baseline = None,
@@ -75,21 +77,23 @@ def run(
 
     Exit 0 whatever the score, unless a gate fails (1); 2 usage or not comparable; 3 incomplete; 130 interrupted.
     """
-    from bot.evaluation import run as runs
+    from bot.evaluation.metrics import summarise
+    from bot.evaluation.run import make_header
+    from bot.evaluation.run_file import RunFile
 
-    gates = _gates(report, fail_under, fail_over, baseline, max_drop, strict)
-    workspace, loaded = _workspace(ctx), _sound_testset(testset)
+    judge = read_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    workspace, loaded = open_workspace(ctx), _sound_testset(testset)
     cases = _chosen(loaded, limit, tag or [])
     _warn_of_unknown(workspace, cases)
     options = {"retrieval_only": retrieval_only, "limit": limit, "tags": tag or []}
-    header = runs.make_header(workspace, loaded, cases, options)
-    file = runs.RunFile(output or _default_output(workspace, header, testset), header)
+    header = make_header(workspace, loaded, cases, options)
+    file = RunFile(output or _default_output(workspace, header, testset), header)
     _ask_all(workspace, file, cases, retrieval_only=retrieval_only, jobs=jobs)
     done = file.as_run(cases)
-    file.finish(_summarise(done))
+    file.finish(summarise(done.outcomes))
     file.close()
     print(f"Run file: {file.path}", file=sys.stderr)
-    _conclude(done, gates, report, junit, as_json=as_json)
+    conclude(done, judge, report, junit, as_json=as_json)
 
 
 @app.command()
@@ -97,7 +101,7 @@ def score(
     run_file: _File,
     report: _Report = None,
     junit: _Junit = None,
-    as_json: _Json = False,
+    as_json: Json = False,
     fail_under: _Under = None,
     fail_over: _Over = None,
     baseline: _Baseline = None,
@@ -105,28 +109,28 @@ def score(
     strict: _Strict = False,
 ) -> None:
     """Compute the metrics again from a run's stored answers."""
-    from bot.evaluation.run import read_run
+    from bot.evaluation.run_file import read_run
 
-    gates = _gates(report, fail_under, fail_over, baseline, max_drop, strict)
-    _conclude(read_run(run_file), gates, report, junit, as_json=as_json)
+    judge = read_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    conclude(read_run(run_file), judge, report, junit, as_json=as_json)
 
 
 @app.command()
-def compare(a: _File, b: _File, as_json: _Json = False) -> None:
+def compare(a: _File, b: _File, as_json: Json = False) -> None:
     """Compare two runs question by question: is B better or worse than A, and could it be chance?"""
     from bot.evaluation.compare import compare as compare_runs
     from bot.evaluation.compare import comparison_text
-    from bot.evaluation.run import read_run
+    from bot.evaluation.run_file import read_run
 
     comparison = compare_runs(read_run(a), read_run(b))
     if as_json:
-        _print_json(comparison.fields())
+        print_json(comparison.fields())
     else:
         print(comparison_text(comparison))
 
 
 @app.command()
-def check(ctx: typer.Context, testset: _File, as_json: _Json = False) -> None:
+def check(ctx: typer.Context, testset: _File, as_json: Json = False) -> None:
     """Report every error in a test set with its line, and gold articles that are not in the library.
 
     Exit 0 when there is none, else 2.
@@ -134,9 +138,9 @@ def check(ctx: typer.Context, testset: _File, as_json: _Json = False) -> None:
     from bot.evaluation.testset import load_testset, unknown_articles
 
     loaded = load_testset(testset)
-    unknown = unknown_articles(loaded.cases, _workspace(ctx).library.find)
+    unknown = unknown_articles(loaded.cases, open_workspace(ctx).library.find)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "questions": len(loaded.cases),
                 "errors": [asdict(problem) for problem in loaded.problems],
@@ -169,15 +173,8 @@ def harvest(
     """
     from bot.evaluation.harvest import add_candidates
 
-    added = add_candidates(_workspace(ctx).journal, output)
+    added = add_candidates(open_workspace(ctx).journal, output)
     print(f'{added} candidates added to {output}; set "curated" to true where they are right')
-
-
-def _workspace(ctx: typer.Context) -> Workspace:
-    from bot.settings import load_settings
-    from bot.workspace import Workspace
-
-    return Workspace(load_settings(data_dir=ctx.obj))
 
 
 def _sound_testset(path: Path) -> TestSet:
@@ -212,7 +209,7 @@ def _warn_of_unknown(workspace: Workspace, cases: list[Case]) -> None:
 def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path) -> Path:
     """Return a name that the same command finds again; a complete run under it makes room for a new one."""
     from bot.articles.article import short_hash
-    from bot.evaluation.run import flat, is_complete
+    from bot.evaluation.run_file import flat, is_complete
 
     name = f"{testset.stem}-{short_hash(json.dumps(flat(header), sort_keys=True, default=str))[:8]}.jsonl"
     path = workspace.settings.data_dir / "runs" / name
@@ -221,7 +218,9 @@ def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path)
     return path
 
 
-def _ask_all(workspace: Workspace, file: Any, cases: list[Case], *, retrieval_only: bool, jobs: int) -> None:
+def _ask_all(
+    workspace: Workspace, file: RunFile, cases: list[Case], *, retrieval_only: bool, jobs: int
+) -> None:
     from functools import partial
 
     from bot import terminal
@@ -243,77 +242,3 @@ def _ask_all(workspace: Workspace, file: Any, cases: list[Case], *, retrieval_on
             advance()
 
         run_cases(left, ask, workers=jobs, finished=finished)
-
-
-def _gates(
-    report: Path | None,
-    fail_under: list[str] | None,
-    fail_over: list[str] | None,
-    baseline: Path | None,
-    max_drop: list[str] | None,
-    strict: bool,
-) -> dict[str, Any]:
-    """Read gates and report before anything is asked: what is misspelt must not cost a run."""
-    from bot.errors import EvaluationError
-    from bot.evaluation.gates import parse_bounds, parse_drops
-    from bot.evaluation.report import check_report_path
-    from bot.evaluation.run import read_run
-
-    if report:
-        check_report_path(report)
-    if (max_drop or strict) and not baseline:
-        raise EvaluationError("--max-drop and --strict hold a run against another: name that with --baseline")
-    return {
-        "fail_under": parse_bounds(fail_under or []),
-        "fail_over": parse_bounds(fail_over or []),
-        "baseline": read_run(baseline) if baseline else None,
-        "max_drop": parse_drops(max_drop or []),
-        "strict": strict,
-    }
-
-
-def _summarise(done: Run) -> Summary:
-    from bot.evaluation.metrics import summarise
-
-    return summarise(done.outcomes)
-
-
-def _conclude(
-    done: Run, gates: dict[str, Any], report: Path | None, junit: Path | None, *, as_json: bool
-) -> None:
-    from bot.evaluation.gates import judge
-    from bot.evaluation.report import write_junit, write_report
-
-    summary = _summarise(done)
-    verdict = judge(summary, done, **gates)
-    if report:
-        write_report(done, summary, verdict, report)
-    if junit:
-        write_junit(done, summary, verdict, junit)
-    if as_json:
-        _print_json(_fields(done, summary, verdict))
-    else:
-        _print_summary(done, summary, verdict)
-    raise typer.Exit(verdict.exit_code)
-
-
-def _fields(done: Run, summary: Summary, verdict: Verdict) -> dict[str, Any]:
-    failed = [{"id": outcome.case.id, "error": outcome.error} for outcome in done.outcomes if outcome.error]
-    gates = [asdict(result) for result in verdict.results]
-    return {**asdict(summary), "questions": len(done.outcomes), "failed": failed, "gates": gates}
-
-
-def _print_summary(done: Run, summary: Summary, verdict: Verdict) -> None:
-    from bot import terminal
-    from bot.evaluation.report import summary_table
-
-    summary_table(summary, terminal.out)
-    for outcome in done.outcomes:
-        if outcome.error:
-            terminal.out.print(f"failed: {outcome.case.id}: {outcome.error}", soft_wrap=True)
-    for result in verdict.results:
-        terminal.out.print(f"{'pass' if result.passed else 'FAIL'}: {result.message}", soft_wrap=True)
-
-
-def _print_json(fields: dict[str, Any]) -> None:
-    print(json.dumps(fields, ensure_ascii=False, indent=2))

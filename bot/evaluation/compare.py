@@ -24,7 +24,7 @@ from bot.evaluation.paired import (
 )
 from bot.evaluation.pairing import Pairing, pair
 from bot.evaluation.records import Outcome, Run
-from bot.evaluation.run import flat
+from bot.evaluation.run_file import flat
 from bot.evaluation.statistics import detectable_drop
 
 __all__ = ["Comparison", "compare", "comparison_text"]

@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
+
+from bot.retrieval.spans import DAY, Clock, Span, add_months, latest_day, latest_month
 
 Kind = Literal["day", "month", "year", "weekday", "relative", "ago"]
 
-_DAY = timedelta(days=1)
 _OLDEST_YEAR = 1800
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}  # northern, by whole months
 _ALSO_WORDS = frozenset({"may", "march", "mar", "august"})  # months only with a capital
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of time, and until when it is reported; None is for ever after."""
-
-    since: datetime
-    until: datetime
-    reported: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The asker's time; days and months without a year are the last that had begun on the day `latest`."""
-
-    now: datetime
-    latest: date
-
-    @property
-    def today(self) -> date:
-        """The asker's day."""
-        return self.now.date()
-
-    @property
-    def tomorrow(self) -> date:
-        """The day after the asker's."""
-        return self.today + _DAY
-
-    def midnight(self, day: date) -> datetime:
-        """Return the start of a day in the asker's zone."""
-        return datetime.combine(day, time.min, tzinfo=self.now.tzinfo)
-
-    def span(self, first: date, end: date, reported: date | None = None) -> Span:
-        """Return the days from `first` up to but not including `end`, reported until then unless given."""
-        return Span(self.midnight(first), self.midnight(end), self.midnight(reported or end))
 
 
 class Reading(NamedTuple):
@@ -74,26 +38,8 @@ def read_date(words: str, clock: Clock) -> Reading | None:
     return None
 
 
-def _add_months(first: date, months: int) -> date:
-    years, month = divmod(first.month - 1 + months, 12)
-    year = first.year + years
-    if not date.min.year <= year <= date.max.year:
-        raise OverflowError(year)
-    return date(year, month + 1, min(first.day, monthrange(year, month + 1)[1]))
-
-
 def _month_number(name: str) -> int:
     return _MONTHS.index(name[:3].lower()) + 1
-
-
-def _latest_month(month: int, latest: date) -> date:
-    return date(latest.year - (month > latest.month), month, 1)
-
-
-def _latest_day(day: int, month: int, latest: date) -> date | None:
-    years = range(latest.year, max(latest.year - 9, 0), -1)  # 29 February may be eight years back
-    days = (date(year, month, day) for year in years if day <= monthrange(year, month)[1])
-    return next((found for found in days if found <= latest), None)
 
 
 def _whole_years(clock: Clock, first: int, last: int) -> Span | None:
@@ -110,7 +56,7 @@ def _read_numeric(clock: Clock, m: re.Match[str]) -> Span | None:
         if number <= 12 and month != number:  # 6/1/2021 is in January here and in June there
             return None
         day = date(int(m["year"]), month, number)
-    return Span(clock.midnight(day), clock.midnight(day + _DAY), None)
+    return Span(clock.midnight(day), clock.midnight(day + DAY), None)
 
 
 def _read_days(clock: Clock, m: re.Match[str]) -> Span | None:
@@ -118,14 +64,14 @@ def _read_days(clock: Clock, m: re.Match[str]) -> Span | None:
     if not m["year"] and m["month"] in _ALSO_WORDS:
         return None
     number = int(words.get("upto") or m["day"])
-    last = date(int(m["year"]), month, number) if m["year"] else _latest_day(number, month, clock.latest)
+    last = date(int(m["year"]), month, number) if m["year"] else latest_day(number, month, clock.latest)
     if not last:
         return None
     if words.get("upto"):
         first = last.replace(day=int(m["day"]))
-        return clock.span(first, last + _DAY) if first < last else None
+        return clock.span(first, last + DAY) if first < last else None
     # What happened on a day is told of for years, so a day only shuts out what was published before it.
-    return Span(clock.midnight(last), clock.midnight(last + _DAY), None)
+    return Span(clock.midnight(last), clock.midnight(last + DAY), None)
 
 
 def _read_months(clock: Clock, m: re.Match[str]) -> Span | None:
@@ -134,16 +80,16 @@ def _read_months(clock: Clock, m: re.Match[str]) -> Span | None:
     last = _month_number(m["upto"] or m["month"])
     if not m["year"]:
         this_month = clock.today.replace(day=1)
-        end = _latest_month(last, this_month - _DAY if m["near"] else clock.latest)
+        end = latest_month(last, this_month - DAY if m["near"] else clock.latest)
     else:
         year = clock.today.year - m["year"].startswith("last") if m["year"][0] in "lt" else int(m["year"])
         end = date(year, last, 1)
-    return clock.span(_latest_month(_month_number(m["month"]), end), _add_months(end, 1))
+    return clock.span(latest_month(_month_number(m["month"]), end), add_months(end, 1))
 
 
 def _read_season(clock: Clock, m: re.Match[str]) -> Span:
     first = date(int(m["year"]), _SEASONS[m["season"].lower()], 1)
-    return clock.span(first, _add_months(first, 3))
+    return clock.span(first, add_months(first, 3))
 
 
 def _read_years(clock: Clock, m: re.Match[str]) -> Span | None:
@@ -152,22 +98,22 @@ def _read_years(clock: Clock, m: re.Match[str]) -> Span | None:
 
 
 def _read_weekday(clock: Clock, m: re.Match[str]) -> Span:
-    day = clock.latest - _DAY * ((clock.latest.weekday() - _WEEKDAYS.index(m["weekday"][:3].lower())) % 7)
+    day = clock.latest - DAY * ((clock.latest.weekday() - _WEEKDAYS.index(m["weekday"][:3].lower())) % 7)
     if m["which"] and m["which"].endswith(("last", "past")) and day == clock.today:
-        day -= 7 * _DAY
-    return clock.span(day, day + _DAY, clock.tomorrow)
+        day -= 7 * DAY
+    return clock.span(day, day + DAY, clock.tomorrow)
 
 
 def _read_near_day(clock: Clock, m: re.Match[str]) -> Span:
     days_back = 2 if "before" in m[0] else 1 if m[0][0] in "yl" else 0
-    day = clock.today - _DAY * days_back
+    day = clock.today - DAY * days_back
     # The report of what happened may come the day after.
-    return clock.span(day, day + _DAY, day + _DAY * (2 if days_back else 1))
+    return clock.span(day, day + DAY, day + DAY * (2 if days_back else 1))
 
 
 def _read_weekend(clock: Clock, _: re.Match[str]) -> Span:
-    saturday = clock.today - _DAY * ((clock.today.weekday() - 5) % 7)
-    return clock.span(saturday, saturday + 2 * _DAY, saturday + 3 * _DAY)
+    saturday = clock.today - DAY * ((clock.today.weekday() - 5) % 7)
+    return clock.span(saturday, saturday + 2 * DAY, saturday + 3 * DAY)
 
 
 def _read_this(clock: Clock, m: re.Match[str]) -> Span | None:
@@ -176,22 +122,22 @@ def _read_this(clock: Clock, m: re.Match[str]) -> Span | None:
         return None
     today = clock.today
     if unit == "week":
-        return clock.span(today - 7 * _DAY, clock.tomorrow)
+        return clock.span(today - 7 * DAY, clock.tomorrow)
     return clock.span(today.replace(day=1, month=1 if unit == "year" else today.month), clock.tomorrow)
 
 
 def _read_last(clock: Clock, m: re.Match[str]) -> Span | None:
     today, month = clock.today, clock.today.replace(day=1)
     if m["unit"] == "week":
-        monday = today - _DAY * today.weekday()
-        return clock.span(monday - 7 * _DAY, monday, monday + _DAY)
+        monday = today - DAY * today.weekday()
+        return clock.span(monday - 7 * DAY, monday, monday + DAY)
     if m["unit"] == "month":
-        return clock.span(_add_months(month, -1), month)
+        return clock.span(add_months(month, -1), month)
     if m["unit"] == "year":
-        return clock.span(_add_months(month, -month.month - 11), month.replace(month=1))
-    end = _add_months(_latest_month(_SEASONS[m["unit"]], month), 3)
-    end = end if end <= month else _add_months(end, -12)
-    return clock.span(_add_months(end, -3), end)
+        return clock.span(add_months(month, -month.month - 11), month.replace(month=1))
+    end = add_months(latest_month(_SEASONS[m["unit"]], month), 3)
+    end = end if end <= month else add_months(end, -12)
+    return clock.span(add_months(end, -3), end)
 
 
 def _count(words: str) -> int:
@@ -205,13 +151,13 @@ def _read_ago(clock: Clock, m: re.Match[str]) -> Span | None:
     if m["unit"] == "year":
         return _whole_years(clock, today.year - count, today.year - count)
     if m["unit"] == "month":
-        first = _add_months(today.replace(day=1), -count)
-        return clock.span(first, _add_months(first, 1))
+        first = add_months(today.replace(day=1), -count)
+        return clock.span(first, add_months(first, 1))
     if m["unit"] == "week":
-        day = today - 7 * count * _DAY
-        return clock.span(day - 3 * _DAY, day + 4 * _DAY)
-    day = today - count * _DAY
-    return clock.span(day, day + _DAY, day + 2 * _DAY)
+        day = today - 7 * count * DAY
+        return clock.span(day - 3 * DAY, day + 4 * DAY)
+    day = today - count * DAY
+    return clock.span(day, day + DAY, day + 2 * DAY)
 
 
 def _read_back(clock: Clock, m: re.Match[str]) -> Span:
@@ -220,9 +166,9 @@ def _read_back(clock: Clock, m: re.Match[str]) -> Span:
     if unit == "hour":  # hours are counted through a change of the clocks, days are not
         since = (now.astimezone(UTC) - timedelta(hours=count)).astimezone(now.tzinfo)
     elif months:
-        since = datetime.combine(_add_months(clock.today, -months), now.time(), tzinfo=now.tzinfo)
+        since = datetime.combine(add_months(clock.today, -months), now.time(), tzinfo=now.tzinfo)
     else:
-        since = now - _DAY * count * (7 if unit == "week" else 1)
+        since = now - DAY * count * (7 if unit == "week" else 1)
     tomorrow = clock.midnight(clock.tomorrow)
     return Span(since, tomorrow, tomorrow)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from bot.errors import QuestionError
-from bot.retrieval.dates import DATE, WEEKDAY, Clock, Kind, Span, read_date
+from bot.retrieval.dates import DATE, WEEKDAY, Kind, read_date
+from bot.retrieval.spans import Clock, Span
 
 # calendar.month_name would follow the server's language.
 _MONTHS = re.findall(

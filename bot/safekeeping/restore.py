@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bot.articles.schema import MIGRATIONS
+from bot.articles.migrations import MIGRATIONS
 from bot.errors import BackupError
 from bot.safekeeping.archive import LIBRARY, VECTORS, Manifest, Unpacked, require_own_folder
 from bot.safekeeping.backup import flush_folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 
 from sqlalchemy import exists, select, update
 
@@ -16,7 +17,7 @@ _DIRECT_MEMORY = 3_600.0  # seconds: an hour later, a direct message begins a ne
 _HISTORY = 20  # exchanges; the chain's own memory is shorter
 
 _job = slack_jobs.c
-_FIELDS = [_job[name] for name in Job.__slots__]
+JOB_COLUMNS = [_job[field.name] for field in fields(Job)]
 
 
 class Conversations:
@@ -69,7 +70,7 @@ class Conversations:
             newer.c.answer_id != "",
             newer.c.id > _job.id,
         )
-        query = select(*_FIELDS).where(_job.state.not_in(("failed", "withdrawn")), ~replaced)
+        query = select(*JOB_COLUMNS).where(_job.state.not_in(("failed", "withdrawn")), ~replaced)
         with self._library.reading() as connection:
             rows = [
                 connection.execute(query.where(_job.answer_id.in_(chunk))).all()

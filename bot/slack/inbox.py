@@ -27,7 +27,7 @@ from sqlalchemy import (
 from bot.articles.database import insert_new, one_at_a_time, put_row
 from bot.articles.library import Library
 from bot.articles.schema import slack_events, slack_jobs, slack_threads
-from bot.slack.conversations import Conversations
+from bot.slack.conversations import JOB_COLUMNS, Conversations
 from bot.slack.jobs import Job, Request
 
 LEASE = 20.0  # seconds: far longer than one call to Slack may take, so that nobody posts past its end
@@ -39,7 +39,6 @@ _REMEMBERED = 7 * 86_400.0  # seconds; Slack delivers an event again for some ho
 _CLAIM_KEY = 0x6369746573  # PostgreSQL's advisory lock of the one claim at a time
 
 _job = slack_jobs.c
-_FIELDS = [_job[name] for name in Job.__slots__]
 
 
 class Taken(Enum):
@@ -134,7 +133,7 @@ class Inbox:
         with self._library.changing() as connection:
             # Two claims side by side could each take a job of one thread.
             one_at_a_time(connection, _CLAIM_KEY)
-            row = connection.execute(query.returning(*_FIELDS)).first()
+            row = connection.execute(query.returning(*JOB_COLUMNS)).first()
         return Job(**row._mapping) if row else None
 
     def renew(self, jobs: Iterable[Job]) -> None:

@@ -14,13 +14,12 @@ def is_direct(channel: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One thing that is asked for, or owed to who asked.
+class Asked:
+    """What a person in Slack asked for, and where.
 
     `target` is the message it is about: the question itself, or the one that was edited or deleted (of a correction,
-    the answer's id); `ts` is when
-    it was asked, in Slack's form. `thread` is the message that the thread hangs on. `event_id` is "" where Slack
-    gave none. `details` hold what only one kind needs, such as the address that a command is answered at.
+    the answer's id); `ts` is when it was asked, in Slack's form. `thread` is the message that the thread hangs on.
+    `details` hold what only one kind needs, such as the address that a command is answered at.
     """
 
     kind: Kind
@@ -31,13 +30,19 @@ class Request:
     person: str
     team: str = ""
     text: str = ""
-    event_id: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def direct(self) -> bool:
         """Whether it was asked in a direct conversation, in which every message is for the bot."""
         return is_direct(self.channel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Asked):
+    """One thing that is asked for, or owed to who asked. `event_id` is "" where Slack gave none."""
+
+    event_id: str = ""
 
     @property
     def lane(self) -> str:
@@ -58,7 +63,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Asked):
     """A request on its way to being answered.
 
     `owner` is the claim that took it, another each time: even within one process, who was too slow and who took over
@@ -67,26 +72,12 @@ class Job:
     """
 
     id: int
-    kind: Kind
-    channel: str
-    thread: str
-    target: str
-    ts: str
-    person: str
-    team: str
-    text: str
-    details: dict[str, Any]
     received: float
     owner: str
     tries: int
     posting: bool
     reply: str
     answer_id: str
-
-    @property
-    def direct(self) -> bool:
-        """Whether it was asked in a direct conversation, in which every message is for the bot."""
-        return is_direct(self.channel)
 
     @property
     def reference(self) -> str:

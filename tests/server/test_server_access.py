@@ -25,9 +25,9 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-@pytest.fixture
-def guarded(start_service: StartService) -> Service:
-    return start_service(api_tokens=TOKENS)
+@pytest.fixture(scope="module")
+def guarded(start_shared: StartService) -> Service:
+    return start_shared(api_tokens=TOKENS)
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER])
@@ -208,8 +208,10 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(service: Service) -> None:
 @pytest.mark.parametrize(
     ("sent", "kept"), [("r-1.B_c", True), ("", False), ("a b", False), ("x" * 65, False), ("r\u00e9", False)]
 )
-def test_a_request_s_id_is_taken_over_where_it_is_one(service: Service, sent: str, kept: bool) -> None:
-    found = service.client.get("/healthz", headers=[(b"x-request-id", sent.encode())]).headers["x-request-id"]
+def test_a_request_s_id_is_taken_over_where_it_is_one(shared_service: Service, sent: str, kept: bool) -> None:
+    found = shared_service.client.get("/healthz", headers=[(b"x-request-id", sent.encode())]).headers[
+        "x-request-id"
+    ]
     assert (found == sent) is kept
     assert found.isascii()
 

@@ -92,11 +92,11 @@ OBJECT = "that is not one JSON object"
     ],
 )  # fmt: skip
 def test_what_is_no_question_is_refused_in_one_sentence(
-    service: Service, body: bytes, status: int, said: str
+    shared_service: Service, body: bytes, status: int, said: str
 ) -> None:
     for accept in ("application/json", "text/event-stream"):
         headers = {"Content-Type": "application/json", "Accept": accept}
-        response = service.client.post("/ask", content=body, headers=headers)
+        response = shared_service.client.post("/ask", content=body, headers=headers)
         assert response.status_code == status, response.text
         assert response.json().keys() == {"error"}
         assert said in response.json()["error"]
@@ -107,14 +107,16 @@ def test_what_is_no_question_is_refused_in_one_sentence(
     "kind",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "application/jsonp"],
 )
-def test_a_form_of_another_page_is_not_taken(service: Service, kind: str) -> None:
-    response = service.client.post("/ask", content=b'{"question": "who"}', headers={"Content-Type": kind})
+def test_a_form_of_another_page_is_not_taken(shared_service: Service, kind: str) -> None:
+    response = shared_service.client.post(
+        "/ask", content=b'{"question": "who"}', headers={"Content-Type": kind}
+    )
     assert response.status_code == 415
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"])
-def test_other_methods_are_named_what_is_taken(service: Service, method: str) -> None:
-    response = service.client.request(method, "/ask")
+def test_other_methods_are_named_what_is_taken(shared_service: Service, method: str) -> None:
+    response = shared_service.client.request(method, "/ask")
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
@@ -122,8 +124,8 @@ def test_other_methods_are_named_what_is_taken(service: Service, method: str) ->
     "path",
     ["/", "/ask/", "//ask", "/ASK", "/static/x", "/articles", "/%2e%2e/etc/passwd", "/slack/events", "/docs"],
 )
-def test_there_are_no_other_addresses(service: Service, path: str) -> None:
-    assert service.client.post(path, json={}).status_code == 404
+def test_there_are_no_other_addresses(shared_service: Service, path: str) -> None:
+    assert shared_service.client.post(path, json={}).status_code == 404
 
 
 def test_a_body_without_an_end_is_not_read_to_it(service: Service) -> None:

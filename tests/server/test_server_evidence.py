@@ -39,6 +39,12 @@ def public(start_service: StartService) -> Service:
     return start_service(public_url=f"{PUBLIC}/", api_tokens=TOKENS)
 
 
+@pytest.fixture(scope="module")
+def read_only(start_shared: StartService) -> Service:
+    """The same for tests that change no article."""
+    return start_shared(public_url=f"{PUBLIC}/", api_tokens=TOKENS)
+
+
 def cited(service: Service, question: str = QUAKE) -> dict[str, Any]:
     answer = service.ask(question, headers={"Authorization": "Bearer 0123456789abcdef"}).json()
     return answer["citations"][0]
@@ -53,15 +59,15 @@ def corrected(service: Service, text: str) -> None:
     take_in(service.workspace, [make({**FOUR[3], "text": text})])
 
 
-def test_an_article_without_a_web_address_is_cited_with_a_link_to_its_page(public: Service) -> None:
-    citation = cited(public)
+def test_an_article_without_a_web_address_is_cited_with_a_link_to_its_page(read_only: Service) -> None:
+    citation = cited(read_only)
     link = urlsplit(citation["link"])
     assert link.path == "/articles/quake"
     assert link.fragment == citation["passage_id"]
     assert {key: value for key, [value] in parse_qs(link.query).items() if key != "key"} == {
         "v": "1", "q": f"{citation['start']}-{citation['end']}"
     }  # fmt: skip
-    page = opened(public, citation["link"])
+    page = opened(read_only, citation["link"])
     assert page.status_code == 200
     assert page.text.count("<mark ") == 1
     marked = html.unescape(re.findall(r"<mark [^>]*>(.*?)</mark>", page.text, re.DOTALL)[0])
@@ -71,8 +77,8 @@ def test_an_article_without_a_web_address_is_cited_with_a_link_to_its_page(publi
     assert "corrected" not in page.text
 
 
-def test_one_with_an_address_is_cited_with_that(public: Service) -> None:
-    assert cited(public, "Who won the final on penalties?")["link"].startswith("https://daily.example/cup")
+def test_one_with_an_address_is_cited_with_that(read_only: Service) -> None:
+    assert cited(read_only, "Who won the final on penalties?")["link"].startswith("https://daily.example/cup")
 
 
 def test_without_an_address_of_the_service_there_are_no_links(service: Service) -> None:
@@ -100,28 +106,30 @@ def test_without_an_address_of_the_service_there_are_no_links(service: Service) 
         (lambda link: link.replace("v=1", "v=-1"), 400),
     ],
 )  # fmt: skip
-def test_a_link_opens_just_what_it_was_made_for(public: Service, change: Any, status: int) -> None:
-    response = opened(public, change(cited(public)["link"]))
+def test_a_link_opens_just_what_it_was_made_for(read_only: Service, change: Any, status: int) -> None:
+    response = opened(read_only, change(cited(read_only)["link"]))
     assert response.status_code == status
     assert (QUOTE in response.text) is (status == 200)
     if status == 403:
         assert "open it again from the answer" in response.text
 
 
-def test_the_seal_is_not_shown_what_it_should_be(public: Service) -> None:
-    link = cited(public)["link"]
+def test_the_seal_is_not_shown_what_it_should_be(read_only: Service) -> None:
+    link = cited(read_only)["link"]
     seal = parse_qs(urlsplit(link).query)["key"][0]
-    other = opened(public, link.replace("/quake", "/cup")).text
+    other = opened(read_only, link.replace("/quake", "/cup")).text
     assert seal not in other
-    assert public.workspace.library.link_key() not in other
+    assert read_only.workspace.library.link_key() not in other
 
 
-def test_a_token_opens_every_page(public: Service) -> None:
+def test_a_token_opens_every_page(read_only: Service) -> None:
     for path in ("/articles/quake", "/articles/cup?v=1&q=0-5"):
-        assert public.client.get(path, headers=BROWSER).status_code == 403
-        page = public.client.get(path, headers={**BROWSER, "Authorization": "Bearer 0123456789abcdef"})
+        assert read_only.client.get(path, headers=BROWSER).status_code == 403
+        page = read_only.client.get(path, headers={**BROWSER, "Authorization": "Bearer 0123456789abcdef"})
         assert page.status_code == 200
-    assert public.client.get("/articles/quake", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert (
+        read_only.client.get("/articles/quake", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    )
 
 
 def test_without_tokens_pages_are_open_to_this_machine(service: Service) -> None:
@@ -181,8 +189,8 @@ def test_what_is_not_published_yet_is_not_shown(public: Service) -> None:
         assert "Not for readers" not in response.text
 
 
-def test_a_program_gets_json(public: Service) -> None:
-    found = opened(public, cited(public)["link"], Accept="application/json").json()
+def test_a_program_gets_json(read_only: Service) -> None:
+    found = opened(read_only, cited(read_only)["link"], Accept="application/json").json()
     assert found["quote"]["text"] == found["text"][found["quote"]["start"] : found["quote"]["end"]] == QUOTE
     assert (found["id"], found["version"], found["newest"], found["note"]) == ("quake", 1, 1, "")
     assert [found["text"][one["start"] : one["end"]] for one in found["passages"]]
@@ -255,8 +263,8 @@ def test_the_page_shows_the_whole_text_and_marks_just_the_quote(text: str, data:
     assert "".join(html.unescape(marked).split()) == "".join(text[span.start : span.end].split())
 
 
-def test_the_policy_allows_the_page_s_own_style_and_nothing_else(public: Service) -> None:
-    page = opened(public, cited(public)["link"])
+def test_the_policy_allows_the_page_s_own_style_and_nothing_else(read_only: Service) -> None:
+    page = opened(read_only, cited(read_only)["link"])
     [style] = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = page.headers["content-security-policy"]
