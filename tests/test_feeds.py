@@ -111,6 +111,23 @@ def test_broken_xml_gives_what_can_be_read() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("&amp; line", "& line"),
+        ("<item>", "<media:thumbnail url='x'/><item>"),  # a prefix that is not declared
+        ("<item>", f"<item><description>{'<br>x' * 5_000}</description>"),  # took its parser seconds
+        ("</channel>", f"<item>{'<a ' * 5_000}"),
+        ("</channel>", "<x>" * 20_000),
+    ],
+)
+def test_what_is_broken_costs_no_more_than_itself(before: str, after: str) -> None:
+    assert before in RSS2
+    assert [entry.link for entry in entries(RSS2.replace(before, after))] == [
+        "https://gazette.example/news/1"
+    ]
+
+
 @pytest.mark.parametrize("body", [b"", b"<html><body>x", b"{}", b"{", b'{"items": 7}', b"\x89PNG", b"plain text", b"[" * 9999, packed(b"x"), b"\x1f\x8bno gzip"])  # fmt: skip
 def test_what_is_no_feed_is_told(body: bytes) -> None:
     with pytest.raises(FetchError):

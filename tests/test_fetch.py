@@ -136,11 +136,24 @@ def test_a_packed_body_counts_unpacked(site: NewsSite, fetcher: Fetcher) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "pack"), [("gzip", packed), ("x-gzip", packed), ("deflate", zlib.compress), ("identity", bytes)]
+    ("name", "pack"),
+    [
+        ("gzip", packed),
+        ("x-gzip", packed),
+        ("deflate", zlib.compress),
+        ("deflate", lambda data: zlib.compress(data)[2:-4]),  # without its frame, as some servers send it
+        ("identity", bytes),
+    ],
 )
 def test_packed_bodies_are_unpacked(site: NewsSite, fetcher: Fetcher, name: str, pack: Any) -> None:
     url = site.put("/x", pack(b"<p>text</p>" * 1000), headers={"Content-Encoding": name})
     assert fetcher.get(url).body == b"<p>text</p>" * 1000
+
+
+def test_not_modified_that_was_not_asked_for_is_no_page(site: NewsSite, fetcher: Fetcher) -> None:
+    url = site.put("/x", status=304, validated=False)
+    assert "304" in str(refused(fetcher, url))
+    assert fetcher.get(url, etag='"a"').unchanged
 
 
 @pytest.mark.parametrize(("name", "body", "said"), [("br", b"x", "not asked for"), ("gzip", b"no gzip", "cannot be unpacked"), ("gzip", packed(b"x" * 999)[:-9], "breaks off")])  # fmt: skip
@@ -202,6 +215,11 @@ def test_robots_txt_is_obeyed_and_read_once(site: NewsSite, fetcher: Fetcher) ->
     assert [asked.path for asked in site.asked] == ["/robots.txt", "/news/2"]
 
 
+def test_a_byte_order_mark_does_not_hide_the_first_rule(site: NewsSite, fetcher: Fetcher) -> None:
+    site.robots = "\ufeffUser-agent: *\nDisallow: /news/1"
+    assert "robots.txt does not allow it" in str(refused(fetcher, site.url + "/news/1"))
+
+
 def test_rules_for_citewire_come_before_those_for_all(site: NewsSite, fetcher: Fetcher) -> None:
     site.robots = "User-agent: *\nDisallow: /\n\nUser-agent: citewire\nDisallow: /private"
     fetcher.get(site.url + "/news/1")
@@ -216,7 +234,7 @@ def test_robots_txt_counts_where_a_redirect_ends(site: NewsSite, fetcher: Fetche
 
 
 @pytest.mark.parametrize(
-    ("status", "allowed"), [(404, True), (401, True), (403, True), (500, False), (503, False)]
+    ("status", "allowed"), [(404, True), (401, True), (403, True), (500, False), (503, False), (429, False)]
 )
 def test_without_robots_txt_all_is_allowed_and_in_trouble_nothing(site: NewsSite, fetcher: Fetcher, status: int, allowed: bool) -> None:  # fmt: skip
     site.put("/robots.txt", b"Disallow: /", status)

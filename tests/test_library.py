@@ -96,6 +96,21 @@ def test_a_new_version_replaces_and_the_old_is_kept(library: Library, four: list
     assert library.article("moon") == new.article
 
 
+def test_of_many_versions_the_latest_are_kept_and_those_that_answers_cite(
+    library: Library, four: list[Article]
+) -> None:
+    moon = four[0]
+    for version in range(1, 26):
+        put(library, draft(replace(moon, text=f"{moon.text} Version {version}."), version))
+        if version == 2:
+            with library.changing() as connection:
+                connection.execute(schema.answers.insert(), {"id": "a", "given": "", "answer": {}})
+                row = {"answer_id": "a", "n": 1, "article_id": moon.id, "version": version}
+                connection.execute(schema.cited.insert(), row)
+    kept = [version for version in range(1, 26) if library.article(moon.id, version)]
+    assert kept == [2, *range(6, 26)]
+
+
 def test_retired_articles_leave_nothing(library: Library, four: list[Article]) -> None:
     drafts = [draft(article) for article in four]
     put(library, *drafts)

@@ -17,6 +17,14 @@ from bot.articles.readers import mail as reader
 PAGE = f"<html><body><nav>Home</nav><article><h1>Plan</h1><p>{PROSE}</p><p>{MORE}</p></article></body></html>"
 
 
+LAID_OUT = f"""<html><body><div style="display:none;max-height:0">What only the list of messages shows of it.</div>
+<table role="presentation"><tr><td><a href="https://bote.example">View in browser</a></td></tr>
+<tr><td><h2><a href="https://bote.example/1">The plan</a></h2><p>{PROSE}</p></td></tr>
+<tr><td><table><tr><td><h2><a href="https://bote.example/2">And more</a></h2>{MORE}</td></tr></table></td></tr>
+<tr><td>You receive this e-mail because you signed up. <a href="https://bote.example/u">Unsubscribe</a></td></tr>
+</table><img src="https://bote.example/open.gif" width="1" height="1"></body></html>"""
+
+
 def message(text: str = "", html: str = "", **headers: str) -> EmailMessage:
     made = EmailMessage(policy=email.policy.SMTP)
     given = {
@@ -53,8 +61,10 @@ def test_a_newsletter_is_an_article_of_its_sender(tmp_path: Path) -> None:
         (message("Just this."), "Just this."),
         (message("Just this.", "<p></p>"), "Just this."),
         (message(html=PAGE), f"{PROSE}\n\n{MORE}"),
+        (message("See the web version: https://bote.example/1", LAID_OUT), f"{PROSE}\n\n{MORE}"),
+        (message(f"View this e-mail in your browser: https://x\n\n{PROSE}"), PROSE),
     ],
-    ids=["text", "empty page", "page alone"],
+    ids=["text", "empty page", "page alone", "laid out with tables", "text with notices"],
 )
 def test_the_page_counts_and_failing_that_the_text(tmp_path: Path, sent: EmailMessage, text: str) -> None:
     assert article(tmp_path / "a.eml", sent.as_bytes()).text == text

@@ -15,6 +15,7 @@ from news_site import Story, page
 
 from bot.articles.article import Article, article_from_record, parse_published
 from bot.articles.library import Library
+from bot.articles.outlets import outlet_of
 from bot.articles.pages import record_from_html
 from bot.articles.passages import Passage
 from bot.articles.records import Draft
@@ -162,6 +163,136 @@ def test_no_json_ld_makes_a_page_unreadable(document: object) -> None:
     assert TEXT[0] in str(record_from_html(with_data(data))["text"])
 
 
+# What is on a page and not of its article
+
+OTHER = "The minister of transport resigned on Friday over nine million crowns, a court in Farrow heard."
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        f"<p hidden>{OTHER}</p>",
+        f'<p aria-hidden="true">{OTHER}</p>',
+        f'<div style="color: red; display : none !important"><p>{OTHER}</p></div>',
+        f'<p style="visibility:hidden">{OTHER}</p>',
+        f'<p style="font-size:0px">{OTHER}</p>',
+        f'<p style="position:absolute;left:-9999px">{OTHER}</p>',
+        f'<p class="note sr-only">{OTHER}</p>',
+        f'<p class="hidden">{OTHER}</p>',
+        f"<p>It is <span hidden>{OTHER}</span> said that visitors may see all of it until the end.</p>",
+        f"<p>It cost <del>{OTHER}</del> <ins>ten</ins> crowns, as the council said in its statement.</p>",
+        f"<p>It cost <s>{OTHER}</s> ten crowns, as the council said in its statement on Monday.</p>",
+        f"<template><p>{OTHER}</p></template>",
+        f"<dialog><p>{OTHER}</p></dialog>",
+        f'<div role="dialog"><p>{OTHER}</p></div>',
+        f'<p>It is <span role="tooltip">{OTHER}</span> free, the council said in its statement.</p>',
+        f'<div class="article-promo"><p>{OTHER}</p></div>',
+        f'<div class="ad-slot"><p>{OTHER}</p></div>',
+        f'<div class="sponsored-content"><p>{OTHER}</p></div>',
+        f'<div id="onetrust-consent-sdk"><p>{OTHER}</p></div>',
+        f'<article class="card"><h3><a href="/news/9">Another story</a></h3><p>{OTHER}</p></article>',
+        f'<a href="/news/9"><h3>Another story</h3><p>{OTHER}</p></a>',
+        f'<ul><li><a href="/news/9">{OTHER}</a></li><li><a href="/news/8">{OTHER}</a></li></ul>',
+        "<p>Subscribe now to continue reading: the minister of transport and all other stories.</p>",
+    ],
+)
+def test_what_is_hidden_struck_out_or_of_other_stories_is_not_the_article(markup: str) -> None:
+    html = with_data().replace(f"<p>{TEXT[2]}", f"{markup}<p>{TEXT[2]}")
+    assert markup in html
+    found = article(html).text
+    assert "minister of transport" not in found
+    assert all(text in found for text in TEXT)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        f'<article id="p1"><h2><a href="#p1">10:05</a></h2><p>{OTHER}</p></article>',
+        f'<article><h2><a href="/news/7/p1">10:05</a></h2><p>{OTHER}</p></article>',
+        f"<h2>What the court heard</h2><p>{OTHER}</p>",
+        f'<div class="hidden md:block"><p>{OTHER}</p></div>',
+        f'<div class="no-ads"><p>{OTHER}</p></div>',
+        f"<details><summary>In court</summary><p>{OTHER}</p></details>",
+        f"<p>The full report is available to members of parliament. {OTHER}</p>",
+    ],
+)
+def test_what_only_looks_like_that_stays(markup: str) -> None:
+    html = with_data(head=f'<link rel="canonical" href="{HERE}">')
+    assert OTHER in article(html.replace(f"<p>{TEXT[2]}", f"{markup}<p>{TEXT[2]}")).text
+
+
+WALLED = ["Sorry, but there is nothing for you to read at this address of ours."] * 3
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("Page not found", "there is no such page"),
+        ("404 | The Gazette", "there is no such page"),
+        ("Oops! That page can’t be found", "there is no such page"),
+        ("Sorry, this article is no longer available", "there is no such page"),
+        ("Just a moment...", "no article but a notice"),
+        ("Access Denied", "no article but a notice"),
+        ("Before you continue to The Gazette", "no article but a notice"),
+        ("Log in - The Gazette", "no article but a notice"),
+        ("We'll be back soon", "no article but a notice"),
+        ("503 Service Unavailable", "no article but a notice"),
+    ],
+)
+def test_what_a_site_shows_in_place_of_an_article_is_none(title: str, said: str) -> None:
+    with pytest.raises(ReadError, match=said):
+        article(with_data(title=title, paragraphs=WALLED))
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Access denied: how a town lost its library",
+        "404 days without a tram",
+        "500 jobs lost at the tram works",
+        "We’ll be back, says the coach",
+        "Subscribe, says the mayor",
+    ],
+)
+def test_an_article_about_such_things_is_one(title: str) -> None:
+    assert article(with_data(title=title)).title == title
+
+
+def test_a_page_that_lists_stories_is_none() -> None:
+    items = "".join(f'<div><h3><a href="/news/{n}">Story {n}</a></h3><p>{OTHER}</p></div>' for n in range(9))
+    with pytest.raises(ReadError, match="no article text found"):
+        article(
+            f"<html><head><title>World</title></head><body><h1>World</h1><main>{items}</main></body></html>"
+        )
+
+
+@pytest.mark.parametrize(
+    ("claimed", "url", "outlet"),
+    [
+        ("Reuters", "https://www.reuters.com/a", "Reuters"),
+        ("The Gazette", "https://news.gazette.co.uk/a", "The Gazette"),
+        ("Le Monde.fr", "https://www.lemonde.fr/a", "Le Monde.fr"),
+        ("Reuters", "https://evil.example/a", "Reuters (evil.example)"),
+        ("Reuters", "https://reuters.evil.example/a", "Reuters (reuters.evil.example)"),
+        ("Reuters", "https://reuters.github.io/a", "Reuters (reuters.github.io)"),
+        ("Reuters", "https://rеuters.com/a", "Reuters (rеuters.com)"),  # with a Cyrillic е
+        ("BBC News", "https://www.bbc.co.uk/a", "BBC News (bbc.co.uk)"),
+        ("Reuters", "http://127.0.0.1:81/a", "Reuters (127.0.0.1)"),
+        ("", "https://evil.example/a", ""),
+    ],
+)
+def test_an_outlet_that_its_address_does_not_bear_is_named_with_its_host(
+    claimed: str, url: str, outlet: str
+) -> None:
+    assert outlet_of(claimed, url) == outlet
+
+
+def test_what_the_user_calls_an_outlet_comes_before_what_its_page_claims() -> None:
+    claims = fetched(with_data({**DATA, "publisher": {"name": "Reuters"}}))
+    assert article_from_page(claims, about={}, origin=HERE).source == "Reuters (gazette.example)"
+    assert article_from_page(claims, about={}, origin=HERE, source="Gazette Ltd").source == "Gazette Ltd"
+
+
 # The address
 
 
@@ -286,7 +417,11 @@ def test_pages_are_decoded_whatever_is_said_of_them(
 def test_the_page_wins_and_its_feed_fills_what_is_missing() -> None:
     about = {"title": "From the feed", "published": "2026-03-09", "author": "Owen Price", "source": "A wire"}
     bare = article(page("", TEXT), about=about)
-    assert (bare.title, bare.author, bare.source) == ("From the feed", "Owen Price", "A wire")
+    assert (bare.title, bare.author, bare.source) == (
+        "From the feed",
+        "Owen Price",
+        "A wire (gazette.example)",
+    )
     assert bare.published == parse_published("2026-03-09")
     full = article(with_data(DATA), about=about)
     assert (full.title, full.author, full.source) == ("Tram line opens", "Ines Varga", "The Gazette")

@@ -547,7 +547,10 @@ def test_markup_that_breaks_the_parser_is_a_skip(tmp_path: Path, monkeypatch: py
         raise AttributeError("from the depths")
 
     monkeypatch.setattr("trafilatura.bare_extraction", explode)
-    assert skipped(tmp_path / "a.html", "x").reason == "this HTML page cannot be parsed (AttributeError)"
+    assert (
+        skipped(tmp_path / "a.html", "<html><body><p>x</p></body></html>").reason
+        == "this HTML page cannot be parsed (AttributeError)"
+    )
 
 
 def test_reading_a_page_touches_no_network_and_logs_nothing(

@@ -69,7 +69,12 @@ def test_of_two_columns_for_one_field_our_own_name_counts(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
 def test_the_delimiter_is_what_parts_the_columns(tmp_path: Path, name: str, delimiter: str) -> None:
     rows = (("title", "text"), ("A; plan, a|b\tc", "One; two, three|four\tfive."))
-    found = article(tmp_path / name, table(*rows, delimiter=delimiter))
+    content = table(*rows, delimiter=delimiter)
+    assert (
+        article(tmp_path / name, f"sep={delimiter}\r\n{content}").text
+        == article(tmp_path / name, content).text
+    )
+    found = article(tmp_path / name, content)
     assert (found.title, found.text) == ("A; plan, a|b c", rows[1][1])
 
 

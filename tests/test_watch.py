@@ -116,7 +116,7 @@ def test_a_page_is_taken_in_and_asked_for_again_only_if_it_has_changed(desk: Des
     assert counts(desk.ingest(url)) == (0, 1, 0, 0, 0)
     assert "1011 million" in desk.text(site.stories[1], site)
     [headline] = desk.workspace.library.headlines()
-    assert (headline.source, headline.author) == ("The Local Gazette", site.stories[1].author)
+    assert (headline.source, headline.author) == ("The Local Gazette (127.0.0.1)", site.stories[1].author)
     assert headline.published == site.stories[1].published
 
 
@@ -162,6 +162,61 @@ def test_two_pages_of_one_article_do_not_replace_each_other(desk: Desk, site: Ne
     assert "free of charge" in next(iter(desk.workspace.library.drafts())).article.text
     site.put("/amp/x", b"", 410)
     assert desk.ingest(site.url + "/amp/x").removed == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_page_at_an_article_s_own_address_takes_over(desk: Desk, site: NewsSite, at_once: bool) -> None:
+    head = f'<link rel="canonical" href="{site.url}/x">'
+    second = site.put("/x?page=2", page("The title", Story(1).paragraphs()[1:], head=head), validated=False)
+    own = site.put("/x", page("The title", Story(1).paragraphs()[:2], head=head), validated=False)
+    for urls in [(second, own)] if at_once else [(second,), (own,)]:
+        desk.ingest(*urls)
+    article = desk.workspace.library.article(desk.workspace.library.find(own) or "")
+    assert article
+    assert article.text.split("\n\n") == Story(1).paragraphs()[:2]
+    assert [desk.ledger.page(url).state for url in (second, own)] == ["copy", "ok"]
+    assert desk.articles == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "paragraphs", "said"),
+    [
+        (
+            "Before you continue",
+            ["We and our partners store cookies on your device, if you let us."] * 3,
+            "notice",
+        ),
+        (
+            "The title",
+            [Story(1).paragraphs()[0], "Subscribe to continue reading this story."],
+            "behind a wall",
+        ),
+        ("The title", [], "no article text"),
+    ],
+)
+def test_a_wall_before_a_page_does_not_replace_its_article(
+    desk: Desk, site: NewsSite, title: str, paragraphs: list[str], said: str
+) -> None:
+    url = site.put("/x", page("The title", Story(1).paragraphs()))
+    desk.ingest(url)
+    site.put("/x", page(title, paragraphs, head=f"<title>{title}</title>"))
+    assert said in reasons(desk.ingest(url))
+    article = desk.workspace.library.article(desk.workspace.library.find(url) or "")
+    assert article
+    assert article.text.split("\n\n") == Story(1).paragraphs()
+    assert (desk.ledger.page(url).state, desk.ledger.page(url).due is None) == ("failing", False)
+    site.put("/x", page("The title", Story(2).paragraphs()))
+    assert counts(desk.once(after=DAY)) == (0, 1, 0, 0, 0)
+
+
+def test_a_page_that_is_not_found_with_a_friendly_face_is_gone_when_that_lasts(
+    desk: Desk, site: NewsSite
+) -> None:
+    url = site.put("/x", page("The title", Story(1).paragraphs()))
+    desk.ingest(url)
+    site.put("/x", page("Page not found", ["Sorry, there is nothing here for you to read."] * 3))
+    assert sum(desk.once(after=DAY).removed for _ in range(4)) == 1
+    assert desk.articles == 0
 
 
 def test_a_page_that_changes_its_address_brings_its_article_along(desk: Desk, site: NewsSite) -> None:
@@ -443,6 +498,26 @@ def test_what_the_feed_says_stays_with_the_article_when_only_the_page_is_read_ag
     assert counts(desk.once(after=HOUR)) == (0, 0, 1, 0, 0)
     [headline] = desk.workspace.library.headlines()
     assert (headline.title, headline.source) == ("From the feed", "The Gazette")
+
+
+def test_a_feed_s_name_is_the_outlet_of_its_own_site_alone(desk: Desk, site: NewsSite) -> None:
+    with NewsSite(articles=1, host="127.0.0.2") as other:
+        items = [f"<link>{one.url}/news/1</link>" for one in (site, other)]
+        desk.add(site.put("/f", rss(*items), kind="application/rss+xml"), source="My Gazette")
+    found = {headline.source for headline in desk.workspace.library.headlines()}
+    assert found == {"My Gazette", "The Local Gazette (127.0.0.2)"}
+
+
+def test_pages_that_gave_nothing_are_remembered_for_half_a_year(desk: Desk, site: NewsSite) -> None:
+    item = f"<title>A gallery</title><link>{site.put('/gallery', '<html><body></body></html>')}</link>"
+    desk.add(site.put("/f", rss(item), kind="application/rss+xml"))
+    desk.ingest(site.url + "/news/1")
+    assert desk.ledger.page(site.url + "/gallery").state == "empty"
+    site.put("/f", rss(), kind="application/rss+xml")
+    for after, state in ((DAY, "empty"), (181 * DAY, "new")):
+        desk.once(after=after)
+        assert desk.ledger.page(site.url + "/gallery").state == state
+    assert desk.ledger.page(site.url + "/news/1").state == "ok"
 
 
 def test_what_the_user_has_forgotten_comes_back_only_when_asked_for(desk: Desk, site: NewsSite) -> None:

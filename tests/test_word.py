@@ -66,11 +66,28 @@ def test_the_title_of_the_properties_comes_first(tmp_path: Path) -> None:
             "<w:r><w:t>outer</w:t><w:pict><w:p><w:r><w:t>in a box</w:t></w:r></w:p></w:pict></w:r>",
             "outer\n\nin a box",
         ),
+        (
+            "<w:r><w:t>seen</w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r>"
+            '<w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t> too</w:t></w:r>',
+            "seen too",
+        ),
+        ("<w:r><w:rPr><w:strike/></w:rPr><w:t>41</w:t></w:r><w:r><w:t>14</w:t></w:r>", "14"),
+        ("<w:r><w:rPr><w:dstrike/></w:rPr><w:t>41</w:t></w:r><w:r><w:t>14</w:t></w:r>", "14"),
+        (
+            "<w:tbl><w:tr><w:trPr><w:del/></w:trPr><w:tc><w:p><w:r><w:t>gone</w:t></w:r></w:p></w:tc></w:tr>"
+            "<w:tr><w:tc><w:p><w:r><w:t>there</w:t></w:r></w:p></w:tc></w:tr></w:tbl>",
+            "there",
+        ),
     ],
 )
 def test_text_is_what_a_reader_sees(tmp_path: Path, markup: str, text: str) -> None:
     found = article(tmp_path / "a.docx", document(("Normal", PROSE), markup=markup))
     assert found.text == f"{text}\n\n{PROSE}"
+
+
+def test_the_date_of_a_program_s_template_is_none(tmp_path: Path) -> None:
+    made = datetime(2013, 12, 23, 23, 15, tzinfo=UTC)
+    assert article(tmp_path / "a.docx", document(("Normal", PROSE), made=made)).published is None
 
 
 def test_cells_of_tables_are_read_in_their_order(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from bot.articles.records import Collection, Draft, Known, Written
 from bot.articles.schema import articles, changes, cited, collections, facts, passages, versions
 from bot.errors import LibraryError
 
+_KEPT_VERSIONS = 20  # of an article; what an answer cites is kept beyond that
 _WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
 
 
@@ -125,6 +126,7 @@ class Library(LibraryReader):
             for one in written:
                 change = {"version": one.version, "origin": one.origin}
                 connection.execute(update(articles).where(articles.c.id == one.article_id).values(change))
+            self._drop_old_versions(connection, [one.article_id for one in written])
             for chunk in chunks(retired):
                 connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
                 connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
@@ -183,6 +185,21 @@ class Library(LibraryReader):
             connection.execute(delete(articles).where(articles.c.version.is_(None), *unused))
 
     # Within
+
+    def _drop_old_versions(self, connection: Connection, article_ids: Iterable[str]) -> None:
+        """Forget all but the latest versions, unless an answer cites them: a live blog has hundreds."""
+        shown = select(articles.c.version).where(articles.c.id == versions.c.article_id).scalar_subquery()
+        is_cited = select(cited.c.answer_id).where(
+            cited.c.article_id == versions.c.article_id, cited.c.version == versions.c.version
+        )
+        for chunk in chunks(dict.fromkeys(article_ids)):
+            connection.execute(
+                delete(versions).where(
+                    versions.c.article_id.in_(chunk),
+                    versions.c.version <= shown - _KEPT_VERSIONS,
+                    ~is_cited.exists(),
+                )
+            )
 
     def _note_changes(self, connection: Connection, article_ids: Iterable[str], generation: int) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")

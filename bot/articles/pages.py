@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from copy import deepcopy
+from typing import Any, Literal
 
 import yaml
 
 from bot.articles.article import clean_line, clean_text, is_web_url
 from bot.articles.linked_data import article_data
+from bot.articles.notices import says_no_entry, says_not_found, without_notices
+from bot.articles.unshown import drop_other_stories, drop_unshown
 from bot.errors import ReadError
 
+Kind = Literal["page", "entry", "letter"]  # of a site, what a feed holds, what came by mail
+
 NO_ARTICLE = "no article text found in this HTML page"
+NOT_THERE = "the site says that there is no such page"
+NO_ENTRY = "no article but a notice: the site lets nobody in without a login, a consent or a check"
+NO_ARTICLES = (NO_ARTICLE, NOT_THERE, NO_ENTRY)
 
 _MAX_FRONT_MATTER = 65_536  # characters
 _MAX_HEADLINE = 120  # characters in a first line that can be the title
@@ -27,6 +35,7 @@ _CLAIMS = (
     "//link[contains(concat(' ', @rel, ' '), ' canonical ')]/@href",
     "//meta[@property='og:url']/@content",
 )
+_TITLES = "//title/text() | //h1//text() | //meta[@property='og:title']/@content"
 _SHOWN = "//body//text()[not(parent::script or parent::style)]"
 _BEGINNING = 100  # characters that tell a text
 
@@ -95,16 +104,19 @@ def _usable(fields: dict[str, object]) -> dict[str, object]:
     return record | {"published": published}
 
 
-def record_from_html(html: str) -> dict[str, object]:
+def record_from_html(html: str, *, kind: Kind = "page") -> dict[str, object]:
     """Return the article in an HTML page as a record: what its JSON-LD states, else what its markup shows.
 
-    `url` is the address that the page claims for itself. A date in the prose is none of the article's own. Raises
-    ReadError where there is no article.
+    `url` is the address that the page claims for itself; it is `walled` where it asks its reader to log in or
+    subscribe. A date in the prose is none of the article's own. A letter
+    may consist of several stories, in tables that only lay it out. Raises ReadError where there is no article.
     """
     for name in ("trafilatura", "htmldate", "courlan", "justext"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
-        record = _extract(clean_text(html))
+        record = _extract(clean_text(html), kind)
+    except ReadError:
+        raise
     except Exception as exc:  # on hostile markup lxml and the libraries above it raise errors of any class
         raise ReadError(f"this HTML page cannot be parsed ({type(exc).__name__})") from exc
     if not record:
@@ -112,22 +124,32 @@ def record_from_html(html: str) -> dict[str, object]:
     return record
 
 
-def _extract(html: str) -> dict[str, object]:
+def _extract(html: str, kind: Kind) -> dict[str, object]:
     import trafilatura
 
-    options: dict[str, Any] = {"favor_precision": True, "include_comments": False, "include_tables": False}
-    page: Any = trafilatura.bare_extraction(html, prune_xpath="//nav | //footer", **options)
     tree: Any = trafilatura.load_html(html)
     if tree is None or "<" not in html:
         return {}
     address = _claimed_address(tree)
     stated = article_data(tree, address=address)
+    names = [clean_line(text) for text in tree.xpath(_TITLES)]
+    drop_unshown(tree)
+    if kind == "page":
+        drop_other_stories(tree, address=address)
+    if kind == "letter":
+        _lay_out(tree)
     shown = " ".join(tree.xpath(_SHOWN)) if "text" in stated else ""
+    favor = "favor_recall" if kind == "letter" else "favor_precision"
+    options: dict[str, Any] = {favor: True, "include_comments": False, "include_tables": False}
+    page: Any = trafilatura.bare_extraction(deepcopy(tree), prune_xpath="//nav | //footer", **options)
     about = _metadata(tree)
     titles = (about.title, stated.get("title"))
     lines = page.text.splitlines() if page is not None else []
     text = "\n\n".join(line for line in lines if line.strip() and clean_line(line) not in titles)
-    text = _fuller(text, stated.get("text", ""), shown)
+    found = _fuller(text, stated.get("text", ""), shown)
+    text = without_notices(found)
+    if kind == "page" and not stated:
+        _refuse_notice(names, text)
     # Without a site name trafilatura takes the host; article_from_record does so too, but after `source`.
     site = None if about.sitename and about.sitename in (about.url or "") else about.sitename
     record = {
@@ -137,8 +159,22 @@ def _extract(html: str) -> dict[str, object]:
         "source": stated.get("source") or site,
         "author": stated.get("author") or (about.author or "").replace(";", ","),
         "text": text,
+        "walled": text != found,
     }
     return record if text else {}
+
+
+def _refuse_notice(titles: list[str], text: str) -> None:
+    if says_not_found(titles, text):
+        raise ReadError(NOT_THERE)
+    if says_no_entry(titles, text):
+        raise ReadError(NO_ENTRY)
+
+
+def _lay_out(tree: Any) -> None:
+    """Make blocks of the tables that letters are laid out with: they hold no data but the letter."""
+    for element in tree.iter("table", "tbody", "tr", "td", "th"):
+        element.tag = "div"
 
 
 def _metadata(tree: Any) -> Any:

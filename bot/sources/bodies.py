@@ -9,6 +9,7 @@ from bot.errors import FetchError
 
 GZIP = b"\x1f\x8b"
 _EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, as the data itself says
+_BARE = -zlib.MAX_WBITS  # what some servers take "deflate" for
 
 
 def read_body(chunks: Iterable[bytes], *, packed: str, limit: int) -> bytes:
@@ -17,7 +18,7 @@ def read_body(chunks: Iterable[bytes], *, packed: str, limit: int) -> bytes:
         return _joined(chunks, limit)
     if packed not in ("gzip", "x-gzip", "deflate"):
         raise FetchError(f"its body is packed in a way that was not asked for ({packed[:40]})")
-    return _unpacked(chunks, limit)
+    return _unpacked(chunks, limit, deflated=packed == "deflate")
 
 
 def unpack(data: bytes, *, limit: int) -> bytes:
@@ -33,12 +34,14 @@ def _joined(chunks: Iterable[bytes], limit: int) -> bytes:
     return bytes(body)
 
 
-def _unpacked(chunks: Iterable[bytes], limit: int) -> bytes:
+def _unpacked(chunks: Iterable[bytes], limit: int, *, deflated: bool = False) -> bytes:
     body = bytearray()
     unpacker = zlib.decompressobj(_EITHER)
     try:
-        for chunk in chunks:
+        for number, chunk in enumerate(chunks):
             rest = chunk
+            if deflated and not number and chunk and chunk[0] & 15 != zlib.DEFLATED:
+                unpacker = zlib.decompressobj(_BARE)
             while rest and not unpacker.eof:
                 body += unpacker.decompress(rest, limit + 1 - len(body))
                 _refuse_large(len(body), limit)

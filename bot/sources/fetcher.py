@@ -10,6 +10,7 @@ import httpcore
 import httpx
 
 from bot import __version__
+from bot.articles.decoding import decode
 from bot.errors import FetchError, FetchRefusedError
 from bot.sources.bodies import read_body
 from bot.sources.connection import CONNECT_SECONDS, GuardedTransport
@@ -79,6 +80,10 @@ class Fetcher:
         for _ in range(_REDIRECTS + 1):
             asked = validators if found in ("", here) else {}
             reply = self._asked(client, here, {name: value for name, value in asked.items() if value}, limit)
+            if reply.status == httpx.codes.NOT_MODIFIED and not any(asked.values()):
+                raise FetchError(
+                    "the server answers 304 (Not Modified), though it was not asked whether", status=304
+                )
             if not (there := redirect(here, reply)):
                 return fetched(here, reply, moved=moved)
             lasting = lasting and reply.status in _LASTING
@@ -138,7 +143,7 @@ class Fetcher:
         self._hosts.wait(_name(target), host, own=True)
         try:
             reply = self._followed(client, url)
-            if reply.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            if reply.status in (httpx.codes.TOO_MANY_REQUESTS, *range(500, 600)):
                 raise FetchError(status_text(reply.status))
         except FetchRefusedError:
             return
@@ -146,7 +151,7 @@ class Fetcher:
             host.rules_problem, host.rules_until = str(exc), time.monotonic() + _ROBOTS_RETRY
             return
         if reply.status == httpx.codes.OK:
-            host.rules = Protego.parse(reply.body.decode("utf-8", "replace"))
+            host.rules = Protego.parse(decode(reply.body))
         self._hosts.asked(host, AGENT)
 
     def _followed(self, client: httpx.Client, url: str) -> Reply:

@@ -69,15 +69,25 @@ class Intake:
                 report.removed += len(retired)
 
     def _without_copies(self, visits: Sequence[Visit]) -> list[Visit]:
-        """Let the page that has brought an article first keep it: two would replace each other's text for ever."""
+        """Let one page keep each article: two would replace each other's text for ever.
+
+        It is the page at the article's own address, else the one that has brought it first: what a second page of a
+        long article or one for telephones shows may be less.
+        """
         bringers = self._ledger.bringers(visit.article.id for visit in visits if visit.article)
-        kept = []
-        for visit in visits:
-            if visit.article and bringers.setdefault(visit.article.id, visit.record.key) != visit.record.key:
+        replaced, kept = set[str](), []
+        for visit in sorted(visits, key=lambda one: not _is_at_home(one)):
+            key = visit.record.key
+            first = bringers.setdefault(visit.article.id, key) if visit.article else key
+            if visit.article and first != key and _is_at_home(visit):
+                replaced.add(first)
+                bringers[visit.article.id] = key
+            elif first != key:
                 kept.append(Visit(record=replace(visit.record, state="copy", due=None)))
-            else:
-                kept.append(visit)
-        return kept
+                continue
+            kept.append(visit)
+        others = self._ledger.pages(replaced - {visit.record.key for visit in visits if visit.article})
+        return [*kept, *(Visit(record=replace(one, state="copy", due=None)) for one in others.values())]
 
     def _retired(self, visits: Iterable[Visit]) -> list[str]:
         """Return the articles that are to disappear: those that readers have from the very page that is gone."""
@@ -101,6 +111,11 @@ class Intake:
 
 def _is_known(article: Article, known: dict[str, Known]) -> bool:
     return article.id in known and known[article.id] == Known(article.content_hash, article.origin)
+
+
+def _is_at_home(visit: Visit) -> bool:
+    """Say whether a page's address is the one that its article is known by."""
+    return bool(visit.article and visit.article.url and page_key(visit.article.url) == visit.record.key)
 
 
 def _is_remembered(visit: Visit) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from bot.articles.article import canonical_url
 from bot.articles.database import chunks, put_row
@@ -19,6 +19,9 @@ _FEED = [feeds.c[one.name] for one in fields(FeedRecord)]
 _PAGE = [pages.c[one.name] for one in fields(PageRecord)]
 _WATCHED = ("ok", "missing", "failing")
 _DUE_AT_ONCE = 1_000
+_KEPT = (
+    180 * 86_400.0
+)  # seconds that what gave nothing is remembered; a feed that still names it then names it anew
 
 
 class Ledger:
@@ -123,6 +126,16 @@ class Ledger:
             with self._library.changing() as connection:
                 for record in chunk:
                     put_row(connection, pages, asdict(record), key=("key",))
+
+    def tidy(self) -> int:
+        """Forget pages that have given nothing that readers see, and are not looked at any more; return how many."""
+        idle = and_(pages.c.due.is_(None), pages.c.checked < self.clock() - _KEPT)
+        useless = or_(
+            pages.c.state.in_(("empty", "copy", "gone")),
+            and_(pages.c.state.in_(("missing", "failing")), pages.c.article_id == ""),
+        )
+        with self._library.changing() as connection:
+            return connection.execute(delete(pages).where(idle, useless)).rowcount
 
     # Hosts
 

@@ -98,7 +98,7 @@ class Poller:
             if time.monotonic() > until:
                 return
             if record.checked < begun and self.in_flight.begin(record.key):
-                yield self.visit(record, source=source)
+                yield self.visit(record, source=source if same_site(feed, record.url) else "")
 
     def visit(
         self, record: PageRecord, *, source: str = "", content: str = "", asked_for: bool = False
@@ -157,7 +157,8 @@ class Poller:
         now = replace(
             before, url=entry.link, feed=record.url, entry=entry.id, entry_hash=entry.mark, about=about
         )
-        return self.visit(now, source=record.source, content=entry.content if own else "")
+        # What the user calls the feed is the outlet of its own site's pages, not of others that it points to.
+        return self.visit(now, source=record.source if own else "", content=entry.content if own else "")
 
     def _all_entries(
         self, record: FeedRecord, page: Fetched, feed: Feed, problems: list[str], depth: int = 0

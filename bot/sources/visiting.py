@@ -11,6 +11,7 @@ import httpx
 
 from bot.articles.article import Article
 from bot.articles.library import Library
+from bot.articles.pages import NOT_THERE
 from bot.articles.readers import Skipped
 from bot.errors import CitewireError, FetchError, FetchRefusedError, ReadError
 from bot.sources import schedule
@@ -54,14 +55,15 @@ class Visitor:
         `asked_for` comes back though it was forgotten or gone.
         """
         known = bool(record.article_id) and record.article_id in self._library.known([record.article_id])
+        held = (
+            known and record.state != "entry"
+        )  # the page itself has brought an article, which stays in trouble
         if record.state in BRINGING and record.article_id and not (known or asked_for):
             return Visit(record=replace(record, state="forgotten", due=None))
         try:
             return self._fetched(record, source, content, conditional=known)
-        except FetchError as exc:
-            return self._without(record, exc, source, content)
-        except ReadError as exc:
-            return self._from_feed(record, source, content, exc.reason)
+        except (FetchError, ReadError) as exc:
+            return self._without(record, exc, source, content, held=held)
         except (CitewireError, Stopped):
             raise
         except Exception as exc:
@@ -75,19 +77,31 @@ class Visitor:
             return Visit(record=self._seen(record, "copy" if record.state == "copy" else "ok"))
         if _is_front_page(page.url) and not _is_front_page(record.url):
             return self._missing(record, "it redirects to the site's front page")
-        article = article_from_page(page, about=record.about, origin=record.url, source=source)
+        before = self._library.article(record.article_id) if conditional else None
+        article = article_from_page(
+            page,
+            about=record.about,
+            origin=record.url,
+            source=source,
+            before=before.text if before else "",
+        )
         return Visit(
             record=self._seen(record, "ok", article, page),
             article=article,
             retired=self._replaced(record, article),
         )
 
-    def _without(self, record: PageRecord, exc: FetchError, source: str, content: str) -> Visit:
-        if exc.status == httpx.codes.GONE:
+    def _without(
+        self, record: PageRecord, exc: FetchError | ReadError, source: str, content: str, *, held: bool
+    ) -> Visit:
+        """Say what becomes of a page that gave no article; of one that has brought one before it is `held`."""
+        status = exc.status if isinstance(exc, FetchError) else 0
+        if status == httpx.codes.GONE:
             return self._gone(record, str(exc))
-        if exc.status == httpx.codes.NOT_FOUND:
+        if status == httpx.codes.NOT_FOUND or (isinstance(exc, ReadError) and exc.reason == NOT_THERE):
             return self._missing(record, str(exc))
-        if content and (exc.status in _CLOSED or isinstance(exc, FetchRefusedError)):
+        closed = status in _CLOSED or isinstance(exc, FetchRefusedError)
+        if not held and (isinstance(exc, ReadError) or (content and closed)):
             return self._from_feed(record, source, content, str(exc))
         return self._failing(record, exc)
 
@@ -145,8 +159,8 @@ class Visitor:
             return self._gone(failed, reason)
         return Visit(record=failed, skipped=Skipped(record.url, None, reason))
 
-    def _failing(self, record: PageRecord, exc: FetchError) -> Visit:
-        failed = self._again(record, "failing", wait=exc.wait)
+    def _failing(self, record: PageRecord, exc: FetchError | ReadError) -> Visit:
+        failed = self._again(record, "failing", wait=exc.wait if isinstance(exc, FetchError) else 0.0)
         if isinstance(exc, FetchRefusedError):
             failed = replace(failed, due=None)
         return Visit(record=failed, skipped=Skipped(record.url, None, str(exc)))

@@ -30,6 +30,7 @@ _MOST = 200  # pages put away at once
 _SECONDS = 20.0  # that what was fetched waits for more to come; longer where putting away takes longer
 _WRITING_SHARE = 0.1
 _IDLE = 5.0  # seconds between two looks at what is due
+_TIDYING = 86_400.0  # seconds between two times that useless rows are deleted
 _TROUBLE = 60.0  # seconds before work goes on after the library or an index could not be used
 _LOOSE = ""  # the job that looks at pages that are of no feed
 
@@ -79,14 +80,19 @@ class Watch:
 
     def once(self, *, told: Told = lambda _: None) -> Report:
         """Poll all feeds now, and look at the pages whose time it is."""
+        self.ledger.tidy()
         jobs = [self._poll(feed) for feed in self.ledger.feeds() if feed.state != "gone"]
         return self._done([*jobs, self._loose()], told)
 
     def run(self, *, told: Told) -> None:
         """Poll each feed when it is due, until it is to stop; what is fetched by then is put away."""
+        tidied = float("-inf")
         with Crew[Found](self._stopping) as crew:
             while not self._stopping.is_set():
                 try:
+                    if time.monotonic() - tidied > _TIDYING:
+                        self.ledger.tidy()
+                        tidied = time.monotonic()
                     self._send(crew, [*map(self._poll, self.ledger.due_feeds()), self._loose()])
                     self._put_away(crew, told)
                     self._stopping.wait(0 if crew.has_more else _IDLE)

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from bot.articles.article import Article, parse_published
 from bot.articles.decoding import decode
+from bot.articles.notices import without_notices
 from bot.articles.pages import record_from_html
 from bot.articles.readers import files
 from bot.articles.readers.files import EMPTY, File, Skipped, refuse_large
@@ -127,11 +128,15 @@ def _body(message: Message) -> str:
     if page is None and plain is None:
         raise ReadError("no text in this message")
     try:
-        return str(record_from_html(page)["text"]) if page is not None else str(plain)
+        return (
+            str(record_from_html(page, kind="letter")["text"])
+            if page is not None
+            else without_notices(plain or "")
+        )
     except ReadError:
         if plain is None:
             raise
-        return plain
+        return without_notices(plain)
 
 
 def _parts(message: Message) -> Iterator[Message]:

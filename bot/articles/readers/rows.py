@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from bot.articles.article import Article, clean_line
@@ -24,6 +25,7 @@ _SYNONYMS = {
     "tags": ("keywords", "topics", "category"),
     "question": (),
 }  # fmt: skip
+_SEPARATOR = re.compile(r"sep=.?\s*$")  # what spreadsheets write before the header
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -49,7 +51,14 @@ def read_rows(file: File) -> Iterator[Article | Skipped]:
 
 def _delimiter(raw: io.BufferedReader) -> str:
     """Return what parts the first line into the most columns that are known."""
-    head = next((line for line in decode(raw.peek(HEAD)[:HEAD]).splitlines() if line.strip()), "")
+    head = next(
+        (
+            line
+            for line in decode(raw.peek(HEAD)[:HEAD]).splitlines()
+            if line.strip() and not _SEPARATOR.match(line)
+        ),
+        "",
+    )
 
     def known(delimiter: str) -> int:
         return len(_columns(next(csv.reader([head], delimiter=delimiter), [])))
@@ -59,7 +68,10 @@ def _delimiter(raw: io.BufferedReader) -> str:
 
 def _header(rows: Iterator[list[str]]) -> list[str]:
     try:
-        return [name.strip() for name in next(row for row in rows if any(map(str.strip, row)))]
+        return [
+            name.strip()
+            for name in next(row for row in rows if any(map(str.strip, row)) and not _SEPARATOR.match(row[0]))
+        ]
     except StopIteration:
         raise ReadError(EMPTY) from None
     except csv.Error as exc:

@@ -12,7 +12,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 from bot.articles.article import Article, clean_line, short_hash
 from bot.articles.decoding import decode
-from bot.articles.pages import NO_ARTICLE, record_from_html
+from bot.articles.outlets import outlet_of
+from bot.articles.pages import NO_ARTICLES, record_from_html
 from bot.articles.readers import files
 from bot.articles.readers.files import EMPTY, File, Skipped, refuse_large
 from bot.errors import ReadError
@@ -105,9 +106,11 @@ def _outcome(file: File, record: _Record) -> Iterator[Article | Skipped]:
     try:
         refuse_large(record.size, files.MAX_ARTICLE_BYTES, "for one article", "leave it out")
         html = decode(_unpacked(body, headers), charset=charset.split(";")[0].strip("\"' "))
-        yield file.article(record_from_html(html) | {"url": url}, place=short_hash(url))
+        found = record_from_html(html)
+        outlet = outlet_of(str(found.get("source") or ""), url)
+        yield file.article(found | {"url": url, "source": outlet}, place=short_hash(url))
     except ReadError as exc:
-        yield file.skipped(f"{clean_line(url[:200])}: {exc.reason}", expected=exc.reason == NO_ARTICLE)
+        yield file.skipped(f"{clean_line(url[:200])}: {exc.reason}", expected=exc.reason in NO_ARTICLES)
 
 
 def _unpacked(body: bytes, headers: _Headers) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.articles.article import Article
@@ -28,6 +29,10 @@ _PASSED_OVER = frozenset(
         "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
     }
 )
+# Marks of a run that is not shown, or is struck out; and of a table's row that is deleted.
+_UNSHOWN = (f"{_W}rPr/{_W}vanish", f"{_W}rPr/{_W}strike", f"{_W}rPr/{_W}dstrike", f"{_W}trPr/{_W}del")
+_OFF = ("0", "false", "off")
+_TEMPLATE_MADE = datetime(2013, 12, 23, 23, 15, tzinfo=UTC)  # what python-docx leaves in each document
 _SPACES = {f"{_W}tab": " ", f"{_W}br": " ", f"{_W}cr": " ", f"{_W}noBreakHyphen": "-"}
 _TITLES = ("Title", "Heading 1")
 
@@ -75,6 +80,8 @@ def _record(document: Document) -> dict[str, object]:
         ]
         said = document.core_properties
         title, made = said.title, said.created
+        if made and made.replace(tzinfo=made.tzinfo or UTC) == _TEMPLATE_MADE:
+            made = None
     except Exception as exc:  # as above: parts of the package are parsed when they are asked for
         raise ReadError(f"this DOCX file cannot be read ({type(exc).__name__}); it may be damaged") from exc
     headline = next((number for number, (style, _) in enumerate(paragraphs) if style in _TITLES), None)
@@ -89,10 +96,17 @@ def _record(document: Document) -> dict[str, object]:
 def _paragraphs(element: Any) -> Iterator[Any]:
     """Yield the paragraphs in an element, those in tables and text boxes too, in their order."""
     for child in element:
-        if child.tag not in _PASSED_OVER:
+        if not _is_passed_over(child):
             if child.tag == _PARAGRAPH:
                 yield child
             yield from _paragraphs(child)
+
+
+def _is_passed_over(element: Any) -> bool:
+    if element.tag in _PASSED_OVER:
+        return True
+    marks = (element.find(mark) for mark in _UNSHOWN)
+    return any(mark is not None and mark.get(f"{_W}val") not in _OFF for mark in marks)
 
 
 def _text(paragraph: Any) -> str:
@@ -106,7 +120,7 @@ def _pieces(element: Any) -> Iterator[str]:
             yield child.text or ""
         elif child.tag in _SPACES:
             yield _SPACES[child.tag]
-        elif child.tag != _PARAGRAPH and child.tag not in _PASSED_OVER:
+        elif child.tag != _PARAGRAPH and not _is_passed_over(child):
             yield from _pieces(child)
 
 
