@@ -33,11 +33,10 @@ _OTHER_ROLES = frozenset(
         "tooltip",
     )
 )
-_OTHER_NAMES = re.compile(
-    r"(?!no-|has-|with-|without-)(?:\w+[-_])*?(?:ads?|adslot|advert\w*|promo\w*|sponsor\w*|teasers?|onetrust|didomi|cookie\w*|gdpr"
-    r"|consent\w*)(?:[-_].*)?",
-    re.I,
+_OTHER_WORDS = re.compile(
+    r"ads?|adslot|advert\w*|promo\w*|sponsor\w*|teasers?|onetrust|didomi|cookie\w*|gdpr|consent\w*"
 )
+_DENYING = frozenset(("no", "has", "with", "without"))  # "has-ads" says something of what is in there
 _SHORT = 1_000  # characters that a teaser or a banner has at most; what is longer is taken for the article
 _BLOCKS = frozenset(["a", "article", "aside", "div", "figure", "li", "section", "td"])
 _HEADINGS = ("h2", "h3", "h4", "h5", "h6")
@@ -83,7 +82,13 @@ def _is_other(element: Any) -> bool:
     if (element.get("role") or "").strip().lower() in _OTHER_ROLES:
         return True
     names = f"{element.get('class') or ''} {element.get('id') or ''}".split()
-    return any(_OTHER_NAMES.fullmatch(name) for name in names)
+    return any(_names_other(name.lower()) for name in names)
+
+
+def _names_other(name: str) -> bool:
+    """Say whether a class or an id, such as `story__promo-box`, names what is no part of the article."""
+    words = re.split(r"[-_]+", name)
+    return words[0] not in _DENYING and any(_OTHER_WORDS.fullmatch(word) for word in words)
 
 
 def _is_small(element: Any) -> bool:

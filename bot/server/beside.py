@@ -73,9 +73,7 @@ class Slack:
             await self._sleep(self._patience.slack_there if self.is_there else pause)
             try:
                 await self._look()
-            except (
-                SlackError
-            ) as exc:  # it was not there at the start: whoever asks over HTTP is answered by now
+            except SlackError as exc:  # not at the start any more: whoever asks over HTTP is being answered
                 self._note(exc)
             pause = self._patience.slack_away if self.is_there else min(2 * pause, self._patience.slack_there)
 

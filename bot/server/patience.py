@@ -9,9 +9,7 @@ from dataclasses import dataclass
 class Patience:
     """Seconds, but for `connections`."""
 
-    grace: float = (
-        25.0  # for answers under way when the process is told to stop, before whoever told it kills
-    )
+    grace: float = 25.0  # for answers under way when the process is told to stop: whoever told it kills next
     head: float = 10.0  # for a request's head, from when the connection stands idle
     stalled: float = 20.0  # without taking in anything of a response
     connections: int = 500  # at once; more are told to come again

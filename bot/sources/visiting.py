@@ -55,9 +55,8 @@ class Visitor:
         `asked_for` comes back though it was forgotten or gone.
         """
         known = bool(record.article_id) and record.article_id in self._library.known([record.article_id])
-        held = (
-            known and record.state != "entry"
-        )  # the page itself has brought an article, which stays in trouble
+        # What the page itself has brought stays while the page is in trouble.
+        held = known and record.state != "entry"
         if record.state in BRINGING and record.article_id and not (known or asked_for):
             return Visit(record=replace(record, state="forgotten", due=None))
         try:
