@@ -212,6 +212,7 @@ def test_what_is_hidden_struck_out_or_of_other_stories_is_not_the_article(markup
         f"<h2>What the court heard</h2><p>{OTHER}</p>",
         f'<div class="hidden md:block"><p>{OTHER}</p></div>',
         f'<div class="no-ads"><p>{OTHER}</p></div>',
+        f'<div class="{"_" * 60}"><p>{OTHER}</p></div>',  # made to keep a pattern busy
         f"<details><summary>In court</summary><p>{OTHER}</p></details>",
         f"<p>The full report is available to members of parliament. {OTHER}</p>",
     ],

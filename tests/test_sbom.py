@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,12 @@ def test_what_is_delivered_is_what_the_container_installs() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     recipe = re.search(r"^\$\(RUNTIME\)/\.ready:.*?(?=\n\n)", makefile, re.MULTILINE | re.DOTALL)
     assert recipe
-    for option in ("--constraints constraints.txt", "--all-extras", "--requirement pyproject.toml"):
+    container = (ROOT / "deploy" / "Containerfile").read_text("utf-8")
+    for option in ("--constraints constraints.txt", "--requirement pyproject.toml"):
         assert option in recipe[0]
-        assert option in (ROOT / "deploy" / "Containerfile").read_text("utf-8")
+        assert option in container
+    assert "--all-extras" in recipe[0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = set(project["optional-dependencies"])
+    assert set(re.findall(r"--extra (\w+)", container)) == extras - {"ray"}
     assert "--group dev" not in recipe[0]
