@@ -19,9 +19,8 @@ _FEED = [feeds.c[one.name] for one in fields(FeedRecord)]
 _PAGE = [pages.c[one.name] for one in fields(PageRecord)]
 _WATCHED = ("ok", "missing", "failing")
 _DUE_AT_ONCE = 1_000
-_KEPT = (
-    180 * 86_400.0
-)  # seconds that what gave nothing is remembered; a feed that still names it then names it anew
+# Seconds that what gave nothing is remembered; a feed that still names it then names it anew.
+_KEPT = 180 * 86_400.0
 
 
 class Ledger:

@@ -128,11 +128,9 @@ def _body(message: Message) -> str:
     if page is None and plain is None:
         raise ReadError("no text in this message")
     try:
-        return (
-            str(record_from_html(page, kind="letter")["text"])
-            if page is not None
-            else without_notices(plain or "")
-        )
+        if page is None:
+            return without_notices(plain or "")
+        return str(record_from_html(page, kind="letter")["text"])
     except ReadError:
         if plain is None:
             raise
