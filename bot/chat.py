@@ -187,6 +187,6 @@ def _load_in_background(workspace: Workspace) -> None:
 
     def load() -> None:
         with contextlib.suppress(CitewireError):  # the first question meets the same error and tells it
-            workspace.embedder.load()
+            workspace.load_models()
 
     threading.Thread(target=load, daemon=True).start()

@@ -33,9 +33,10 @@ def examine(workspace: Workspace) -> list[Check]:
     """Run every check; one that fails does not keep the others from running."""
     with ThreadPoolExecutor(max_workers=1) as reader:  # reads all bytes of the models beside the other checks
         weights = reader.submit(attempt, "weights", lambda: _weights(workspace))
+        reading = reader.submit(attempt, "reader", lambda: _reader(workspace))
         encoder = reader.submit(_encoder_state, workspace)
         stores = list(_stores(workspace, encoder))
-        return [weights.result(), *stores, *_models(workspace)]
+        return [weights.result(), *stores, reading.result(), *_models(workspace)]
 
 
 def _stores(workspace: Workspace, encoder: Future[EncoderState]) -> Iterator[Check]:
@@ -74,6 +75,11 @@ def _weights(workspace: Workspace) -> Check:
     embedder = workspace.embedder
     embedder.verify()
     return Check("weights", ok=True, detail=f"{embedder.model} ({embedder.fingerprint})")
+
+
+def _reader(workspace: Workspace) -> Check:
+    workspace.reader.verify()
+    return Check("reader", ok=True, detail=workspace.reader.model)
 
 
 def _library(workspace: Workspace, totals: Totals) -> Check:

@@ -7,6 +7,7 @@ CitewireError
 ├── LibraryError       the library (SQL) cannot be opened or has refused a statement
 ├── EmbeddingError     the embedding model cannot be loaded
 │   └── WeightsError   the packaged weights are not the ones that were tested
+├── ReaderError        the reader, the model that finds answers in passages, cannot be loaded
 ├── ChatModelError     a chat model cannot be set up, or has not answered
 ├── VectorsError       Chroma cannot be reached or its collection is not usable
 │   ├── VectorsAwayError   its server does not answer now, and may again later
@@ -60,6 +61,10 @@ class EmbeddingError(CitewireError):
 
 class WeightsError(EmbeddingError):
     """The packaged weights are not the ones that were tested."""
+
+
+class ReaderError(CitewireError):
+    """The reader cannot be loaded or exported."""
 
 
 class ChatModelError(CitewireError):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bot.answers.answer import NOT_SURE
 from bot.answers.standing import told
 from bot.articles.article import clean_text
+from bot.quotes import split_quote
 from bot.terminal import day, page_of
 
 if TYPE_CHECKING:
-    from bot.answers.answer import Answer
+    from bot.answers.answer import Answer, Citation
     from bot.answers.standing import Affected
 
 
@@ -38,6 +40,7 @@ def _lines(affected: Affected, record: dict[str, Any]) -> Iterator[str]:
     yield from _model(answer, record)
     yield f"timings       {', '.join(f'{step} {ms:g} ms' for step, ms in answer.timings.items())}"
     yield from _sentences(affected)
+    yield from _closest(answer)
     yield from _hits(record)
 
 
@@ -63,15 +66,36 @@ def _sentences(affected: Affected) -> Iterator[str]:
         marks = "".join(f"[{n}]" for n in sentence.citations)
         yield f"{sentence.support:<13} {sentence.text} {marks}"
     for citation in answer.citations:
-        page = f" {page_of(citation)}," if citation.page else ""
-        where = f"{citation.title} · {day(citation.published)} · {citation.article_id}"
-        yield f"  [{citation.n}] {where}{page} version {citation.version}, {citation.start}–{citation.end}"
+        yield f"  [{citation.n}] {_place(citation)}"
+        yield from _answering(citation)
         if since := affected.since.get(citation.n):
             yield f"      {told(citation.standing, since)}"
     for dropped in answer.dropped:
         score = f" (score {dropped.score:.2f})" if dropped.score is not None else ""
         cited = "".join(f"[{n}]" for n in dropped.cited)
         yield f"dropped       {dropped.text} {cited}: {dropped.reason}{score}"
+
+
+def _closest(answer: Answer) -> Iterator[str]:
+    """Yield the passage that is closest to an answer, without a number: nothing cites it."""
+    for citation in answer.closest:
+        yield f"not sure      {NOT_SURE}"
+        yield f"      “{citation.quote}”"
+        yield f"      {' · '.join(filter(None, (citation.source, _place(citation), citation.link)))}"
+        yield from _answering(citation)
+
+
+def _place(citation: Citation) -> str:
+    """Return an article's title, date, id, page and version, and the offsets of the quote in it."""
+    page = f" {page_of(citation)}," if citation.page else ""
+    named = f"{citation.title} · {day(citation.published)} · {citation.article_id}"
+    return f"{named}{page} version {citation.version}, {citation.start}–{citation.end}"
+
+
+def _answering(citation: Citation) -> Iterator[str]:
+    """Yield the words of a quote that answer, with their offsets in the article."""
+    if words := split_quote(citation).words:
+        yield f"      words that answer: “{words}”, {citation.answer_start}–{citation.answer_end}"
 
 
 def _hits(record: dict[str, Any]) -> Iterator[str]:

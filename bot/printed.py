@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from bot.answers.answer import NOT_SURE
 from bot.articles.article import is_web_url
+from bot.quotes import answer_span, nearest_heading, other_articles, split_quote
 from bot.terminal import day, out, page_of, working
 
 if TYPE_CHECKING:
@@ -17,16 +19,19 @@ if TYPE_CHECKING:
     from bot.articles.article import Article
 
 _WEAK = " (weakly supported)"
+_UNNUMBERED = "   "  # the mark of a passage that answers nothing, as wide as a citation's
 _AROUND = 600  # characters of the article beside a quote
 
 
 def print_answer(answer: Answer) -> None:
-    """Show the answer with its numbered citations; or that there is none, and what came near."""
+    """Show the answer with its numbered citations; if there is none, the closest passage and what came near."""
     if answer.notice.strip():
         _print(Text(answer.notice.strip(), style="italic"))
     composed = [sentence for sentence in answer.sentences if sentence.support != "verbatim"]
     if composed:
         _print(Text(" ").join(map(_sentence, composed)))
+    elif answer.closest:
+        _print_closest(answer)
     elif not answer.citations:
         _print(Text(answer.text, style="bold" if answer.status == "not_found" else ""))
     print_notes(answer)
@@ -74,9 +79,10 @@ def print_notes(answer: Answer) -> None:
     """Show each citation with its quote, outlet, date and link; where there are none, what came near."""
     for citation in answer.citations:
         print_citation(citation)
-    if answer.nearest:
-        _print(Text("The nearest articles:"))
-    for nearest in answer.nearest:
+    near = other_articles(answer)
+    if near:
+        _print(Text(nearest_heading(answer)))
+    for nearest in near:
         _print(Text(_named(nearest), style="dim"), mark="  ·")
 
 
@@ -89,7 +95,7 @@ def print_passage(citation: Citation, article: Article) -> None:
     end = text.find(" ", citation.end + _AROUND) if citation.end + _AROUND < len(text) else -1
     before = ("… " if start else "") + text[start : citation.start]
     after = text[citation.end : end] + " …" if end > 0 else text[citation.end :]
-    _print(Text(before) + Text(f"»{citation.quote}«", style="bold cyan") + Text(after))
+    _print(Text(before) + _marked_quote(citation) + Text(after))
     if citation.link:
         _print(Text(citation.link, style="dim"))
 
@@ -100,10 +106,30 @@ def _sentence(sentence: Sentence) -> Text:
     return Text(sentence.text) + Text(f" {marks}" if marks else "", style="bold cyan") + weak
 
 
+def _marked_quote(citation: Citation) -> Text:
+    """Return a quote as it is in its article, marked; bold are the words that answer, all of it if they are unknown."""
+    span = answer_span(citation)
+    text = Text(f"»{citation.quote}«", style="cyan" if span else "bold cyan")
+    if span:
+        text.stylize("bold", span[0] + 1, span[1] + 1)
+    return text
+
+
+def _print_closest(answer: Answer) -> None:
+    """Show the passage that is closest to an answer, without a number: nothing cites it."""
+    _print(Text(NOT_SURE, style="bold"))
+    for citation in answer.closest:
+        _print_source(citation, _UNNUMBERED)
+
+
 def print_citation(citation: Citation) -> None:
     """Show a citation: its number and quote, and below them outlet, date, title, page, copies and link."""
-    mark = f"[{citation.n}]"
-    _print(Text(f"“{' '.join(citation.quote.split())}”"), mark=mark)
+    _print_source(citation, f"[{citation.n}]")
+
+
+def _print_source(citation: Citation, mark: str) -> None:
+    before, words, after = split_quote(citation)
+    _print(Text.assemble("“", before, (words, "bold"), after, "”"), mark=mark)
     _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
     if citation.copies:
         also = ", ".join(dict.fromkeys(copy.source or copy.title for copy in citation.copies))

@@ -68,8 +68,18 @@ class Settings(BaseModel):
         default="",
         description="A sentence-transformers CrossEncoder that judges the 30 best passages; empty: none.",
     )
+    reader_model: str = Field(
+        default="",
+        description="A Hugging Face question-answering model, by name or folder; empty: the packaged reader.",
+    )
     min_confidence: float = Field(
-        default=0.55, ge=0, le=1, description="Below it the answer is that the articles do not say."
+        default=0.4, ge=0, le=1, description="The confidence from which a question is answered."
+    )
+    closest_confidence: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="The confidence from which the closest passage is shown if the question is not answered.",
     )
     device: str = Field(default="", description="cpu, cuda, mps …; empty: sentence-transformers picks.")
     chat_model: str = Field(

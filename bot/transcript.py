@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.answers.answer import NOT_SURE
 from bot.articles.article import is_web_url
 from bot.errors import QuestionError
+from bot.quotes import bold_markdown, split_quote
 from bot.terminal import day, page_of
 
 if TYPE_CHECKING:
@@ -42,9 +44,11 @@ def _lines(answer: Answer) -> Iterator[str]:
             for sentence in answer.sentences
         )
     else:
-        yield f"**{_text(answer.text)}**"
+        yield f"**{_text(NOT_SURE if answer.closest else answer.text)}**"
     yield ""
     for citation in answer.citations:
+        yield from (f"\\[{citation.n}\\] {_note(citation)}", "")
+    for citation in answer.closest:  # without a number: nothing cites it
         yield from (_note(citation), "")
 
 
@@ -53,9 +57,13 @@ def _note(citation: Citation) -> str:
         filter(None, (citation.source, day(citation.published), citation.title, page_of(citation)))
     )
     link = f" <{citation.link}>" if citation.link and is_web_url(citation.link) else ""
-    return f"\\[{citation.n}\\] “{_text(citation.quote)}” {_text(named)}{link}"
+    return f"“{bold_markdown(split_quote(citation), _escaped)}” {_text(named)}{link}"
 
 
 def _text(text: str) -> str:
     """Return text on one line, as Markdown that shows it as it is."""
-    return _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split()))
+    return _escaped(" ".join(text.split()))
+
+
+def _escaped(line: str) -> str:
+    return _MARKUP.sub(lambda match: f"\\{match[0]}", line)

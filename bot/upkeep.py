@@ -54,7 +54,7 @@ def _load_in_background(workspace: Workspace, loaded: Callable[[], None]) -> Non
 
     def load() -> None:
         with contextlib.suppress(CitewireError):  # the first question meets the same error and tells it
-            workspace.embedder.load()
+            workspace.load_models()
             loaded()
             workspace.chain.search("warming up")
         with contextlib.suppress(CitewireError):  # `doctor` tells it

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bot.answers.steps import Steps
     from bot.answers.support import Verifier
     from bot.articles.library import Library
+    from bot.reader.reader import Reader
     from bot.retrieval.embeddings import Embedder
     from bot.retrieval.filters import Filters
     from bot.retrieval.following import WordFollower
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
 class Workspace:
     """Opens each part when it is first asked for, so that a command pays only for what it uses."""
 
-    def __init__(self, settings: Settings, *, embedder: Embedder | None = None) -> None:
-        """Name what the settings name; `embedder` stands in for the configured model (in tests)."""
+    def __init__(
+        self, settings: Settings, *, embedder: Embedder | None = None, reader: Reader | None = None
+    ) -> None:
+        """Open nothing yet; `embedder` and `reader` replace the configured models (in tests)."""
         self.settings = settings
         self._embedder = embedder
+        self._reader = reader
 
     @cached_property
     def library(self) -> Library:
@@ -96,6 +100,24 @@ class Workspace:
         )
 
     @cached_property
+    def reader(self) -> Reader:
+        """The reader, not loaded yet."""
+        from bot.reader.reader import QuestionAnsweringReader
+
+        exports = self.settings.data_dir / "readers"
+        return self._reader or QuestionAnsweringReader(self.settings.reader_model, exports=exports)
+
+    def load_models(self) -> None:
+        """Load the embedding model and the reader, so that the first question does not wait for them.
+
+        Raises:
+            EmbeddingError: if the embedding model cannot be loaded.
+            ReaderError: if the reader cannot be loaded.
+        """
+        self.embedder.load()
+        self.reader.load()
+
+    @cached_property
     def retriever(self) -> Retriever:
         """The search over both indexes."""
         from bot.retrieval.rerank import CrossEncoderReranker
@@ -155,7 +177,9 @@ class Workspace:
             self.library,
             self.retriever,
             self.words,
+            self.reader,
             min_confidence=self.settings.min_confidence,
+            closest_confidence=self.settings.closest_confidence,
             composer=self._composer(chat_model) if chat_model else None,
             pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
             sealed=self.sealed,

@@ -132,7 +132,7 @@ def library(tmp_path: Path, database_url: str) -> Iterator[Library]:
 # What makes an exported encoder, besides its model.
 EXPORT = [
     Path(__file__).parents[1] / "bot" / "retrieval" / name
-    for name in ("encoder.py", "encoder_export.py", "weights.py")
+    for name in ("encoder.py", "onnx_export.py", "onnx_runtime.py", "weights.py")
 ]
 # What takes seconds to import, and no question may wait for.
 HEAVY = ("torch", "transformers", "sentence_transformers", "chromadb", "sklearn", "scipy")

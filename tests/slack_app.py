@@ -40,7 +40,11 @@ def _texts(node: Any) -> list[str]:
         return [text for item in node for text in _texts(item)]
     if not isinstance(node, dict):
         return []
+    if node.get("type") in ("rich_text_section", "rich_text_quote"):  # bold words are no words apart
+        return ["".join(str(part.get("text", "")) for part in node["elements"])]
     own = [node["text"]] if isinstance(node.get("text"), str) else []
+    if node.get("type") == "markdown":
+        own = [re.sub(r"(?<!\\)\*\*", "", text) for text in own]
     return own + [text for value in node.values() if not isinstance(value, str) for text in _texts(value)]
 
 
@@ -123,7 +127,7 @@ def start(
         **settings: Any,
     ) -> App:
         found = load_settings(
-            data_dir=tmp_path / folder, min_confidence=0.3, slack_api_url=slack.url, **settings
+            **{"data_dir": tmp_path / folder, "min_confidence": 0.3, "slack_api_url": slack.url, **settings}
         )
         workspace = with_articles(found, articles, WordEmbedder())
         apps.append(App(slack, workspace, patience, http=http).start())

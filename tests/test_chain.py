@@ -140,15 +140,16 @@ def test_a_time_without_articles_is_said_where_no_other_time_answers_either(read
 
 
 def test_a_later_article_may_look_back_and_is_said_to(workspace: Workspace, four: list[Article]) -> None:
-    take_in(
-        workspace, [*four, make({"id": "old", "text": "Rain fell on the coast.", "published": "2022-12-01"})]
-    )
+    old = make({"id": "old", "text": "Rain fell on the coast.", "published": "2022-12-01"})
+    text = "In December 2022 a lander touched down on the Moon, the agency recalled."
+    later = make({"id": "later", "text": text, "published": "2023-09-01"})
+    take_in(workspace, [*four, old, later])
     asked = Question(f"{QUESTION[:-1]} in early December 2022?", asked=NOON.replace(year=2023))
     assert workspace.chain.invoke(asked).notice == ""  # the final was in that month
     asked = Question("Has a lander touched down on the Moon in December 2022?", asked=NOON.replace(year=2023))
     answer = workspace.chain.invoke(asked)
     assert "a later one does" in answer.notice
-    assert answer.citations[0].article_id == "moon"
+    assert answer.citations[0].article_id == "later"
 
 
 def test_a_year_before_every_article_is_no_time_of_publication(ready: Workspace) -> None:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,14 @@ import pytest
 from conftest import WordEmbedder, take_in
 from openai_server import ChatRequest, OpenAIServer, Reply
 
-from bot.answers.answer import NOT_FOUND
-from bot.answers.question import MAX_QUESTION
+from bot.answers.answer import NOT_FOUND, NOT_SURE, Answer, Citation
+from bot.answers.question import MAX_QUESTION, Question
+from bot.answers.steps import Steps
+from bot.answers.turn import Trace
 from bot.articles.article import Article
 from bot.chat import run_chat
 from bot.errors import EmbeddingError
+from bot.retrieval.filters import Filters
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
@@ -306,3 +310,30 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, four: list[Arti
     assert "Stopped." in err
     assert "Answers come from openai:test." in out
     assert "Hello." in out
+
+
+def test_a_closest_passage_is_shown_and_neither_cited_nor_remembered_as_an_answer(
+    say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    quote = "Argentina won the final."
+    closest = Citation(
+        n=1, passage_id="p", article_id="cup", version=1, start=0, end=len(quote), quote=quote, title="Final won", source="Daily",
+        published=None, url=None, link=None, answer_start=0, answer_end=9,
+    )  # fmt: skip
+    asked: list[Question] = []
+
+    def traced(_: Steps, question: Question) -> Iterator[Trace]:
+        asked.append(question)
+        answer = Answer(
+            question=question.text, standalone_question="q", status="not_found", closest=(closest,), answerer="extractive"
+        )  # fmt: skip
+        yield Trace(answer, question, datetime.now(UTC), Filters())
+
+    monkeypatch.setattr(Steps, "traced", traced)
+    said = say("Who won?", ":sources 1", "And when?", ":save talk.md")
+    assert said.out.splitlines()[:3] == [NOT_SURE, f"    “{quote}”", "    Daily · undated · Final won"]
+    assert "there is no citation 1; the last answer has none" in said.err
+    assert [(one.question, one.answer) for one in asked[1].exchanges] == [("Who won?", "")]
+    assert (
+        "“**Argentina** won the final.” Daily · undated · Final won\n" in (tmp_path / "talk.md").read_text()
+    )

@@ -697,10 +697,10 @@ def test_doctor_finds_a_healthy_folder_healthy(command: Callable[..., Outcome], 
     healthy = command("doctor", "--json", data=filled.data)
     assert (healthy.code, healthy.err, healthy.fields["ok"]) == (0, "", True)
     assert [check["name"] for check in healthy.fields["checks"]] == [
-        "weights", "library", "vectors", "words", "encoder",
+        "weights", "library", "vectors", "words", "encoder", "reader",
     ]  # fmt: skip
     shown = command("doctor", data=filled.data)
-    assert [line.split()[0] for line in shown.out.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["ok"] * 6
 
 
 # Failures

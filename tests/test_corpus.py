@@ -59,7 +59,20 @@ def test_the_folder_as_a_whole_gives_the_articles_and_passes_the_test_set_over(
     found = list(read_articles([CORPUS]))
     assert {item.id for item in found if isinstance(item, Article)} == articles.keys()
     skipped = [item for item in found if isinstance(item, Skipped)]
-    assert [(Path(item.file).name, item.expected) for item in skipped] == [("testset.jsonl", True)]
+    assert {(Path(item.file).name, item.expected) for item in skipped} == {
+        ("natural.jsonl", True), ("testset.jsonl", True),
+    }  # fmt: skip
+
+
+def test_the_natural_questions_are_120_of_which_40_are_near_misses() -> None:
+    rows = [json.loads(line) for line in (CORPUS / "natural.jsonl").read_text("utf-8").splitlines()]
+    assert (len(rows), sum(not row["answerable"] for row in rows)) == (120, 40)
+    texts = {path.stem: path.read_text("utf-8") for path in FILES}
+    for row in rows:
+        evidence = " ".join(row["evidence"])
+        assert all(answer in evidence for answer in row["answers"]), row["id"]
+        named = [texts[article.removeprefix("sample-")] for article in row["articles"] or [row["near"]]]
+        assert all(any(sentence in text for text in named) for sentence in row["evidence"]), row["id"]
 
 
 def test_the_test_set_has_its_sixty_questions() -> None:

@@ -16,7 +16,7 @@ from bot.retrieval.encoder import EncoderState
 from bot.settings import load_settings
 from bot.workspace import Workspace
 
-NAMES = ["weights", "library", "vectors", "words", "encoder"]
+NAMES = ["weights", "library", "vectors", "words", "encoder", "reader"]
 
 
 def opened(data: Path, embedder: object | None = None) -> Workspace:
@@ -206,7 +206,7 @@ def test_without_a_library_the_indexes_are_not_compared(data: Path, what: str) -
     else:
         (data / "library.sqlite").write_bytes(b"not a database, not at all" * 100)
     checks = examined(data)
-    assert list(checks) == ["weights", "library"]
+    assert list(checks) == ["weights", "library", "reader"]
     assert failing(checks) == ["library"]
 
 

@@ -23,7 +23,7 @@ from bot.errors import EmbeddingError
 from bot.retrieval.embeddings import SentenceTransformerEmbedder
 from bot.retrieval.encoder import EncoderState, OnnxEncoder
 
-encoder_export = Later("bot.retrieval.encoder_export")
+onnx_export = Later("bot.retrieval.onnx_export")
 
 TEXTS = [
     "a bank failed .", "", "rain fell", "  A  Bank\n\tFAILED. ", "rain " * 500, "Ünïcödé 🌍 了 \x00 bank", "a", "##s",
@@ -78,7 +78,7 @@ def equal(encoder: OnnxEncoder, model: Any) -> None:
 )
 def test_an_exported_encoder_s_vectors_are_the_model_s(make: Callable[[Path], Path], tmp_path: Path) -> None:
     model = loaded(make(tmp_path / "model"))
-    encoder_export.export_encoder(model, tmp_path / "encoder")
+    onnx_export.export_encoder(model, tmp_path / "encoder")
     equal(OnnxEncoder(tmp_path / "encoder"), model)
 
 
@@ -243,15 +243,15 @@ def test_threads_share_an_encoder(exported: Path) -> None:
 ENDING = """
 import sys, threading, time
 from pathlib import Path
-from bot.retrieval import encoder
-load, inside = encoder._session, threading.Event()
+from bot.retrieval import encoder, onnx_runtime
+load, inside = onnx_runtime.open_session, threading.Event()
 def slow(file, **options):
     inside.set()
     time.sleep(0.3)
     session = load(file, **options)
     print("loaded", flush=True)
     return session
-encoder._session = slow
+onnx_runtime.open_session = slow
 threading.Thread(target=encoder.OnnxEncoder, args=[Path(sys.argv[1])], daemon=True).start()
 inside.wait()
 """
@@ -328,7 +328,7 @@ def test_torch_answers_where_the_exported_files_are_damaged_until_they_are_made_
     assert embedder.encode_query(["rain"]) == pytest.approx(expected, abs=1e-6)
     embedder.load()
 
-    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.retrieval.onnx_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert embedder.encoder_state() is EncoderState.READY
 
@@ -343,7 +343,7 @@ def test_what_a_killed_export_left_is_no_encoder_and_is_removed(
     embedder = SentenceTransformerEmbedder(str(tiny), encoders=encoders)
     assert embedder.encoder_state() is EncoderState.MISSING
     assert embedder.encode_query(["rain"]).shape == (1, 32)
-    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.retrieval.onnx_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert [path for path in encoders.iterdir() if path.is_dir()] == [folder]
     without_torch(tiny, encoders, "embedder.encode_query(['rain'])")
@@ -354,7 +354,7 @@ def test_of_several_that_need_it_one_exports(
 ) -> None:
     (whole,) = (path for path in exported.iterdir() if path.is_dir())
     asked: list[Path] = []
-    monkeypatch.setattr("bot.retrieval.encoder_export.export_encoder", copying(whole, asked))
+    monkeypatch.setattr("bot.retrieval.onnx_export.export_encoder", copying(whole, asked))
     embedders = [SentenceTransformerEmbedder(str(tiny), encoders=tmp_path / "new") for _ in range(3)]
     threads = [threading.Thread(target=embedder.ensure_encoder) for embedder in embedders]
     for thread in threads:
@@ -376,7 +376,7 @@ def test_vectors_that_differ_are_refused_and_leave_the_old_encoder(
     model.encode = lambda texts, **options: own(texts, **options) + np.float32(3e-3)
     (folder,) = (path for path in encoders.iterdir() if path.is_dir())
     with pytest.raises(EmbeddingError, match=r"vectors differ from the model's by [3-9]\.\de-0[23]"):
-        encoder_export.export_encoder(model, folder)
+        onnx_export.export_encoder(model, folder)
     assert {path.name for path in encoders.iterdir()} == {folder.name, f"{folder.name}.lock"}
     assert OnnxEncoder(folder).dimension == 32
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from test_cli import PROGRAM, Filled, Outcome, citewire, command, exports, filled, running, surroundings
 
+from bot.settings import Settings
+
 __all__ = ["command", "exports", "filled"]  # fixtures
 
 QUESTIONS = (
@@ -146,10 +148,11 @@ def test_a_run_with_another_setting_is_another_run(
     stricter: dict[str, Any] = {"data": filled.data, "CITEWIRE_MIN_CONFIDENCE": "1"}
     refused = command("eval", "run", "t.jsonl", "-o", run_file, **stricter)
     assert refused.code == 2
-    assert "settings.min_confidence = 0.55, now it is 1.0" in refused.err
+    default = Settings.model_fields["min_confidence"].default
+    assert f"settings.min_confidence = {default}, now it is 1.0" in refused.err
     assert command("eval", "run", "t.jsonl", "-o", "other.jsonl", **stricter).code == 0
     compared = command("eval", "compare", run_file, "other.jsonl")
-    assert compared.out.index("settings.min_confidence  0.55  1.0") < compared.out.index("metric  ")
+    assert compared.out.index(f"settings.min_confidence  {default}  1.0") < compared.out.index("metric  ")
     assert "show a drop of answer from" in " ".join(compared.out.split())
     fields = command("eval", "compare", run_file, run_file, "--json").fields
     assert fields["settings"] == fields["regressions"] == []

@@ -7,7 +7,8 @@ from conftest import make, take_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.evidence import Evidence, Read, weigh
+from bot.answers.evidence import Evidence, weigh
+from bot.answers.ranking import read_sentences
 from bot.workspace import Workspace
 
 BANK = {
@@ -16,15 +17,14 @@ BANK = {
     "text": "Silicon Valley Bank failed after customers withdrew their deposits within a day.",
     "published": "2023-03-10",
 }
-GOOD = Evidence(sentence=0.7, passage=0.7, asked=0.8, offers=1.0, absent=0.0, share=0.1, terms=1.8)
+GOOD = Evidence(score=12.0, mass=2.0, passage=0.6, asked=0.8, absent=0.0, share=0.1, terms=1.8)
 
 
 def of(workspace: Workspace, question: str) -> Evidence:
-    words = workspace.words
-    rarities = {term: words.rarity(term) for term in words.terms(question)}
-    hits = workspace.retriever.search(question)
-    read = Read(0.5, offers=True, stems=[frozenset(words.analyze(hit.passage.text)) for hit in hits])
-    return weigh(question, hits, words, rarities, read)
+    retriever = workspace.retriever
+    hits = retriever.search(question)
+    read = read_sentences(question, hits, workspace.reader, retriever.embedder, retriever.vector(question))
+    return weigh(question, hits, workspace.words, read)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_what_is_asked_beyond_the_headline_is_looked_for(
 @pytest.mark.parametrize(
     "worse",
     [
-        GOOD._replace(sentence=0.4),
-        GOOD._replace(passage=0.4),
+        GOOD._replace(score=8.0),
+        GOOD._replace(mass=-5.0),
+        GOOD._replace(passage=0.3),
         GOOD._replace(asked=0.1),
-        GOOD._replace(offers=0.0),
         GOOD._replace(absent=0.9),
         GOOD._replace(share=0.6),
     ],
@@ -90,6 +90,6 @@ def test_confidence_follows_the_evidence(worse: Evidence) -> None:
     assert 0 < worse.confidence < GOOD.confidence < 1
 
 
-@given(st.tuples(*[st.floats(0, 1)] * 6, st.floats(0, 6)))
+@given(st.tuples(*[st.floats(-60, 60)] * 2, *[st.floats(0, 1)] * 4, st.floats(0, 6)))
 def test_confidence_is_a_probability(values: tuple[float, ...]) -> None:
-    assert 0 < Evidence(*values).confidence < 1
+    assert 0 <= Evidence(*values).confidence <= 1

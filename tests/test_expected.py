@@ -1,4 +1,4 @@
-"""What a question asks for, and whether a sentence holds it."""
+"""Names and numbers are found by their capital letters and digits."""
 
 from __future__ import annotations
 
@@ -6,30 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.expected import full_names, names, names_and_numbers, offers
-
-
-@pytest.mark.parametrize(
-    ("question", "sentence", "expected"),
-    [
-        ("How many people died?", "At least 40 people died.", True),
-        ("How many people died?", "Two people died.", True),
-        ("How many of the 40 died?", "The 40 were lost.", False),
-        ("How much does it cost?", "It is dear.", False),
-        ("When did it open?", "It opened in 1971.", True),
-        ("When did it open?", "It opened on Monday.", True),
-        ("When did it open?", "It may open.", False),
-        ("Who won?", "The cup went to Argentina.", True),
-        ("Did Argentina win, and who scored?", "The cup went to Argentina.", False),
-        ("Which team won?", "They won the cup.", False),
-        ("Why did it fail?", "It failed for lack of money.", False),
-        ("What league did he join?", "He joined the NBA.", True),
-        ("What did he join?", "He joined the NBA.", False),
-        ("What is the league?", "He joined the NBA.", False),
-    ],
-)
-def test_offers(question: str, sentence: str, expected: bool) -> None:
-    assert offers(question, sentence) is expected
+from bot.answers.expected import full_names, names, names_and_numbers
 
 
 @pytest.mark.parametrize(
@@ -72,7 +49,6 @@ def test_names_of_several_words(text: str, expected: list[tuple[str, str]]) -> N
     assert full_names(text) == expected
 
 
-@given(st.text(), st.text())
-def test_no_text_can_raise(question: str, sentence: str) -> None:
-    assert offers(question, sentence) in (True, False)
+@given(st.text())
+def test_no_text_can_raise(question: str) -> None:
     assert all(name in question for name in names_and_numbers(question))

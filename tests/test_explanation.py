@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import WordEmbedder, take_in
 from openai_server import OpenAIServer
 
+from bot.answers.answer import Answer, Citation
 from bot.answers.question import Question
+from bot.answers.standing import Affected
 from bot.articles.article import Article
 from bot.explanation import explanation_text
 from bot.retrieval.filters import Filters
@@ -97,3 +100,36 @@ def test_a_citation_of_print_is_explained_with_its_page(workspace: Workspace, fo
 
 def test_an_unknown_answer_is_none(ready: Workspace) -> None:
     assert ready.journal.recall("nonsense' OR 1=1 --") is None
+
+
+QUOTE = "Argentina won the final\nagainst France [1] \x1b[31mon penalties."
+
+
+def handmade(**fields: Any) -> str:
+    cited = Citation(
+        n=1, passage_id="p", article_id="cup", version=2, start=100, end=100 + len(QUOTE), quote=QUOTE, title="Final won", source="Daily",
+        published=datetime(2022, 12, 18, tzinfo=UTC), url="https://daily.example/cup", link="https://daily.example/cup#:~:text=A",
+        answer_start=118, answer_end=131, page=3,
+    )  # fmt: skip
+    answer = Answer(
+        question=QUESTION, standalone_question=QUESTION, answerer="extractive", **{name: value(cited) for name, value in fields.items()}
+    )  # fmt: skip
+    return explanation_text(Affected(answer, datetime.now(UTC), {}), {})
+
+
+def test_the_words_that_answer_are_explained_below_their_citation() -> None:
+    text = handmade(status=lambda _: "answered", citations=lambda cited: (cited,))
+    lines = text.splitlines()
+    place = lines.index("  [1] Final won · 18 December 2022 · cup p. 3, version 2, 100–161")
+    assert lines[place + 1] == "      words that answer: “final against”, 118–131"
+
+
+def test_the_closest_passage_is_explained_without_a_number() -> None:
+    text = handmade(status=lambda _: "not_found", closest=lambda cited: (cited,))
+    assert text.splitlines()[-4:] == [
+        "not sure      I am not sure the articles answer this. The closest passage:",
+        "      “Argentina won the final against France [1] [31mon penalties.”",
+        "      Daily · Final won · 18 December 2022 · cup p. 3, version 2, 100–161 · https://daily.example/cup#:~:text=A",
+        "      words that answer: “final against”, 118–131",
+    ]
+    assert "  [1] " not in text.replace("France [1]", "")

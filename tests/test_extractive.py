@@ -11,7 +11,7 @@ from bot.workspace import Workspace
 
 
 def find(workspace: Workspace, question: str) -> Finding:
-    answerer = ExtractiveAnswerer(workspace.retriever, workspace.words)
+    answerer = ExtractiveAnswerer(workspace.retriever, workspace.words, workspace.reader)
     return answerer.find(question, workspace.retriever.search(question))
 
 
@@ -61,7 +61,7 @@ def test_captions_and_menus_are_not_quoted(workspace: Workspace, text: str) -> N
 
 
 def test_nothing_found_is_no_confidence(workspace: Workspace) -> None:
-    finding = ExtractiveAnswerer(workspace.retriever, workspace.words).find("anything", [])
+    finding = ExtractiveAnswerer(workspace.retriever, workspace.words, workspace.reader).find("anything", [])
     assert finding.quotes == ()
     assert finding.confidence == 0
 
@@ -82,7 +82,7 @@ def test_what_a_word_points_back_to_is_shown(workspace: Workspace) -> None:
     assert quote.text == text
 
 
-def test_quotes_stand_in_the_order_of_their_article(workspace: Workspace) -> None:
+def test_the_quote_that_answers_best_comes_first(workspace: Workspace) -> None:
     sentences = [
         "Rain in the valley began on Monday and lasted for two days.",
         "The river in the valley rose by three metres after the rain.",
@@ -90,8 +90,19 @@ def test_quotes_stand_in_the_order_of_their_article(workspace: Workspace) -> Non
     ]
     take_in(workspace, [make({"id": "x", "text": " ".join(sentences)})])
     quotes = find(workspace, "How many houses did rain and river in the valley damage?").quotes
-    assert [quote.start for quote in quotes] == sorted(quote.start for quote in quotes)
-    assert sentences[2] in [quote.text for quote in quotes]
+    assert quotes[0].text == sentences[2]
+    assert quotes[0].short_answer in ("forty", "forty houses")
+    assert [quote.score for quote in quotes] == sorted((quote.score for quote in quotes), reverse=True)
+
+
+def test_the_exact_answer_is_at_its_offsets_in_the_article(workspace: Workspace, four: list[Article]) -> None:
+    take_in(workspace, four)
+    (quote, *_) = find(workspace, "who scored two goals in the final").quotes
+    article = workspace.library.article("cup")
+    assert article is not None
+    assert quote.answer is not None
+    assert quote.start <= quote.answer.start < quote.answer.end <= quote.end
+    assert article.text[quote.answer.start : quote.answer.end] == quote.short_answer
 
 
 def test_a_quiz_that_asks_the_same_is_no_answer(workspace: Workspace) -> None:

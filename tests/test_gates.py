@@ -336,7 +336,7 @@ def test_metrics_that_only_the_baseline_has_are_named() -> None:
     retrieved = run([replace(one, answer=None) for one in asked.outcomes])
     verdict = judged(retrieved, baseline=asked)
     assert verdict.exit_code == 0
-    assert "metrics of one run only: answer, answer_recall" in verdict.results[0].message
+    assert "metrics of one run only: answer, short_answer, answer_recall" in verdict.results[0].message
     assert judged(retrieved, baseline=asked, max_drop={"answer": 0.5}).exit_code == 2
 
 

@@ -238,11 +238,29 @@ def test_a_model_that_copies_whole_articles_is_stopped(compose: Compose, four: l
     assert 1 <= len(answer.sentences) <= 12
 
 
-def test_weak_evidence_is_refused_before_any_model_is_asked(compose: Compose) -> None:
-    workspace, server = compose("Paint costs 4 kroner [1].")
-    assert workspace.chain.invoke("What does a litre of paint cost in Norway?").status == "not_found"
+def test_a_model_reads_whatever_was_found(compose: Compose) -> None:
+    """The offline confidence is no gate before it."""
+    workspace, server = compose(saying((MESSI, MESSI)), min_confidence=1, closest_confidence=1)
+    answer = workspace.chain.invoke(QUESTION)
+    assert (answer.status, answer.answerer, answer.text) == ("answered", "openai:test", f"{MESSI}.")
+    assert len(server.requests) == 1
+
+
+def test_an_unsupported_answer_to_what_the_articles_do_not_say_is_not_found(compose: Compose) -> None:
+    workspace, server = compose("Paint costs 4 kroner [1].", closest_confidence=1)
+    answer = workspace.chain.invoke("What does a litre of paint cost in Norway?")
+    assert (answer.status, answer.text) == ("not_found", NOT_FOUND)
+    assert reasons(answer).keys() == {"Paint costs 4 kroner."}
     assert workspace.chain.invoke("hello").status == "small_talk"
-    assert server.requests == []
+    assert len(server.requests) == 1
+
+
+def test_a_server_s_trouble_is_told_if_the_quotes_are_not_sure_to_answer(compose: Compose) -> None:
+    workspace, _ = compose(Reply(status=500, retry_after=0.001), min_confidence=1, closest_confidence=0)
+    answer = workspace.chain.invoke(QUESTION)
+    assert answer.status == "not_found"
+    assert "The chat model could not answer" in answer.notice
+    assert answer.closest[0].quote.startswith(CUP)
 
 
 @pytest.mark.parametrize(

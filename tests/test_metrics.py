@@ -53,7 +53,7 @@ def outcome(case: Case = ANSWERABLE, given: Answer | None = None, **fields: Any)
 def test_the_table_is_the_designs_in_its_order() -> None:
     assert list(METRICS) == [
         "hit@1", "hit@5", "hit@10", "mrr@10", "ndcg@10", "passage_answer@1", "passage_answer@5", "answer",
-        "answer_recall", "words", "rouge_l", "auroc", "over_refusal", "false_answers", "quote_valid",
+        "short_answer", "answer_recall", "words", "rouge_l", "auroc", "over_refusal", "false_answers", "quote_valid",
         "cite_precision", "cite_recall", "supported", "p50_ms", "p95_ms",
     ]  # fmt: skip
     lower = {name for name, metric in METRICS.items() if metric.better == "lower"}
@@ -128,7 +128,7 @@ def test_an_answerable_question_wants_a_gold_answer(
 )
 def test_an_unanswerable_question_wants_a_refusal(given: Answer | None, right: float) -> None:
     seen = observations(outcome(UNANSWERABLE, given, error=None if given else "timeout"))
-    assert seen == {"answer": (right,), "false_answers": (1 - right,)}
+    assert seen == {"answer": (right,), "short_answer": (right,), "false_answers": (1 - right,)}
 
 
 def test_words_are_those_of_the_text_shown() -> None:
@@ -142,7 +142,7 @@ def test_a_failed_question_is_wrong_in_all_that_applies() -> None:
     half = outcome(case, answer("x", cited=("a",)), passages=passages("a", text="x"), error="timeout")
     assert observations(half) == {
         "hit@1": (0.0,), "hit@5": (0.0,), "hit@10": (0.0,), "mrr@10": (0.0,), "ndcg@10": (0.0,),
-        "passage_answer@1": (0.0,), "passage_answer@5": (0.0,), "answer": (0.0,), "answer_recall": (0.0,),
+        "passage_answer@1": (0.0,), "passage_answer@5": (0.0,), "answer": (0.0,), "short_answer": (0.0,), "answer_recall": (0.0,),
         "rouge_l": (0.0,), "over_refusal": (1.0,), "words": (0.0,), "cite_recall": (0.0,),
     }  # fmt: skip
 
@@ -153,6 +153,13 @@ def test_only_retrieval_gives_only_retrieval() -> None:
         "hit@1", "hit@5", "hit@10", "mrr@10", "ndcg@10", "passage_answer@1", "passage_answer@5",
     }  # fmt: skip
     assert observations(outcome(UNANSWERABLE)) == {}
+
+
+@pytest.mark.parametrize(("short", "score"), [("Turkey", 1.0), ("Greece", 0.0), ("", None)])
+def test_the_exact_words_are_judged_by_themselves(short: str, score: float | None) -> None:
+    given = answer("Turkey won against Greece.").model_copy(update={"short_answer": short})
+    seen = observations(outcome(given=given)).get("short_answer")
+    assert seen == (None if score is None else (score,))  # a composed answer has no such words
 
 
 def test_a_failure_in_a_retrieval_run_does_not_invent_answers() -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 from bot import listed, printed
 from bot.answers.answer import Answer, Citation, Nearest, Sentence
 from bot.answers.question import Question
-from bot.answers.turn import Trace
+from bot.answers.turn import Notice, Trace
 from bot.retrieval.filters import Filters
 from bot.workspace import Workspace
 
@@ -207,4 +207,93 @@ def test_sentences_that_stream_break_between_words(monkeypatch: pytest.MonkeyPat
         "The bank failed on Friday     ",
         "morning. [1] (weakly          ",
         "supported)                    ",
+    ]
+
+
+def unsure(*closest: Citation, **fields: object) -> Answer:
+    return not_found().model_copy(update={"closest": closest, **fields})
+
+
+def bold(shown: str) -> list[str]:
+    """Return what a terminal shows in bold."""
+    return re.findall(r"\x1b\[1m(.*?)\x1b\[0m", shown)
+
+
+def test_the_words_that_answer_are_bold_in_the_quote_in_a_terminal() -> None:
+    quote = "At  least\n 34 \t people [bold]died[/]."
+    shown = in_terminal(answered(citation(quote=quote, start=50, answer_start=61, answer_end=72)))
+    assert "“At least 34 people [bold]died[/].”" in plain(shown)
+    assert bold(shown) == ["34 people"]
+
+
+@pytest.mark.parametrize("words", [NASTY, "\x1b[0m", ":smile:"])
+def test_bold_words_are_text_in_a_terminal(words: str) -> None:
+    quote = f"It said {words} twice."
+    words = words.replace("\x1b", "")  # which no article holds
+    quote = quote.replace("\x1b", "")
+    shown = in_terminal(answered(citation(quote=quote, answer_start=8, answer_end=8 + len(words))))
+    assert f"“{quote}”" in plain(shown)
+    assert bold(shown) == [words]
+
+
+def test_without_known_words_no_quote_is_bold() -> None:
+    assert bold(in_terminal(answered(citation()))) == []
+
+
+def test_bold_words_are_plain_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    printed.print_answer(answered(citation(answer_start=2, answer_end=6)))
+    assert capsys.readouterr().out.splitlines()[0] == "[1] “A bank failed.”"
+
+
+def test_the_words_that_answer_are_bold_within_their_article(monkeypatch: pytest.MonkeyPatch) -> None:
+    article = make({"text": "It rained. A bank failed. It snowed."})
+
+    def passage(**fields: object) -> str:
+        seen = io.StringIO()
+        console = Console(file=seen, force_terminal=True, color_system="standard", width=200)
+        monkeypatch.setattr(printed, "out", console)
+        printed.print_passage(citation(start=11, end=25, **fields), article)
+        return seen.getvalue()
+
+    shown = passage(answer_start=13, answer_end=17)
+    assert "It rained. »A bank failed.« It snowed." in plain(shown)
+    assert re.search(r"\x1b\[36m»A \x1b\[0m\x1b\[1;36mbank\x1b\[0m\x1b\[36m failed.«\x1b\[0m", shown)
+    assert "\x1b[1;36m»A bank failed.«\x1b[0m" in passage()
+
+
+def test_if_it_is_not_sure_the_closest_passage_is_shown_and_not_cited(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = Nearest(article_id="b", title="Rates rise", source="Daily", published=None, url=None)
+    same = other.model_copy(update={"article_id": "a", "title": "Bank fails"})
+    printed.print_answer(unsure(citation(answer_start=2, answer_end=6), nearest=(same, other)))
+    assert capsys.readouterr().out.splitlines() == [
+        "I am not sure the articles answer this. The closest passage:",
+        "    “A bank failed.”",
+        "    Ledger · 4 September 2025 · Bank fails",
+        "    https://ledger.example/bank",
+        "Other articles that came near:",
+        "  · Daily · undated · Rates rise",
+    ]
+    printed.print_answer(unsure(citation(), nearest=(same,)))
+    assert "came near" not in capsys.readouterr().out
+
+
+def test_the_closest_passage_has_its_words_in_bold_and_its_link_in_a_terminal() -> None:
+    shown = in_terminal(unsure(citation(quote=NASTY, answer_start=6, answer_end=7)))
+    assert f"“{NASTY}”" in plain(shown)
+    assert bold(shown) == ["I am not sure the articles answer this. The closest passage:", "x"]
+    assert "https://ledger.example/bank" in shown
+
+
+def test_the_closest_passage_is_shown_below_a_notice_that_was_streamed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = unsure(citation(), notice="No article is from June.")
+    trace = Trace(answer, Question("q"), datetime.now(UTC), Filters())
+    printed.print_stream([Notice("No article is from June."), trace])
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "No article is from June.",
+        "I am not sure the articles answer this. The closest passage:",
+        "    “A bank failed.”",
     ]

@@ -53,17 +53,18 @@ def test_every_setting_is_documented() -> None:
 
 def test_the_session_shown_is_what_a_newcomer_sees(tmp_path: Path, packaged_encoders: Path) -> None:
     session = README.split("```console")[2].split("```")[0]
-    asked = re.search(r'echo "(.*)" \| make chat', session)
-    refused = re.search(r'make ask Q="(.*)"', session)
-    quote = re.search(r"\[1\] “(.*?)”", session, re.DOTALL)
-    assert asked
+    asked = re.findall(r'echo "([^"]*)" \| make chat\n\[1\] “([^”]*)”\n', session)
+    refused = re.search(r'make ask Q="(.*)"\n(.*)', session)
+    assert len(asked) == 3
     assert refused
-    assert quote
     workspace = Workspace(load_settings(data_dir=tmp_path / "data"))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "encoders").symlink_to(packaged_encoders)
     with workspace.writing() as indexer:
         ingest(indexer, workspace.library, read_articles([Path(__file__).parents[1] / "corpus"]))
-    assert workspace.chain.invoke(asked[1]).citations[0].quote == " ".join(quote[1].split())
-    assert workspace.chain.invoke(refused[1]).status == "not_found"
+    for question, quote in asked:
+        assert workspace.chain.invoke(question).citations[0].quote == " ".join(quote.split())
+    answer = workspace.chain.invoke(refused[1])
+    assert answer.status == "not_found"
+    assert answer.text.startswith(refused[2])
     workspace.close()

@@ -268,6 +268,94 @@ def test_an_excerpt_is_taken_around_the_match() -> None:
     assert f"<mark>{GOLD}</mark>" in excerpt(text, match_of(text, [GOLD]), 3)
 
 
+@pytest.mark.parametrize(
+    ("span", "bold", "start", "end", "expected"),
+    [
+        (None, (2, 4), 0, None, "ab<b>cd</b>ef"),
+        ((2, 4), (2, 4), 0, None, "ab<b><mark>cd</mark></b>ef"),
+        ((1, 3), (2, 5), 0, None, "a<mark>b</mark><b><mark>c</mark>de</b>f"),
+        ((3, 6), (2, 5), 0, None, "ab<b>c<mark>de</mark></b><mark>f</mark>"),
+        (None, (2, 4), 3, None, "<b>d</b>ef"),
+        (None, (2, 4), 4, None, "ef"),
+        (None, (2, 4), 0, 3, "ab<b>c</b>"),
+    ],
+)
+def test_words_in_bold_and_a_match_are_nested(
+    span: tuple[int, int] | None, bold: tuple[int, int], start: int, end: int | None, expected: str
+) -> None:
+    assert marked("abcdef", span, start, end, bold=bold) == expected
+
+
+def test_an_excerpt_without_a_match_is_taken_around_the_words_in_bold() -> None:
+    text = "x " * 500 + GOLD + " y" * 500
+    shown = excerpt(text, None, 60, bold=(1_000, 1_006))
+    assert shown.startswith("… x ")
+    assert f"<b>{GOLD}</b>" in shown
+    assert len(shown) < 90
+
+
+def spanned(quote: str, words: str) -> Citation:
+    start = 7 + quote.index(words)
+    return Citation(n=1, passage_id="p", article_id="gold1", version=1, start=7, end=7 + len(quote), quote=quote, title="Summit | opens",
+                    source="Daily", published=datetime(2022, 7, 1, tzinfo=UTC), url="https://d.example", link="https://d.example",
+                    answer_start=start, answer_end=start + len(words))  # fmt: skip
+
+
+def closest(quote: str, words: str) -> Outcome:
+    refused = outcome(asking("Where?", answers=("Izmir",)), None)
+    assert refused.answer
+    return replace(refused, answer=refused.answer.model_copy(update={"closest": (spanned(quote, words),)}))
+
+
+def test_the_words_that_answer_are_bold_in_a_quote(tmp_path: Path) -> None:
+    one = outcome(asking("Where?"), f"They meet in {GOLD} today.")
+    assert one.answer
+    cited = spanned(f"They meet in {GOLD} <b>today</b>.", f"in {GOLD} <b>")
+    made = replace(one, answer=one.answer.model_copy(update={"citations": (cited,)}))
+    source = written(run([made]), ".html", tmp_path)
+    shown = f"“They meet <b>in <mark>{GOLD}</mark> &lt;b&gt;</b>today&lt;/b&gt;.”"
+    assert shown in source
+    assert "Closest passage" not in source
+
+
+def test_the_closest_passage_is_shown_and_no_quote(tmp_path: Path) -> None:
+    source = written(run([closest(f"{SCRIPT} They meet in {GOLD}.", f"{GOLD}")]), ".html", tmp_path)
+    page = Page(source)
+    assert "I am not sure the articles answer this. The closest passage:" in page.text
+    assert f"“{SCRIPT} They meet in {GOLD}.”Daily · 1 July 2022 · Summit | opens gold" in page.text
+    assert f"They meet in <b>{GOLD}</b>." in source
+    assert page.text.count(SCRIPT) == 1
+    assert "<dt>Closest passage</dt>" in source
+    assert "<dt>Quotes</dt>" not in source
+    assert "The articles do not say." not in page.text
+    assert "[1]" not in page.text
+
+
+def test_markdown_shows_the_closest_passage_with_its_words_in_bold(tmp_path: Path) -> None:
+    text = written(
+        run([closest(f"[x]({LINK}) | They met in {GOLD} *today*.", f"in {GOLD}")]), ".md", tmp_path
+    )
+    (row,) = [line for line in text.splitlines() if line.startswith("| q1 |")]
+    assert "I am not sure the articles answer this. The closest passage\\:" in row
+    assert f"They met **in {GOLD}** \\*today\\*.” Daily · 1 July 2022 · Summit \\| opens | Izmir |" in row
+    assert "](" not in re.sub(r"\\.", "", row)
+    assert re.sub(r"\\.", "", row).count("|") == 6
+
+
+def test_markdown_shows_what_is_beside_the_words_of_a_long_passage(tmp_path: Path) -> None:
+    text = written(run([closest(f"{'a' * 900} {GOLD} {'b' * 900}", GOLD)]), ".md", tmp_path)
+    assert re.search(rf"“… a{{99}} \*\*{GOLD}\*\* b{{99}} …”", text)
+    text = written(run([closest("a" * 900, "")]), ".md", tmp_path)
+    assert re.search(r"“a{300} …”", text)
+
+
+def test_csv_holds_a_closest_passage_as_no_citation(tmp_path: Path) -> None:
+    (row,) = rows_of(written(run([closest(f"They meet in {GOLD}.", GOLD)]), ".csv", tmp_path))
+    assert row["answer_text"].endswith(f"The closest passage: “They meet in {GOLD}.”")
+    assert row["cited_articles"] == ""
+    assert row["result"] == "refused wrongly"
+
+
 # What all of them show
 
 

@@ -56,6 +56,7 @@ def test_every_setting_can_come_from_either_place(monkeypatch: pytest.MonkeyPatc
         "embedding_precision": ("int8", "float32"),
         "language": ("german", "french"),
         "min_confidence": ("0.25", "0.75"),
+        "closest_confidence": ("0.05", "0.15"),
         "chroma_url": ("http://toml.example:8000", "https://env.example/chroma"),
         "chat_base_url": ("http://toml.example/v1", "https://env.example"),
         "chat_timeout": ("1.5", "2.5"),

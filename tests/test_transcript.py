@@ -60,3 +60,22 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "t.md").read_text() == "mine"
     with pytest.raises(QuestionError, match="cannot be written"):
         write_transcript([answer()], tmp_path / "nowhere" / "t.md")
+
+
+def test_the_words_that_answer_are_bold_in_the_note(tmp_path: Path) -> None:
+    spanned = answer().citations[0].model_copy(update={"answer_start": 9, "answer_end": 15})
+    write_transcript([answer(citations=(spanned,))], tmp_path / "t.md")
+    lines = (tmp_path / "t.md").read_text().splitlines()
+    assert lines[4].startswith("\\[1\\] “A \\*bank\\* **failed** \\<b\\>\\[here\\]")
+    assert (tmp_path / "t.md").read_text().count("**") == 2
+
+
+def test_the_closest_passage_is_written_without_a_number(tmp_path: Path) -> None:
+    closest = answer().citations[0].model_copy(update={"answer_start": 9, "answer_end": 15})
+    unsure = answer(status="not_found", sentences=(), citations=(), closest=(closest,))
+    write_transcript([unsure], tmp_path / "t.md")
+    lines = (tmp_path / "t.md").read_text().splitlines()
+    assert lines[2] == "**I am not sure the articles answer this. The closest passage:**"
+    assert lines[4].startswith("“A \\*bank\\* **failed** \\<b\\>")
+    assert lines[4].endswith("” Ledger · 10 March 2023 · \\# Bank <https://ledger.example#:~:text=A>")
+    assert "\\[1\\]" not in "\n".join(lines)

@@ -16,6 +16,7 @@ Status = Literal["answered", "not_found", "small_talk", "error"]
 Standing = Literal["stands", "changed", "withdrawn"]
 
 NOT_FOUND = "The articles do not say."
+NOT_SURE = "I am not sure the articles answer this. The closest passage:"
 
 
 class _Frozen(BaseModel):
@@ -65,7 +66,8 @@ class Citation(_Frozen):
     article without a web address it is the service's page of that version, where the service has an address. `copies`
     are other outlets' articles that carry the same story and say what is quoted. `page` is where the quote begins, for
     what has pages. `standing` is "stands" when the answer is given, and what has become of the citation since where it
-    is shown again.
+    is shown again. `answer_start` and `answer_end` are the offsets in the article of the words in the quote that answer
+    the question, if the reader found them.
     """
 
     n: int
@@ -82,7 +84,16 @@ class Citation(_Frozen):
     link: str | None
     copies: tuple[Nearest, ...] = ()
     page: int | None = None
+    answer_start: int | None = None
+    answer_end: int | None = None
     standing: Standing = "stands"
+
+    @property
+    def answer_span(self) -> tuple[int, int] | None:
+        """Offsets in the quote of the words that answer the question; None if the reader found none."""
+        if self.answer_start is None or self.answer_end is None:
+            return None
+        return self.answer_start - self.start, self.answer_end - self.start
 
 
 class Usage(_Frozen):
@@ -107,7 +118,9 @@ class Answer(_Frozen):
 
     `notice` is what a reader must know before the text: that the time asked about has no articles, how old
     the newest are, or that the model's words could not be used. `citations` are numbered by first use. `as_of` is
-    the newest cited date, `confidence` lies in 0..1, `dropped` holds sentences that failed verification,
+    the newest cited date, `short_answer` the words of the first quote that answer, "" if the reader found none.
+    `closest` is what was nearest to an answer if it is not sure that the articles answer: then the status is
+    "not_found", and nothing is cited. `confidence` lies in 0..1, `dropped` holds sentences that failed verification,
     `timings` are milliseconds by step.
     """
 
@@ -118,6 +131,8 @@ class Answer(_Frozen):
     notice: str = ""
     sentences: tuple[Sentence, ...] = ()
     citations: tuple[Citation, ...] = ()
+    short_answer: str = ""
+    closest: tuple[Citation, ...] = ()
     nearest: tuple[Nearest, ...] = ()
     as_of: datetime | None = None
     window: Window | None = None
@@ -132,5 +147,9 @@ class Answer(_Frozen):
     def text(self) -> str:
         """The answer as one text, without citation marks."""
         if self.status == "not_found":
-            return NOT_FOUND
+            return (
+                " ".join((NOT_SURE, *(f"“{near.quote}”" for near in self.closest)))
+                if self.closest
+                else NOT_FOUND
+            )
         return " ".join(sentence.text for sentence in self.sentences)

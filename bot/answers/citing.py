@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.answers.answer import Citation, Nearest
 from bot.answers.links import page_link, quote_link
@@ -13,6 +13,9 @@ from bot.articles.passages import Span, split_sentences
 from bot.articles.records import Headline
 from bot.retrieval.hits import Hit
 from bot.text.shingles import holds
+
+if TYPE_CHECKING:
+    from bot.answers.extractive import Quote
 
 _LONGEST = 200_000  # characters of an article that is compared sentence by sentence, while a reader waits
 
@@ -31,14 +34,18 @@ class Bibliography:
         """All citations so far, by their numbers."""
         return tuple(self._cited.values())
 
-    def cite(self, hit: Hit, span: Span) -> int:
-        """Return the number of this place; `span` counts in the article's text."""
+    def cite(self, hit: Hit, span: Span, answer: Span | None = None) -> int:
+        """Return the number of this place; `span` and the `answer` in it count in the article's text."""
         key = (hit.passage.id, span)
         if key not in self._cited:
-            self._cited[key] = self._citation(len(self._cited) + 1, hit, span)
+            self._cited[key] = self._citation(len(self._cited) + 1, hit, span, answer)
         return self._cited[key].n
 
-    def _citation(self, n: int, hit: Hit, span: Span) -> Citation:
+    def cite_quote(self, quote: Quote) -> int:
+        """Return the number of a quote and of the words in it that answer."""
+        return self.cite(quote.hit, Span(quote.start, quote.end), quote.answer)
+
+    def _citation(self, n: int, hit: Hit, span: Span, answer: Span | None) -> Citation:
         at = hit.passage.start
         # By version: in the text of a correction that came in since, the offsets mean other words.
         article = self._library.article(hit.headline.article_id, hit.headline.version)
@@ -51,8 +58,10 @@ class Bibliography:
             start=span.start,
             end=span.end,
             quote=quote,
-            link=self._link(hit, span, article.text if article else "", page),
+            link=self._link(hit, span, answer, article.text if article else "", page),
             page=page,
+            answer_start=answer.start if answer else None,
+            answer_end=answer.end if answer else None,
             copies=tuple(Nearest(**named(copy)) for copy in hit.copies if self._says(copy, quote)),
             **named(hit.headline),
         )
@@ -65,10 +74,11 @@ class Bibliography:
         sentences = (quote[part.start : part.end] for part in split_sentences(quote))
         return all(holds(article.text, sentence) for sentence in sentences)
 
-    def _link(self, hit: Hit, span: Span, text: str, page: int | None) -> str | None:
+    def _link(self, hit: Hit, span: Span, answer: Span | None, text: str, page: int | None) -> str | None:
         headline = hit.headline
         if self._sealed and self._sealed.are_public and not is_web_url(headline.url):
-            return self._sealed.link(headline.article_id, headline.version, span, hit.passage.id)
+            place = (headline.article_id, headline.version, span, hit.passage.id)
+            return self._sealed.link(*place, answer=answer)
         if page is not None:
             return page_link(headline.url, page)
         return quote_link(headline.url, title=headline.title, text=text, start=span.start, end=span.end)

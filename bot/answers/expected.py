@@ -1,4 +1,4 @@
-"""What kind of thing a question asks for: a number, a date or a name that the question does not hold itself."""
+"""Finds the names and numbers of a text by their capital letters and digits."""
 
 from __future__ import annotations
 
@@ -6,39 +6,7 @@ import re
 from itertools import pairwise
 
 _WORD = re.compile(r"\w+")
-_NUMBER = re.compile(
-    r"\d\S*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozens?|half|double|triple|"
-    r"hundreds?|thousands?|millions?|billions?|trillions?)\b",
-    re.IGNORECASE,
-)
-_DATE = re.compile(
-    r"\b(?:1[5-9]|20)\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|"
-    r"December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)\b"
-)
-_ASKS_NUMBER = re.compile(
-    r"\bhow (?:many|much|long|old|far|big|large|soon|often|tall|high|fast|deep)\b|\bpercent|\bmagnitude\b|"
-    r"\bwhat (?:year|age|number|share|amount)\b",
-    re.IGNORECASE,
-)
-_ASKS_DATE = re.compile(r"\bwhen\b|\b(?:what|which) (?:day|date|month|year)\b", re.IGNORECASE)
-_ASKS_NAME = re.compile(
-    r"\b(?:who|whom|whose|where|which|what (?!(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|"
-    r"should|the|happen\w*)\b)\w+)\b",
-    re.IGNORECASE,
-)
 _BEFORE_A_CAPITAL = re.compile(r"(?:^|[.?!:]\s|[“\"‘(]\s*)\W*$")  # where any word begins with one
-
-
-def offers(question: str, sentence: str) -> bool:
-    """Say whether `sentence` holds something of the kind that `question` asks for and does not hold itself."""
-    known = {word.casefold() for word in _WORD.findall(question)}
-    if _ASKS_NUMBER.search(question):
-        return any(match[0].casefold() not in known for match in _NUMBER.finditer(sentence))
-    if _ASKS_DATE.search(question):
-        return _DATE.search(sentence) is not None
-    if _ASKS_NAME.search(question):
-        return any(name.casefold() not in known for name in names(sentence))
-    return False
 
 
 def names(text: str) -> list[str]:

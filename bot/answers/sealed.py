@@ -31,20 +31,36 @@ class SealedLinks:
         """Whether the service has an address that readers reach."""
         return bool(self._public_url)
 
-    def link(self, article_id: str, version: int, span: Span | None, passage_id: str = "") -> str:
-        """Return the link to a quote, or to a version as a whole; without the service's address just its path."""
+    def link(
+        self,
+        article_id: str,
+        version: int,
+        span: Span | None,
+        passage_id: str = "",
+        *,
+        answer: Span | None = None,
+    ) -> str:
+        """Return the link to a quote, or to a version as a whole; without the service's address just its path.
+
+        `answer` are the words in the quote that answer.
+        """
         marked = f"&q={span.start}-{span.end}" if span else ""
-        seal = self._seal(article_id, version, span)
+        marked += f"&a={answer.start}-{answer.end}" if answer else ""
+        seal = self._seal(article_id, version, span, answer)
         place = f"#{passage_id}" if passage_id else ""
         named = percent_encode(article_id, safe="")
         return f"{self._public_url}/articles/{named}?v={version}{marked}&key={seal}{place}"
 
-    def knows(self, seal: str, article_id: str, version: int, span: Span | None) -> bool:
+    def knows(
+        self, seal: str, article_id: str, version: int, span: Span | None, answer: Span | None = None
+    ) -> bool:
         """Say whether a seal is ours for just this; in a time that does not depend on how much of it is right."""
-        return hmac.compare_digest(seal.encode(), self._seal(article_id, version, span).encode())
+        return hmac.compare_digest(seal.encode(), self._seal(article_id, version, span, answer).encode())
 
-    def _seal(self, article_id: str, version: int, span: Span | None) -> str:
+    def _seal(self, article_id: str, version: int, span: Span | None, answer: Span | None) -> str:
         quote = f"{span.start}-{span.end}" if span else ""
+        if answer:  # without one the seal is what it was before links had any
+            quote += f"\n{answer.start}-{answer.end}"
         sealed = hmac.digest(self._key, f"{article_id}\n{version}\n{quote}".encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(sealed[:_DIGEST]).decode().rstrip("=")
 

@@ -22,7 +22,6 @@ from bot.answers.question import Question, as_question
 from bot.answers.sealed import SealedLinks
 from bot.answers.turn import Notice, Trace, Turn, nearest
 from bot.articles.library import Library
-from bot.articles.passages import Span
 from bot.observing import span
 from bot.retrieval.filters import Filters
 from bot.retrieval.hits import Hit
@@ -32,6 +31,7 @@ from bot.retrieval.words import WordIndex
 
 if TYPE_CHECKING:
     from bot.answers.generative import Composer, Composition
+    from bot.reader.reader import Reader
 
 
 class Steps:
@@ -42,24 +42,35 @@ class Steps:
         library: Library,
         retriever: Retriever,
         words: WordIndex,
+        reader: Reader,
         *,
-        min_confidence: float = 0.55,
+        min_confidence: float = 0.4,
+        closest_confidence: float = 0.1,
         composer: Composer | None = None,
         pricing: Pricing | None = None,
         sealed: SealedLinks | None = None,
     ) -> None:
-        """Answer from `library`; below `min_confidence` the articles are taken not to say.
+        """Answer from `library`.
 
-        With a `composer` its chat model answers, for the given prices; without, the articles' own sentences do.
-        `sealed` links to articles without an address on the web.
+        Args:
+            library: the articles.
+            retriever: finds the passages of a question.
+            words: the word index of the same articles.
+            reader: finds the words of a passage that answer.
+            min_confidence: the confidence from which a question is answered with quotes.
+            closest_confidence: the confidence from which the closest passage is shown if it is not answered.
+            composer: its chat model writes the answers; without one they are quotes.
+            pricing: prices of the chat model.
+            sealed: links to articles without an address on the web.
         """
         self._library = library
         self._retriever = retriever
         self._min_confidence = min_confidence
+        self._closest_confidence = closest_confidence
         self._composer = composer
         self._pricing = pricing or Pricing()
         self._sealed = sealed
-        self._extractive = ExtractiveAnswerer(retriever, words)
+        self._extractive = ExtractiveAnswerer(retriever, words, reader)
 
     def traced(self, asked: Any) -> Iterator[Notice | Sentence | Trace]:
         """Yield each sentence of the answer as it is ready, then the Trace. Raises QuestionError.
@@ -130,9 +141,9 @@ class Steps:
             turn = replace(turn, hits=self._search(turn, turn.question.filters), caution=caution)
         return replace(turn, timings={**turn.timings, "retrieve": _since(begun)})
 
-    def _search(self, turn: Turn, filters: Filters) -> tuple[Hit, ...]:
+    def _search(self, turn: Turn, filters: Filters, question: str = "") -> tuple[Hit, ...]:
         hits = self._retriever.search(
-            turn.sought, k=turn.question.k, filters=filters, now=turn.now, latest=turn.about_now
+            question or turn.sought, k=turn.question.k, filters=filters, now=turn.now, latest=turn.about_now
         )
         return tuple(hits)
 
@@ -147,35 +158,45 @@ class Steps:
         finding = self._extractive.find(turn.sought, turn.hits)
         if not self._is_sure(finding) and turn.time_is_over and not turn.caution:
             turn, finding = self._look_later(turn, finding)
-        if not self._is_sure(finding):
-            yield self._trace(turn, begun, confidence=finding.confidence, **self._not_found(turn))
-        elif self._composer:
+        if (
+            self._composer and turn.hits
+        ):  # the model reads whatever was found: its reading is better than ours
             yield from self._composed(turn, finding, begun)
-        else:
+        elif self._is_sure(finding):
             yield from self._quoted(turn, finding, begun)
+        else:
+            yield self._trace(turn, begun, confidence=finding.confidence, **self._not_found(turn, finding))
 
     def _is_sure(self, finding: Finding) -> bool:
         return finding.confidence >= self._min_confidence and bool(finding.quotes)
 
     def _look_later(self, turn: Turn, finding: Finding) -> tuple[Turn, Finding]:
-        """Look at articles from after the time asked about: they may look back on it."""
+        """Look at articles from after the time asked about: they may look back on it.
+
+        They are searched and read with the whole question: the time in it is what they have to tell of.
+        """
         window = turn.time_read
         assert window
         filters = replace(turn.filters, window=replace(window, until=None))
-        hits = self._search(turn, filters)
-        later = self._extractive.find(turn.sought, hits)
+        hits = self._search(turn, filters, turn.standalone)
+        later = self._extractive.find(turn.standalone, hits)
         if not self._is_sure(later):
             return turn, finding
         caution = f"The articles of the time asked about ({window.named}) do not say; a later one does."
         return replace(turn, hits=hits, caution=caution), later
 
-    def _not_found(self, turn: Turn) -> dict[str, Any]:
-        """Say what came near: of another time, where the time asked about does not say."""
+    def _not_found(self, turn: Turn, finding: Finding) -> dict[str, Any]:
+        """Return the fields of an answer that is not given: the closest passage, and the nearest articles."""
         hits = turn.hits
         if turn.time_read and not turn.caution:
             hits = self._search(turn, turn.question.filters)
         notice = f"{turn.caution.partition(';')[0]}." if turn.caution else ""  # nothing is from another time
-        return {"status": "not_found", "notice": notice, "nearest": nearest(hits)}
+        closest: tuple[Citation, ...] = ()
+        if finding.quotes and finding.confidence >= self._closest_confidence:
+            bibliography = Bibliography(self._library, self._sealed)
+            bibliography.cite_quote(finding.quotes[0])
+            closest = bibliography.citations
+        return {"status": "not_found", "notice": notice, "closest": closest, "nearest": nearest(hits)}
 
     def _composed(self, turn: Turn, finding: Finding, begun: float) -> Iterator[Notice | Sentence | Trace]:
         """Answer with what a chat model writes; where nothing of it can be used, with quotes."""
@@ -198,12 +219,19 @@ class Steps:
             of_model |= {"answerer": self._composer.name, "confidence": finding.confidence}
             yield self._trace(turn, begun, **of_model, **answered)
         elif composition.refused and not composition.failure:
-            # The model has read what the evidence was only weighed by: it is surer that nothing answers.
-            of_model |= {"answerer": self._composer.name, "confidence": 1 - finding.confidence}
-            yield self._trace(turn, begun, **of_model, **self._not_found(turn))
-        else:
+            # The model has read all passages: what it does not find in them is not shown as close either.
+            refused = min(finding.confidence, 1 - finding.confidence)
+            of_model |= {"answerer": self._composer.name, "confidence": refused}
+            yield self._trace(turn, begun, **of_model, **self._not_found(turn, Finding(())))
+        elif self._is_sure(finding):
             because = composition.why_quotes
             yield from self._quoted(turn, finding, begun, because=because, told=told, **of_model)
+        else:
+            not_found = self._not_found(turn, finding)
+            if composition.failure:
+                trouble = f"The chat model could not answer ({composition.failure})."
+                not_found["notice"] = " ".join(filter(None, (not_found["notice"], trouble)))
+            yield self._trace(turn, begun, confidence=finding.confidence, **of_model, **not_found)
 
     def _written(self, turn: Turn, composer: Composer) -> Iterator[Notice | Sentence | Composition]:
         parts = composer.compose(turn.standalone, turn.hits, asked=turn.now)
@@ -223,13 +251,13 @@ class Steps:
         """Answer with quotes; what of the notice was `told` already is not told again."""
         bibliography = Bibliography(self._library, self._sealed)
         sentences = tuple(
-            Sentence(text=quote.text, citations=(bibliography.cite(quote.hit, Span(quote.start, quote.end)),))
-            for quote in finding.quotes
+            Sentence(text=quote.text, citations=(bibliography.cite_quote(quote),)) for quote in finding.quotes
         )
         answered = _answered(turn, sentences, bibliography.citations, because)
         if notice := answered["notice"].removeprefix(told).strip():
             yield Notice(notice)
         yield from sentences
+        answered["short_answer"] = finding.quotes[0].short_answer
         yield self._trace(turn, begun, confidence=finding.confidence, **more, **answered)
 
     def _trace(self, turn: Turn, begun: float, *, prompt_hash: str = "", **parts: Any) -> Trace:

@@ -233,7 +233,7 @@ def _ask_all(
     if not left:
         return
     ask = partial(ask_chain, workspace, retrieval_only=retrieval_only)
-    workspace.embedder.load()
+    workspace.load_models()
     run_cases([Case("", _WARM_UP)], ask, workers=1, finished=lambda _: None)
     with terminal.question_progress(len(cases), len(cases) - len(left)) as advance:
 

@@ -66,9 +66,26 @@ def conclude(done: Run, judge: Judge, report: Path | None, junit: Path | None, *
 
 
 def _fields(done: Run, summary: Summary, verdict: Verdict) -> dict[str, Any]:
+    from bot.evaluation.thresholds import trade_offs
+
     failed = [{"id": outcome.case.id, "error": outcome.error} for outcome in done.outcomes if outcome.error]
     gates = [asdict(result) for result in verdict.results]
-    return {**asdict(summary), "questions": len(done.outcomes), "failed": failed, "gates": gates}
+    rows = [asdict(row) for row in trade_offs(done.outcomes)]
+    counts = {"questions": len(done.outcomes), "failed": failed}
+    return {**asdict(summary), **counts, "gates": gates, "thresholds": rows}
+
+
+def _print_trade_offs(done: Run) -> None:
+    from bot import terminal
+    from bot.evaluation.thresholds import trade_offs
+
+    if not (rows := trade_offs(done.outcomes)):
+        return
+    terminal.out.print("answered from confidence   answered   right   false_answers")
+    for row in rows:
+        terminal.out.print(
+            f"{row.confidence:24.1f} {row.answered:10.3f} {row.right:7.3f} {row.false_answers:15.3f}"
+        )
 
 
 def _print_summary(done: Run, summary: Summary, verdict: Verdict) -> None:
@@ -76,6 +93,7 @@ def _print_summary(done: Run, summary: Summary, verdict: Verdict) -> None:
     from bot.evaluation.report import summary_table
 
     summary_table(summary, terminal.out)
+    _print_trade_offs(done)
     for outcome in done.outcomes:
         if outcome.error:
             terminal.out.print(f"failed: {outcome.case.id}: {outcome.error}", soft_wrap=True)

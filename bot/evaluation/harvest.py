@@ -104,6 +104,8 @@ def _note(judgement: Judgement) -> str:
 
 
 def _gold(answer: Answer) -> dict[str, Any]:
+    if answer.closest:
+        return {}  # "right" may mean the refusal or the passage: the curator decides
     if answer.status != "answered":
         return {"answerable": False}
     cited = list(dict.fromkeys(citation.article_id for citation in answer.citations))

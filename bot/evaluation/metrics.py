@@ -44,6 +44,9 @@ _ROWS = (
     Metric("passage_answer@1", "a gold answer stands in the first passage", _SHORT, share=True),
     Metric("passage_answer@5", "a gold answer stands in the first 5 passages", _SHORT, share=True),
     Metric("answer", "a gold answer is given where there is one, else refused", "questions", share=True),
+    Metric(
+        "short_answer", "a gold answer is in the exact words shown, else refused", "questions", share=True
+    ),
     Metric("answer_recall", "a gold answer stands in the answer", _SHORT, share=True),
     Metric("words", "length of the text shown", "answerable questions", None),
     Metric("rouge_l", "ROUGE-L F1 against the best gold long answer", "questions with long answers"),
@@ -201,7 +204,11 @@ def _answer(outcome: Outcome) -> Observations:
         refused = (
             outcome.error is None and outcome.answer is not None and outcome.answer.status == "not_found"
         )
-        return {"answer": (float(refused),), "false_answers": (float(not refused),)}
+        return {
+            "answer": (float(refused),),
+            "short_answer": (float(refused),),
+            "false_answers": (float(not refused),),
+        }
     if case.long_answers:
         best = max(rouge_l(gold, given.text) for gold in case.long_answers) if given else 0.0
         found["rouge_l"] = (best,)
@@ -211,6 +218,9 @@ def _answer(outcome: Outcome) -> Observations:
     if case.answers:
         right = given is not None and _has_gold(given.text, outcome)
         found["answer"] = found["answer_recall"] = (float(right),)
+        if given is None or given.short_answer:  # a chat model's answer has none
+            exact = given is not None and any(contains(given.short_answer, gold) for gold in case.answers)
+            found["short_answer"] = (float(exact),)
     shown = outcome.answer.text if outcome.answer and outcome.error is None else ""
     found["words"] = (float(len(shown.split())),)
     return found

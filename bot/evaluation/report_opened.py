@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.answers.answer import Answer, Citation
+from bot.answers.answer import NOT_SURE, Answer, Citation
 from bot.evaluation.records import Outcome, Ranked
 from bot.evaluation.report_figures import RESULTS, mood_of, result_of
 from bot.evaluation.report_parts import text
+from bot.quotes import answer_span
 from bot.terminal import day, page_of
 from bot.text.normalise import find
 
@@ -27,18 +28,26 @@ def opened(outcome: Outcome) -> str:
     return f'<div class="opened"><dl>{"".join(_parts(outcome))}</dl>{beside}</div>'
 
 
-def marked(value: str, span: Span | None, start: int = 0, end: int | None = None) -> str:
-    """Return `value[start:end]` as HTML text, with what falls into `span` marked."""
+def marked(
+    value: str, span: Span | None, start: int = 0, end: int | None = None, *, bold: Span | None = None
+) -> str:
+    """Return `value[start:end]` as HTML text, its part in `span` marked and its part in `bold` in bold."""
     end = len(value) if end is None else end
+    if bold and (first := max(bold[0], start)) < (last := min(bold[1], end)):
+        before, after = marked(value, span, start, first), marked(value, span, last, end)
+        return f"{before}<b>{marked(value, span, first, last)}</b>{after}"
     low, high = (max(span[0], start), min(span[1], end)) if span else (end, end)
     if low >= high:
         return text(value[start:end])
     return f"{text(value[start:low])}<mark>{text(value[low:high])}</mark>{text(value[high:end])}"
 
 
-def excerpt(value: str, span: Span | None, length: int) -> str:
-    """Return about `length` characters as HTML text: those around `span`, else the first; cut between words."""
-    low, high = span or (0, 0)
+def excerpt(value: str, span: Span | None, length: int, *, bold: Span | None = None) -> str:
+    """Return about `length` characters as HTML text, cut between words.
+
+    They are those around `span`, else those around `bold`, else the first.
+    """
+    low, high = span or bold or (0, 0)
     room = max(0, length - (high - low)) // 2
     start = max(0, min(low - room, len(value) - length))
     end = min(len(value), max(high, start + length))
@@ -46,7 +55,7 @@ def excerpt(value: str, span: Span | None, length: int) -> str:
         start = 1 + max(start - 1, value.find(" ", start - 1, min(low, start + _WORD)))
     if end < len(value) and (gap := value.rfind(" ", max(high, end - _WORD), end + 1)) > 0:
         end = gap
-    shown = marked(value, span, start, end)
+    shown = marked(value, span, start, end, bold=bold)
     return f"{'… ' if start else ''}{shown}{' …' if end < len(value) else ''}"
 
 
@@ -64,6 +73,7 @@ def _parts(outcome: Outcome) -> Iterable[str]:
     yield _part("Gold answer", _gold(outcome))
     if answer:
         yield _part(f"Answer ({text(answer.status)}, by {text(answer.answerer)})", _answer(answer, outcome))
+        yield _part("Closest passage", _items("ul", (_quote(near, outcome) for near in answer.closest)))
         yield _part("Quotes", _items("ol", _quotes(answer, outcome)))
         yield _part("Dropped by verification", _items("ul", map(text, answer.dropped)))
     yield _part("Long gold answer", _items("ul", map(text, case.long_answers)))
@@ -90,7 +100,7 @@ def _gold(outcome: Outcome) -> str:
 
 def _answer(answer: Answer, outcome: Outcome) -> str:
     """Each sentence with its citations, the gold answer marked across them."""
-    whole = answer.text
+    whole = NOT_SURE if answer.closest else answer.text
     span = match_of(whole, outcome.case.answers)
     pieces: list[str] = []
     place = 0
@@ -119,7 +129,7 @@ def _quote(citation: Citation, outcome: Outcome) -> str:
         filter(None, (citation.source, day(citation.published), citation.title, page_of(citation)))
     )
     return (
-        f"<blockquote>“{excerpt(citation.quote, span, _QUOTE)}”</blockquote>"
+        f"<blockquote>“{excerpt(citation.quote, span, _QUOTE, bold=answer_span(citation))}”</blockquote>"
         f"<small>{text(named)}</small>{_gold_label(citation.article_id, outcome.gold)}"
     )
 

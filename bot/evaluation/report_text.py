@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from bot.answers.answer import NOT_SURE, Answer, Citation
 from bot.articles.article import clean_line, clean_text
 from bot.evaluation.diagnosis import diagnose
 from bot.evaluation.metrics import METRICS, observed
@@ -22,6 +23,8 @@ from bot.evaluation.report_figures import (
     result_of,
     settings_of,
 )
+from bot.quotes import QuoteParts, bold_markdown, split_quote
+from bot.terminal import day, page_of
 
 if TYPE_CHECKING:
     from bot.evaluation.gates import Verdict
@@ -34,6 +37,13 @@ _MARKUP = re.compile(r"[\\`*_\[\]<>|&~@#$!:]|(?<=www)\.", re.I)
 _NUMBERS = frozenset({"Value", "95 % interval", "n", "Questions", "Went wrong", "answer"})
 _MOST_ROWS = 50  # of questions in Markdown: a comment on a pull request holds no more
 _MOST_CHARACTERS = 300
+_BESIDE = 100  # characters of a quote on each side of the words that answer
+
+
+class _Markdown(str):
+    """A cell that is Markdown already."""
+
+    __slots__ = ()
 
 
 def csv_text(run: Run) -> str:
@@ -119,7 +129,7 @@ def _wrong(outcomes: Sequence[Outcome]) -> str:
             o.case.id,
             o.case.question,
             result_of(o),
-            o.error or (o.answer.text if o.answer else ""),
+            o.error or (_said(o.answer) if o.answer else ""),
             " or ".join(o.case.answers),
         )
         for o in wrong[:_MOST_ROWS]
@@ -128,6 +138,29 @@ def _wrong(outcomes: Sequence[Outcome]) -> str:
     left_out = len(wrong) - _MOST_ROWS
     more = f"\n… and {left_out:,} more; the HTML and CSV reports hold all.\n" if left_out > 0 else ""
     return table + more
+
+
+def _said(answer: Answer) -> str:
+    """Return what was said: the text, or the closest passage with its outlet, date and title."""
+    if not answer.closest:
+        return answer.text
+    return _Markdown(" ".join((_plain(NOT_SURE), *map(_closest, answer.closest))))
+
+
+def _closest(citation: Citation) -> str:
+    named = (citation.source, day(citation.published), citation.title, page_of(citation))
+    quote = bold_markdown(_beside(split_quote(citation)), _escaped)
+    return f"“{quote}” {_plain(' · '.join(filter(None, named)))}"
+
+
+def _beside(quote: QuoteParts) -> QuoteParts:
+    """Return the words that answer, and what is just beside them."""
+    before, words, after = quote
+    if not words:
+        return QuoteParts(_shortened(before), "", "")
+    opening = before if len(before) <= _BESIDE else f"… {before[-_BESIDE:]}"
+    ending = after if len(after) <= _BESIDE else f"{after[:_BESIDE]} …"
+    return QuoteParts(opening, _shortened(words), ending)
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -140,6 +173,12 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
 
 
 def _plain(value: object) -> str:
-    line = clean_line(str(value))
-    line = line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]} …"
-    return _MARKUP.sub(lambda found: "\\" + found[0], line)
+    return value if isinstance(value, _Markdown) else _escaped(_shortened(clean_line(str(value))))
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]} …"
+
+
+def _escaped(line: str) -> str:
+    return _MARKUP.sub(lambda found: "\\" + found[0], clean_text(line))

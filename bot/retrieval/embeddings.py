@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.errors import EmbeddingError
-from bot.retrieval.encoder import EncoderState, OnnxEncoder, is_whole, query_prompt
+from bot.retrieval.encoder import DESCRIPTION, EncoderState, OnnxEncoder, query_prompt
+from bot.retrieval.onnx_runtime import ensure_exported, is_whole
 from bot.retrieval.weights import (
     PACKAGED_MODEL,
     PACKAGED_SHA256,
@@ -150,7 +151,7 @@ class SentenceTransformerEmbedder:
             return EncoderState.UNUSED
         if not folder.is_dir():
             return EncoderState.MISSING
-        return EncoderState.READY if is_whole(folder) else EncoderState.BROKEN
+        return EncoderState.READY if is_whole(folder, DESCRIPTION) else EncoderState.BROKEN
 
     def ensure_encoder(self, *, anew: bool = False) -> None:
         """Export the question encoder if it is missing or damaged, or in any case. Raises EmbeddingError."""
@@ -171,16 +172,13 @@ class SentenceTransformerEmbedder:
                 f"CITEWIRE_DEVICE is {self._device}: the question encoder is for the CPU and would not be used"
             )
         model = self._loaded  # first: where it cannot be loaded, that is what has to be said
-        from filelock import FileLock
+        from bot.retrieval.onnx_export import export_encoder
 
-        from bot.retrieval.encoder_export import export_encoder, remove_drafts
+        def export() -> None:
+            export_encoder(model, folder, int8=self._int8)
 
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder.with_name(f"{folder.name}.lock")):  # free the moment its holder dies
-                remove_drafts(folder)
-                if anew or self.encoder_state() is not EncoderState.READY:  # another process may have done it
-                    export_encoder(model, folder, int8=self._int8)
+            ensure_exported(folder, DESCRIPTION, export, again=anew)
         except OSError as exc:
             raise EmbeddingError(f"the question encoder cannot be written: {exc}") from exc
 

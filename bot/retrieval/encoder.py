@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -13,21 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import EmbeddingError
-from bot.retrieval.weights import file_digest
+from bot.retrieval import onnx_runtime
+from bot.retrieval.onnx_runtime import FEATURES, GRAPH, TOKENIZER
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-GRAPH, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
-# What a graph may ask for, and what the tokenizer calls it.
-FEATURES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-# onnxruntime reads this as it is imported, and then already notes the process, its path and this machine for its maker.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# A process that ends while another of its threads is inside onnxruntime's loading is aborted: it waits for
-# that fraction of a second, and lets no thread begin.
-_loading = threading.Lock()
-atexit.register(_loading.acquire)
+DESCRIPTION = "encoder.json"
 
 
 class EncoderState(Enum):
@@ -48,7 +38,7 @@ class OnnxEncoder:
 
     def __init__(self, folder: Path) -> None:
         """Load what `export_encoder` has written. Raises EmbeddingError."""
-        self._cores = ThreadPoolExecutor(_cores(), thread_name_prefix="encoder")
+        self._cores = ThreadPoolExecutor(onnx_runtime.usable_cores(), thread_name_prefix="encoder")
         try:
             description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
             self.dimension = int(description["dimension"])
@@ -56,9 +46,9 @@ class OnnxEncoder:
             # None: exported by an older Citewire, which did not ask what the model wants before a passage.
             self.passage_prompt: str | None = description.get("passage_prompt")
             self._inputs = {name: FEATURES[name] for name in description["inputs"]}
-            with _loading:
-                self._tokenizer = _tokenizer(folder / TOKENIZER)
-                self._session = _session(folder / GRAPH)
+            with onnx_runtime.loading:
+                self._tokenizer = onnx_runtime.open_tokenizer(folder / TOKENIZER)
+                self._session = onnx_runtime.open_session(folder / GRAPH)
         except Exception as exc:  # onnxruntime and tokenizers have no errors of their own to name
             reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
             raise EmbeddingError(
@@ -90,15 +80,6 @@ class OnnxEncoder:
         return np.asarray(vectors[0], dtype=np.float32)
 
 
-def is_whole(folder: Path) -> bool:
-    """Return whether an exported encoder's files are those that were written, without loading them."""
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-        return all(file_digest(folder / name) == digest for name, digest in description["files"].items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return False
-
-
 def query_prompt(model: Any) -> str:
     """Return what a sentence-transformers model wants before a question; most want nothing."""
     prompts, default = model.prompts, model.default_prompt_name
@@ -108,32 +89,3 @@ def query_prompt(model: Any) -> str:
 def passage_prompt(model: Any) -> str:
     """Return what a sentence-transformers model puts before every text by itself; most put nothing."""
     return str(model.prompts.get(model.default_prompt_name) or "")
-
-
-def _tokenizer(file: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(file))
-
-
-def _session(file: Path) -> Any:
-    # First, because onnxruntime asks for a module inside numpy by its full name: two threads that import numpy from
-    # its two ends at once wait for each other, and Python lets one of them have half a module.
-    import numpy  # noqa: F401
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the thread that runs it: each core has a text of its own
-    options.log_severity_level = 4  # what goes wrong is raised; nothing is to be printed
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-
-
-def _cores() -> int:
-    given = os.environ.get("OMP_NUM_THREADS", "")  # what torch keeps to as well; Ray sets it
-    if given.isdecimal():
-        return max(1, int(given))
-    try:
-        return len(os.sched_getaffinity(0))  # those that this process may use
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1

@@ -34,11 +34,12 @@ _UNKNOWN = "There is no such article here."
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a link names: an article, its version, and the quote in it."""
+    """What a link names: an article, its version, the quote in it, and the words in the quote that answer."""
 
     article_id: str
     version: int | None
     span: Span | None
+    answer: Span | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Evidence:
     span: Span | None
     stands: bool  # whether the quote is in the newest version too
     newest_link: str  # "" where this is it
+    answer: Span | None = None  # the words in the quote that answer
 
     @property
     def quote(self) -> str:
@@ -89,7 +91,8 @@ class EvidencePages:
         if not self._access.needs_token or "authorization" in request.headers:
             return self._access.who(request)
         seal, version = request.query_params.get("key", ""), place.version or 0
-        if not await asyncio.to_thread(self._sealed.knows, seal, place.article_id, version, place.span):
+        named = (place.article_id, version, place.span, place.answer)
+        if not await asyncio.to_thread(self._sealed.knows, seal, *named):
             raise Refusal(403, "token", _CLOSED)
         return neighbourhood(request.client.host if request.client else "")
 
@@ -101,34 +104,52 @@ class EvidencePages:
             raise Refusal(404, "path", _UNKNOWN)
         if place.span and place.span.end > len(edition.article.text):
             raise Refusal(404, "path", _DAMAGED)
-        return self._compared(edition, place.span)
+        return self._compared(edition, place.span, place.answer)
 
-    def _compared(self, edition: Edition, span: Span | None) -> Evidence:
+    def _compared(self, edition: Edition, span: Span | None, answer: Span | None) -> Evidence:
         """Look for the quote in what readers see now."""
         newest = edition.newest
         if newest.version == edition.version:
-            return Evidence(edition, span, stands=True, newest_link="")
+            return Evidence(edition, span, stands=True, newest_link="", answer=answer)
         now = None
         if span:
             quote = edition.article.text[span.start : span.end]
             at = newest.article.text.find(quote)
             now = Span(at, at + len(quote)) if at >= 0 else None
         passage = next((p.id for p in newest.passages if now and p.start <= now.start < p.end), "")
-        link = self._sealed.link(newest.article.id, newest.version, now, passage)
-        return Evidence(edition, span, stands=bool(now), newest_link=link)
+        moved = _shift(answer, now.start - span.start) if now and span else None
+        link = self._sealed.link(newest.article.id, newest.version, now, passage, answer=moved)
+        return Evidence(edition, span, stands=bool(now), newest_link=link, answer=answer)
 
 
 def _place(request: Request) -> Place:
     """Read what a link names. Raises Refusal for one that nobody could have made."""
-    version, span = request.query_params.get("v", ""), request.query_params.get("q", "")
-    quoted = _SPAN.fullmatch(span)
-    found = Span(int(quoted[1]), int(quoted[2])) if quoted else None
+    version = request.query_params.get("v", "")
+    span, answer = _span(request, "q"), _span(request, "a")
     numbered = version if _VERSION.fullmatch(version) else ""
-    if numbered != version or bool(span) != bool(found) or (found and found.start >= found.end):
+    if numbered != version or not _is_within(answer, span):
         raise Refusal(400, "input", _DAMAGED)
     if "\0" in (article_id := request.path_params["article_id"]):  # which PostgreSQL does not even compare
         raise Refusal(404, "path", _UNKNOWN)
-    return Place(article_id, int(numbered) if numbered else None, found)
+    return Place(article_id, int(numbered) if numbered else None, span, answer)
+
+
+def _span(request: Request, name: str) -> Span | None:
+    """Read a span; None if the link has none. Raises Refusal for one that is none."""
+    written = request.query_params.get(name, "")
+    numbers = _SPAN.fullmatch(written)
+    span = Span(int(numbers[1]), int(numbers[2])) if numbers else None
+    if bool(written) != bool(span) or (span and span.start >= span.end):
+        raise Refusal(400, "input", _DAMAGED)
+    return span
+
+
+def _is_within(answer: Span | None, quote: Span | None) -> bool:
+    return answer is None or (quote is not None and quote.start <= answer.start and answer.end <= quote.end)
+
+
+def _shift(span: Span | None, by: int) -> Span | None:
+    return Span(span.start + by, span.end + by) if span else None
 
 
 def _fields(evidence: Evidence) -> dict[str, object]:

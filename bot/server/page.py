@@ -30,7 +30,7 @@ def article_page(evidence: Evidence) -> HTMLResponse:
     article = evidence.edition.article
     title = escape(article.title or _UNTITLED)
     head = f'<header><h1 dir="auto">{title}</h1>{"".join(_above(evidence))}</header>'
-    text = "".join(_pieces(article.text, evidence.edition.passages, evidence.span))
+    text = "".join(_pieces(article.text, evidence.edition.passages, evidence.span, evidence.answer))
     return _page(
         title, f'<main>{head}<article class="text" dir="auto">{text}</article></main><footer>{_FOOT}</footer>'
     )
@@ -81,28 +81,32 @@ def _above(evidence: Evidence) -> Iterator[str]:
         yield f'<p class="note" role="note">{escape(evidence.note)}{link}</p>'
 
 
-def _pieces(text: str, passages: tuple[Passage, ...], quote: Span | None) -> Iterator[str]:
-    """Yield the whole text, each passage an element that bears its id.
+def _pieces(
+    text: str, passages: tuple[Passage, ...], quote: Span | None, answer: Span | None = None
+) -> Iterator[str]:
+    """Yield the whole text, each passage an element that bears its id, and the words that answer in bold.
 
     In the one that holds the quote the quote bears it: a passage can be longer than a phone's screen, and the link has
     to lead to the quote.
     """
     wrapped, at = _is_wrapped(text), 0
+
+    def marked(start: int, end: int, place: str = "") -> str:
+        return "".join(_marked(text, Span(start, end), quote, answer, wrapped=wrapped, place=place))
+
     for passage in passages:
-        yield "".join(_marked(text, Span(at, passage.start), quote, wrapped=wrapped))
+        yield marked(at, passage.start)
         place = f' id="{escape(passage.id)}"'
         cited = quote is not None and passage.start <= quote.start < passage.end
-        inner = "".join(
-            _marked(
-                text, Span(passage.start, passage.end), quote, wrapped=wrapped, place=place if cited else ""
-            )
-        )
+        inner = marked(passage.start, passage.end, place if cited else "")
         yield f"<span{'' if cited else place}>{inner}</span>"
         at = passage.end
-    yield "".join(_marked(text, Span(at, len(text)), quote, wrapped=wrapped))
+    yield marked(at, len(text))
 
 
-def _marked(text: str, part: Span, quote: Span | None, *, wrapped: bool, place: str = "") -> Iterator[str]:
+def _marked(
+    text: str, part: Span, quote: Span | None, answer: Span | None, *, wrapped: bool, place: str
+) -> Iterator[str]:
     """Yield a part of the text, with that of it which is quoted marked; `place` is the mark's attribute."""
     start, end = part
     cut = Span(max(start, quote.start), min(end, quote.end)) if quote else Span(start, start)
@@ -110,8 +114,20 @@ def _marked(text: str, part: Span, quote: Span | None, *, wrapped: bool, place: 
         yield _shown(text[start:end], wrapped=wrapped)
         return
     yield _shown(text[start : cut.start], wrapped=wrapped)
-    yield f"<mark{place}>{_shown(text[cut.start : cut.end], wrapped=wrapped)}</mark>"
+    yield f"<mark{place}>{_bold(text, cut, answer, wrapped=wrapped)}</mark>"
     yield _shown(text[cut.end : end], wrapped=wrapped)
+
+
+def _bold(text: str, part: Span, answer: Span | None, *, wrapped: bool) -> str:
+    """Return a part of the text with that of it which answers in bold."""
+    bold = Span(max(part.start, answer.start), min(part.end, answer.end)) if answer else part
+    if answer is None or bold.start >= bold.end:
+        return _shown(text[part.start : part.end], wrapped=wrapped)
+    before, words, after = (
+        _shown(text[start:end], wrapped=wrapped)
+        for start, end in ((part.start, bold.start), bold, (bold.end, part.end))
+    )
+    return f"{before}<b>{words}</b>{after}"
 
 
 def _shown(text: str, *, wrapped: bool) -> str:

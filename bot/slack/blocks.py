@@ -6,23 +6,26 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bot.answers.answer import Answer, Sentence
+from bot.answers.answer import Answer, Citation, Sentence
 from bot.answers.turn import Notice
+from bot.quotes import QuoteParts, split_quote
 from bot.slack.budget import Block, fits
-from bot.slack.rich import Part, button, line, mark, person, rich, words
+from bot.slack.rich import Part, button, line, mark, person, quote_words, rich, words
 from bot.slack.sources import (
     LEAST,
     SHORTER,
     STRUCK,
     WHOLE,
     Measure,
+    closest_blocks,
     foot_blocks,
     is_quoted,
     named,
     nearest_blocks,
     source_blocks,
+    where,
 )
-from bot.slack.text import clip, clip_escaped, escape_markdown
+from bot.slack.text import bold_words, clip, clip_escaped, escape_markdown, literal_quote
 
 _WEAK = "(weakly supported)"
 _SUPPORT = {"weak": _WEAK, "lost": "(no longer stands)"}  # what is said where it cannot be shown
@@ -65,7 +68,9 @@ def closing_blocks(
     end = (*foot_blocks(answer), *_buttons(answer, helpers, private=False))
     for measure in (WHOLE, *SHORTER, *LEAST):
         unsaid = replace(measure, quote=0) if is_quoted(answer) else measure
-        blocks = (*top, *source_blocks(answer, unsaid), *nearest_blocks(answer, unsaid), *end)
+        refusal = () if answer.sentences else _sentences(answer, 0, unsaid)
+        sources = (*source_blocks(answer, unsaid), *nearest_blocks(answer, unsaid))
+        blocks = (*top, *refusal, *sources, *end)
         if fits(blocks, taken=len(above.encode())):
             break
     return blocks
@@ -83,27 +88,37 @@ def partial_message(parts: Sequence[Sentence | Notice]) -> Message:
     return Message(clip_escaped(" ".join([notice, *map(_said, sentences)]), _SPOKEN) or "…", blocks)
 
 
-def sentence_parts(sentences: Iterable[Sentence], measure: Measure = WHOLE) -> list[Part]:
-    """Return sentences with their marks, and which of them are weakly supported."""
-    return [part for sentence in sentences for part in _sentence(sentence, measure)]
+def sentence_parts(
+    sentences: Iterable[Sentence], measure: Measure = WHOLE, *, citations: Sequence[Citation] = ()
+) -> list[Part]:
+    """Return sentences with their marks, and which of them are weakly supported.
+
+    In one that quotes one of the `citations` the words that answer are bold.
+    """
+    return [part for sentence in sentences for part in _sentence(sentence, measure, citations)]
 
 
-def streamed(part: Sentence | Notice) -> str:
-    """Return the Markdown of a sentence, or of the notice before the first, to be appended to a stream."""
+def streamed(part: Sentence | Notice, citations: Sequence[Citation] = ()) -> str:
+    """Return the Markdown of a sentence, or of the notice before the first, to be appended to a stream.
+
+    In a sentence that quotes one of the `citations` the words that answer are bold.
+    """
     if isinstance(part, Notice):
         return f"_{escape_markdown(clip(part, _NOTICE))}_\n\n"
     weak = f" _{_WEAK}_" if part.support == "weak" else ""
-    return f"{escape_markdown(clip(part.text, WHOLE.sentence))} {_marks(part)}{weak}".strip() + " "
+    return f"{_markdown(part, citations)} {_marks(part)}{weak}".strip() + " "
 
 
 def spoken(answer: Answer) -> str:
     """Return an answer as text alone, without links, for notifications and screen readers."""
     said = [answer.notice, *(map(_said, answer.sentences) if answer.sentences else [answer.text])]
     above = clip_escaped(" ".join(filter(None, said)), _SPOKEN // 2) or _FAILED
-    cited = answer.citations[:_SPOKEN_SOURCES]
-    longest = min(160, _SPOKEN // 2 // (len(cited) or 1))
-    sources = [clip_escaped(f"{named(one)} · {one.title}", longest) for one in cited]
-    left = len(answer.citations) - len(cited)
+    cited = [f"{named(one)} · {one.title}" for one in answer.citations]
+    closest = [f"{where(one)} · {one.title}" for one in answer.closest]
+    shown = [*cited, *closest][:_SPOKEN_SOURCES]
+    longest = min(160, _SPOKEN // 2 // (len(shown) or 1))
+    sources = [clip_escaped(source, longest) for source in shown]
+    left = len(cited) + len(closest) - len(shown)
     return "\n".join((above, *sources, *([f"… and {left:,} more"] if left else [])))
 
 
@@ -128,7 +143,10 @@ def _fitted(answer: Answer, top: Sequence[Block], end: Sequence[Block]) -> tuple
 
 
 def _sentences(answer: Answer, shown: int, measure: Measure) -> Iterator[Block]:
-    parts = sentence_parts(answer.sentences[:shown], measure)
+    if answer.closest:
+        yield from closest_blocks(answer, measure)
+        return
+    parts = sentence_parts(answer.sentences[:shown], measure, citations=answer.citations)
     if left := len(answer.sentences) - shown:
         parts.append(
             mark(f"… ({left:,} more {'sentence' if left == 1 else 'sentences'}: see Sources)", italic=True)
@@ -138,11 +156,26 @@ def _sentences(answer: Answer, shown: int, measure: Measure) -> Iterator[Block]:
     yield rich(line(*parts))
 
 
-def _sentence(sentence: Sentence, measure: Measure) -> Iterator[Part]:
-    yield words(clip(sentence.text, measure.sentence), **(STRUCK if sentence.support == "lost" else {}))
+def _sentence(sentence: Sentence, measure: Measure, citations: Sequence[Citation]) -> Iterator[Part]:
+    style = STRUCK if sentence.support == "lost" else {}
+    yield from quote_words(literal_quote(_as_quote(sentence, citations), measure.sentence), **style)
     if sentence.citations:
         yield mark(f" {_marks(sentence)}", bold=True)
     yield mark(f" {_WEAK} ", italic=True) if sentence.support == "weak" else mark(" ")
+
+
+def _markdown(sentence: Sentence, citations: Sequence[Citation]) -> str:
+    quote = literal_quote(_as_quote(sentence, citations), WHOLE.sentence)
+    return bold_words(quote) if quote.words else escape_markdown(clip(sentence.text, WHOLE.sentence))
+
+
+def _as_quote(sentence: Sentence, citations: Sequence[Citation]) -> QuoteParts:
+    """Return a sentence with the words that answer set apart, if it is the quote of the citation that it bears."""
+    text = " ".join(sentence.text.split())
+    cited = [citation for citation in citations if (citation.n,) == sentence.citations]
+    if sentence.support == "verbatim" and cited and "".join(quote := split_quote(cited[0])) == text:
+        return quote
+    return QuoteParts(sentence.text, "", "")
 
 
 def _said(sentence: Sentence) -> str:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from bot.answers.answer import Sentence
 from bot.answers.beside import batches
 from bot.answers.conversation import leans
 from bot.answers.question import Exchange, Question
-from bot.answers.turn import Trace
+from bot.answers.turn import Notice, Trace
 from bot.errors import SlackRefusedError, SlackTroubleError
 from bot.observing import Witness, bound
 from bot.retrieval.filters import Filters
@@ -119,11 +120,15 @@ class QuestionSession:
     async def _answer(self, job: Job, history: Sequence[Exchange]) -> None:
         question = await asyncio.to_thread(self._desk.question, job, history)
         trace: Trace | None = None
+        waiting: list[Notice | Sentence] = []
         async for parts in batches(lambda: self._desk.workspace.chain.traced(question)):
+            waiting += [part for part in parts if not isinstance(part, Trace)]
             if isinstance(parts[-1], Trace):
                 trace = parts[-1]
-            if shown := [part for part in parts if not isinstance(part, Trace)]:
-                await self._reply.add(shown)
+            # The Trace follows quotes at once, and its citations have the words of them that answer.
+            if waiting and (trace or not _is_quote(waiting[-1])):
+                await self._reply.add(waiting, trace.answer.citations if trace else ())
+                waiting = []
         assert trace
         if not await asyncio.to_thread(self._desk.keep, job, trace):
             await self._reply.say(no_articles_message())
@@ -164,6 +169,10 @@ class QuestionSession:
         except (SlackRefusedError, SlackTroubleError):
             return ()  # the question is answered by itself
         return tuple(Exchange(text) for text in heard if text)
+
+
+def _is_quote(part: Notice | Sentence) -> bool:
+    return isinstance(part, Sentence) and part.support == "verbatim"
 
 
 class DeletionSession:

@@ -14,7 +14,7 @@ from typing import Any
 
 from slack_sdk.web.async_chat_stream import AsyncChatStream
 
-from bot.answers.answer import Answer, Sentence
+from bot.answers.answer import Answer, Citation, Sentence
 from bot.answers.turn import Notice
 from bot.errors import SlackRefusedError
 from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
@@ -50,6 +50,7 @@ class Reply:
         self._stream: AsyncChatStream | None = None
         self._shown: list[Notice | Sentence] = []
         self._above = ""  # what stands in the stream
+        self._written = ""  # all that was to be written into it
         self._last = time.monotonic()
         self._showing: asyncio.Task[None] | None = None
 
@@ -68,13 +69,15 @@ class Reply:
             await self._note(found)
         self._sought = True
 
-    async def add(self, parts: Sequence[Notice | Sentence]) -> None:
-        """Show verified parts of an answer that is still being written."""
+    async def add(self, parts: Sequence[Notice | Sentence], citations: Sequence[Citation] = ()) -> None:
+        """Show verified parts of an answer that is still being written; `citations` are those known so far."""
         self._shown += parts
+        text = "".join(streamed(part, citations) for part in parts)
+        self._written += text
         if not self._ts and self._surface.streams:
             await self._open_stream()
         if self._stream:
-            await self._append("".join(streamed(part) for part in parts))
+            await self._append(text)
         elif time.monotonic() - self._last > _BETWEEN_UPDATES:
             await self._put(partial_message(self._shown))
 
@@ -175,7 +178,7 @@ class Reply:
             self._stream = None
             return False
         said = " ".join(part for part in self._shown if isinstance(part, Notice))
-        whole = self._above == "".join(map(streamed, self._shown)) and self._sentences == answer.sentences
+        whole = self._above == self._written and self._sentences == answer.sentences
         blocks = closing_blocks(answer, said=said, above=self._above, helpers=self._surface.helpers)
         try:
             await told(self._stream.stop(blocks=list(blocks)), "chat.stopStream")

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote as percent_encode
 
 from bot.articles.article import clean_text, is_web_url
+from bot.quotes import QuoteParts
 from bot.slack.budget import LABEL, TEXT, URL, Block
 from bot.slack.text import clip_literal
 
@@ -16,6 +17,12 @@ Part = dict[str, Any]
 def words(text: str, **style: bool) -> Part:
     """Return text as it is, in a style such as bold=True; "…" where it is longer than Slack takes."""
     return _styled({"type": "text", "text": clip_literal(text, TEXT) or "…"}, style)
+
+
+def quote_words(quote: QuoteParts, **style: bool) -> list[Part]:
+    """Return a quote of literal text in a style, its words in bold."""
+    parts = ((quote.before, style), (quote.words, {**style, "bold": True}), (quote.after, style))
+    return [mark(text, **of_part) for text, of_part in parts if text]
 
 
 def mark(text: str, **style: bool) -> Part:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bot.answers.answer import Answer, Citation, Nearest, Standing
+from bot.answers.answer import NOT_SURE, Answer, Citation, Nearest, Standing
 from bot.answers.extractive import ExtractiveAnswerer
+from bot.quotes import QuoteParts, nearest_heading, other_articles, split_quote
 from bot.slack.budget import TEXT, URL, Block
-from bot.slack.rich import Part, bullets, context, line, link, mark, quoted, rich, section, web_address, words
-from bot.slack.text import clip, literal
+from bot.slack.rich import (
+    Part,
+    bullets,
+    context,
+    line,
+    link,
+    mark,
+    quote_words,
+    quoted,
+    rich,
+    section,
+    web_address,
+    words,
+)
+from bot.slack.text import clip, literal, literal_quote
 from bot.terminal import day, page_of
 
 UNTITLED = "(no title)"
 _NEAREST = 5
+_OTHERS = 2  # of the nearest articles, below the closest passage
+_CLOSEST = 100  # characters of the closest passage: with less it says nothing
 _NAMES = 25  # to a part
 
 # What a reader can say of a citation, and how it is written down.
@@ -73,6 +89,15 @@ def source_head(citation: Citation, answer_id: str, measure: Measure = WHOLE) ->
     return section(named(citation, measure), accessory=menu)
 
 
+def closest_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
+    """Yield the passage that is closest to an answer, without a number and a menu: nothing cites it."""
+    shown = replace(measure, quote=max(measure.quote, _CLOSEST), title=max(measure.title, _CLOSEST))
+    for citation in answer.closest:
+        yield rich(line(mark(NOT_SURE, bold=True)))
+        yield section(where(citation, shown))
+        yield rich(*_body(citation, shown))
+
+
 def nearest_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
     """Yield the articles that came near."""
     rows = [
@@ -81,10 +106,10 @@ def nearest_blocks(answer: Answer, measure: Measure = WHOLE) -> Iterator[Block]:
             mark(" · "),
             link(article.url, title(article, measure.title or measure.outlet), longest=measure.link),
         )
-        for article in answer.nearest[:_NEAREST]
+        for article in other_articles(answer)[: _OTHERS if answer.closest else _NEAREST]
     ]
     if rows:
-        yield rich(line(mark("The nearest articles:")), bullets(rows))
+        yield rich(line(mark(nearest_heading(answer))), bullets(rows))
 
 
 def foot_blocks(answer: Answer) -> Iterator[Block]:
@@ -108,6 +133,14 @@ def named(citation: Citation, measure: Measure = WHOLE) -> str:
 def struck(citation: Citation) -> dict[str, bool]:
     """Return the style of a citation's words: struck through where it no longer stands."""
     return STRUCK if citation.standing in LOST else {}
+
+
+def quote_parts(citation: Citation, limit: int) -> list[Part]:
+    """Return the quote in at most `limit` characters, the words that answer in bold unless it is struck through."""
+    style, quote = struck(citation), split_quote(citation)
+    if style or not quote.words:
+        quote = QuoteParts(citation.quote, "", "")
+    return quote_words(literal_quote(quote, limit, opening="“", closing="”"), **style)
 
 
 def title(article: Citation | Nearest, longest: int) -> str:
@@ -148,7 +181,7 @@ def is_quoted(answer: Answer) -> bool:
 
 def _body(citation: Citation, measure: Measure) -> Iterator[Part]:
     if measure.quote:
-        yield quoted(words(f"“{clip(citation.quote, measure.quote - 2)}”", **struck(citation)))
+        yield quoted(*quote_parts(citation, measure.quote - 2))
     below = [titled(citation, measure)]
     if also := copies(citation, measure):
         below += [mark(" · "), words(also, italic=True)]
@@ -159,7 +192,7 @@ def _row(citation: Citation, measure: Measure) -> Iterator[Part]:
     yield words(named(citation, measure))
     yield from (mark(" · "), titled(citation, measure))
     if measure.quote:
-        yield from (mark(": "), words(f"“{clip(citation.quote, measure.quote)}”", **struck(citation)))
+        yield from (mark(": "), *quote_parts(citation, measure.quote))
 
 
 def _names(answer: Answer, measure: Measure) -> Iterator[Part]:
@@ -186,5 +219,6 @@ def _is_within(answer: Answer) -> bool:
     """Say whether the window was kept to: where it held nothing, the answer is from another time."""
     assert answer.window
     since, until = answer.window.since, answer.window.until
-    dates = [citation.published for citation in answer.citations if citation.published]
+    shown = (*answer.citations, *answer.closest)
+    dates = [citation.published for citation in shown if citation.published]
     return all((not since or since <= date) and (not until or date < until) for date in dates)

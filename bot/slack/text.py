@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Callable
 
 from bot.articles.article import clean_line
+from bot.quotes import QuoteParts, bold_markdown
+from bot.slack.budget import TEXT
 
 # Invisible, and no break: set inside what Slack would take for an emoji, a link or a name, it is none any more.
 JOINER = "\u2060"
@@ -53,7 +55,25 @@ def escape(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return text of others for the standard Markdown of streamed messages, which Slack reads for mentions as well."""
-    return _opened(_PUNCTUATION.sub(r"\\\g<0>", literal(text)))
+    return _opened(_escape_punctuation(literal(text)))
+
+
+def bold_words(quote: QuoteParts) -> str:
+    """Return a quote of literal text as `escape_markdown` does, its words in bold."""
+    if _OPENS_LINE.match(_escape_punctuation("".join(quote))):
+        first = "before" if quote.before else "words"
+        quote = quote._replace(**{first: JOINER + getattr(quote, first)})
+    return bold_markdown(quote, _escape_punctuation)
+
+
+def literal_quote(quote: QuoteParts, limit: int, *, opening: str = "", closing: str = "") -> QuoteParts:
+    """Return the literal text of a quote in at most `limit` characters, in parts that follow each other."""
+    shown = clip_literal(f"{opening}{clip(''.join(quote), limit)}{closing}", TEXT) or "…"
+    words = _shown_words(quote, opening, shown.replace(JOINER, ""))
+    if words is None:
+        return QuoteParts(shown, "", "")
+    start, end = (_literal_offset(shown, offset) for offset in words)
+    return QuoteParts(shown[:start], shown[start:end], shown[end:])
 
 
 def clip(text: str, limit: int) -> str:
@@ -86,6 +106,34 @@ def _clipped(form: Callable[[str], str], text: str, limit: int) -> str:
     while len(formed := form(clip(text, room))) > limit:
         room = min(room - 1, room * limit // len(formed))
     return formed
+
+
+def _shown_words(quote: QuoteParts, opening: str, shown: str) -> tuple[int, int] | None:
+    """Return the offsets of a quote's words, or of their beginning, in what is shown of it."""
+    whole, words, at = visible("".join(quote)), visible(quote.words), len(visible(quote.before))
+    start = next((place for place in (at, at + 1) if words and whole.startswith(words, place)), None)
+    if start is None:
+        return None
+    start += len(opening)
+    kept = shown[: _alike(shown, opening + whole)].rstrip()  # without the "…" of a clipped quote
+    end = min(start + len(words), len(kept))
+    return (start, end) if start < end else None
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _literal_offset(shown: str, offset: int) -> int:
+    """Return where in a literal text the character is that has this offset in the text without joiners."""
+    places = [place for place, char in enumerate(shown) if char != JOINER]
+    return [0, *places[1:], len(shown)][offset]
+
+
+def _escape_punctuation(line: str) -> str:
+    return _PUNCTUATION.sub(r"\\\g<0>", line)
 
 
 def _opened(line: str) -> str:

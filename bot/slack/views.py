@@ -159,7 +159,7 @@ def _fitted(name: str, blocks: Callable[[Measure], list[Block]]) -> View:
 
 
 def _sources(answer: Answer, articles: Mapping[tuple[str, int], Article], measure: Measure) -> list[Block]:
-    blocks = [] if is_quoted(answer) else [rich(line(*sentence_parts(answer.sentences, measure)))]
+    blocks = [] if is_quoted(answer) else [rich(line(*_said(answer, measure)))]
     if not measure.apart:
         return [*blocks, *source_blocks(answer, measure)]
     for citation in answer.citations:
@@ -167,6 +167,10 @@ def _sources(answer: Answer, articles: Mapping[tuple[str, int], Article], measur
         shown = (*_passage(citation, article, measure), mark("\n"), *_origin(citation, measure))
         blocks += [source_head(citation, answer.id, measure), rich(line(*shown))]
     return blocks
+
+
+def _said(answer: Answer, measure: Measure) -> list[Part]:
+    return sentence_parts(answer.sentences, measure, citations=answer.citations)
 
 
 def _passage(citation: Citation, article: Article | None, measure: Measure) -> Iterator[Part]:

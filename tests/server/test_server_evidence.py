@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import html
 import re
 from pathlib import Path
@@ -59,18 +60,24 @@ def corrected(service: Service, text: str) -> None:
     take_in(service.workspace, [make({**FOUR[3], "text": text})])
 
 
+def plain(page: Any) -> str:
+    """Return a page without the bold of the words that answer."""
+    return re.sub("</?b>", "", page.text)
+
+
 def test_an_article_without_a_web_address_is_cited_with_a_link_to_its_page(read_only: Service) -> None:
     citation = cited(read_only)
     link = urlsplit(citation["link"])
     assert link.path == "/articles/quake"
     assert link.fragment == citation["passage_id"]
     assert {key: value for key, [value] in parse_qs(link.query).items() if key != "key"} == {
-        "v": "1", "q": f"{citation['start']}-{citation['end']}"
+        "v": "1", "q": f"{citation['start']}-{citation['end']}",
+        "a": f"{citation['answer_start']}-{citation['answer_end']}",
     }  # fmt: skip
     page = opened(read_only, citation["link"])
     assert page.status_code == 200
     assert page.text.count("<mark ") == 1
-    marked = html.unescape(re.findall(r"<mark [^>]*>(.*?)</mark>", page.text, re.DOTALL)[0])
+    marked = html.unescape(re.findall(r"<mark [^>]*>(.*?)</mark>", plain(page), re.DOTALL)[0])
     assert marked == citation["quote"] == QUOTE
     assert f'<mark id="{link.fragment}">' in page.text  # what the link leads to
     assert "Rescuers searched the rubble for days." in page.text
@@ -94,8 +101,9 @@ def test_without_an_address_of_the_service_there_are_no_links(service: Service) 
         (lambda link: re.sub(r"key=[^#]*", "key=", link), 403),
         (lambda link: re.sub(r"key=.", "key=!", link), 403),
         (lambda link: re.sub(r"key=[^#]*", "key=%C3%A9%00", link), 403),
-        (lambda link: re.sub(r"q=\d+", "q=1", link), 403),
-        (lambda link: re.sub(r"&q=[\d-]+", "", link), 403),
+        (lambda link: re.sub(r"q=0-\d+", "q=0-49", link), 403),
+        (lambda link: re.sub(r"&[qa]=[\d-]+", "", link), 403),
+        (lambda link: re.sub(r"&q=[\d-]+", "", link), 400),
         (lambda link: link.replace("v=1", "v=2"), 403),
         (lambda link: link.replace("/quake", "/cup"), 403),
         (lambda link: link.replace("/quake", "/..%2f..%2fetc%2fpasswd"), 403),
@@ -109,7 +117,7 @@ def test_without_an_address_of_the_service_there_are_no_links(service: Service) 
 def test_a_link_opens_just_what_it_was_made_for(read_only: Service, change: Any, status: int) -> None:
     response = opened(read_only, change(cited(read_only)["link"]))
     assert response.status_code == status
-    assert (QUOTE in response.text) is (status == 200)
+    assert (QUOTE in plain(response)) is (status == 200)
     if status == 403:
         assert "open it again from the answer" in response.text
 
@@ -151,7 +159,7 @@ def test_a_corrected_article_keeps_the_words_that_were_cited_and_says_so(public:
     [newest] = re.findall(r'href="([^"]*)">Read it as it is now', page.text)
     page = opened(public, html.unescape(newest))
     assert page.status_code == 200
-    assert f"{QUOTE}</mark> Rescuers searched the rubble for weeks." in page.text
+    assert f"{QUOTE}</mark> Rescuers searched the rubble for weeks." in plain(page)
     assert "corrected" not in page.text
 
 
@@ -159,7 +167,7 @@ def test_a_quote_that_was_taken_out_is_told_to_be_gone(public: Service) -> None:
     link = cited(public)["link"]
     corrected(public, "Rescuers searched the rubble for days. Nobody knows why.")
     page = opened(public, link)
-    assert f">{QUOTE}</mark>" in page.text
+    assert f">{QUOTE}</mark>" in plain(page)
     assert "the quote no longer stands in it." in page.text
     [newest] = re.findall(r'href="([^"]*)">Read it as it is now', page.text)
     assert "q=" not in newest
@@ -286,3 +294,55 @@ def test_all_that_share_a_library_know_each_other_s_links_and_no_one_else_s(tmp_
     assert not SealedLinks(first, PUBLIC).knows(seal, "a/b c", 3, None)
     for library in (first, again, other):
         library.close()
+
+
+def test_the_words_that_answer_are_bold_in_the_quote(public: Service) -> None:
+    sealed, quote = public.workspace.sealed, Span(0, len(QUOTE))
+    words = Span(QUOTE.index("southern"), QUOTE.index(" before"))
+    link = sealed.link("quake", 1, quote, answer=words)
+    bold = "An earthquake struck <b>southern Türkiye</b> before dawn.</mark>"
+    assert bold in opened(public, link).text
+    assert "<b>" not in opened(public, sealed.link("quake", 1, quote)).text
+    corrected(public, f"It was a Monday. {QUOTE}")
+    [newest] = re.findall(r'href="([^"]*)">Read it as it is now', opened(public, link).text)
+    assert bold in opened(public, html.unescape(newest)).text
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("21-37", 200),
+        ("21-38", 403),
+        ("", 403),
+        ("40-60", 400),
+        ("5-2", 400),
+        ("x", 400),
+        ("9" * 5_000 + "-2", 400),
+    ],
+)
+def test_a_link_makes_bold_just_the_words_it_was_made_for(
+    read_only: Service, answer: str, status: int
+) -> None:
+    link = read_only.workspace.sealed.link("quake", 1, Span(0, len(QUOTE)), answer=Span(21, 37))
+    assert opened(read_only, link.replace("&a=21-37", f"&a={answer}" if answer else "")).status_code == status
+
+
+def test_a_link_without_words_keeps_the_seal_that_it_always_had(tmp_path: Path) -> None:
+    library = open_library(tmp_path)
+    key = bytes.fromhex(library.link_key())
+    seal = base64.urlsafe_b64encode(hmac.digest(key, b"a\n3\n1-5", hashlib.sha256)[:16]).decode().rstrip("=")
+    sealed = SealedLinks(library, PUBLIC)
+    assert f"&q=1-5&key={seal}" in sealed.link("a", 3, Span(1, 5))
+    assert sealed.knows(seal, "a", 3, Span(1, 5))
+    assert not sealed.knows(seal, "a", 3, Span(1, 5), Span(1, 2))
+    library.close()
+
+
+def test_bold_words_of_an_article_are_no_markup(start_service: StartService) -> None:
+    article = make({"id": "x", "title": "t", "text": f"The dam {HOSTILE} broke on Monday in the valley."})
+    service = start_service(articles=[article], public_url=PUBLIC)
+    words = Span(8, 8 + len(HOSTILE.strip()))
+    page = opened(service, service.workspace.sealed.link("x", 1, Span(0, len(article.text)), answer=words))
+    assert "<script" not in page.text
+    [bold] = re.findall(r"<b>(.*?)</b>", page.text, re.DOTALL)
+    assert html.unescape(bold) == HOSTILE.strip()

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from hostile import answers
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from slack_scanner import Seen, assert_harmless, assert_takeable, bare, read_markdown, read_mrkdwn, scan
 
 from bot.answers.answer import Answer, Citation, Nearest, Sentence
 from bot.answers.turn import Notice
+from bot.articles.article import clean_text
 from bot.retrieval.window import Window
 from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
 from bot.slack.text import visible
@@ -313,3 +315,240 @@ def test_no_text_of_others_rings_a_bell_or_can_be_followed(answer: Answer) -> No
             read_markdown(written.replace("_(weakly supported)_", "").rstrip().removesuffix(marks))
             is not None
         )
+
+
+def spanned(words: str, quote: str = QUOTE, **fields: Any) -> Citation:
+    """A citation whose words that answer are these."""
+    start = quote.index(words)
+    return citation(quote=quote, start=50, end=50 + len(quote), answer_start=50 + start, answer_end=50 + start + len(words), **fields)  # fmt: skip
+
+
+def quoted(*cited: Citation, **fields: Any) -> Answer:
+    """An answer whose sentences are its citations' quotes."""
+    sentences = tuple(Sentence(text=one.quote, citations=(one.n,)) for one in cited)
+    return an_answer(sentences=sentences, citations=cited, answerer="extractive", **fields)
+
+
+def unsure(*closest: Citation, **fields: Any) -> Answer:
+    empty = {"status": "not_found", "sentences": (), "citations": (), "as_of": None, "answerer": "extractive"}
+    return an_answer(**{**empty, "closest": closest, **fields})
+
+
+def runs(node: Any) -> list[tuple[str, dict[str, bool]]]:
+    """Every run of rich text with its style."""
+    if isinstance(node, dict):
+        own = [(bare(node["text"]), node.get("style") or {})] if node.get("type") == "text" else []
+        return own + [run for value in node.values() for run in runs(value)]
+    return [run for item in node for run in runs(item)] if isinstance(node, list | tuple) else []
+
+
+def bold(node: Any) -> list[str]:
+    """What is bold and no mark of a citation."""
+    return [
+        text for text, style in runs(node) if style.get("bold") and not re.fullmatch(r" (\[\d+\])+", text)
+    ]
+
+
+def test_the_words_that_answer_are_bold_in_a_source() -> None:
+    message = answer_message(quoted(spanned("on Monday night")))
+    assert bold(message.blocks) == ["on Monday night"]
+    assert "“The dam above Derna broke \non Monday night\n.”" in seen(message).shown
+    assert QUOTE in message.text
+
+
+def test_words_are_bold_in_a_quote_with_odd_white_space() -> None:
+    message = answer_message(
+        quoted(spanned("on\n  Monday\t night", "The  dam\nbroke  on\n  Monday\t night ."))
+    )
+    assert bold(message.blocks) == ["on Monday night"]
+    assert "“The dam broke \non Monday night\n .”" in seen(message).shown
+
+
+def test_words_are_bold_in_a_sentence_that_is_a_quote() -> None:
+    answer = quoted(spanned("on Monday night"))
+    other = Sentence(text="It was old.", citations=(1,), support="supported")
+    message = answer_message(answer.model_copy(update={"sentences": (*answer.sentences, other)}))
+    assert bold(message.blocks) == ["on Monday night"] * 2  # in the sentence and in its source
+    assert "It was old." in seen(message).shown
+
+
+def test_a_model_s_words_are_not_bold() -> None:
+    cited = spanned("on Monday night")
+    said = Sentence(text=QUOTE, citations=(1,), support="supported")
+    assert bold(answer_message(an_answer(sentences=(said,), citations=(cited,))).blocks[:1]) == []
+
+
+def test_without_known_words_a_quote_is_one_run() -> None:
+    message = answer_message(quoted(citation()))
+    assert (f"“{QUOTE}”", {}) in runs(message.blocks)
+    assert bold(message.blocks) == []
+
+
+def test_a_quote_that_is_struck_through_has_no_bold_words() -> None:
+    message = answer_message(quoted(spanned("on Monday night", standing="withdrawn")))
+    assert (f"“{QUOTE}”", {"strike": True}) in runs(message.blocks)
+    assert bold(message.blocks) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["<@U123>", "*bold*", "<script>alert(1)</script>", ":skull:", "https://evil.example", "<!channel|x>", "_", "&lt;b&gt;", "evil.example"],
+)  # fmt: skip
+def test_bold_words_of_others_do_nothing(words: str) -> None:
+    answer = quoted(spanned(words, f"He said {words} twice."))
+    message = answer_message(answer, helpers=True)
+    found = seen(message)
+    assert not found.mentions
+    assert found.links == ["https://bbc.com/dam#:~:text=The%20dam"]
+    assert bold(message.blocks) == [words]
+    for text in [*found.texts, *read_mrkdwn(message.text).texts]:
+        assert_harmless(text)
+
+
+@pytest.mark.parametrize(
+    "at", ["<|@U123>", "<!|channel>", "@|channel", ":sk|ull:", "https:|//evil.example", "www|.evil.example"]
+)
+def test_what_bold_words_cut_through_does_nothing_either(at: str) -> None:
+    before, after = at.split("|")
+    quote = f"He said {before}{after} twice."
+    cut = citation(quote=quote, start=0, end=len(quote), answer_start=len(f"He said {before}"), answer_end=len(quote))  # fmt: skip
+    message = answer_message(quoted(cut))
+    assert bold(message.blocks) == [f"{after} twice."]
+    assert not seen(message).mentions
+    joined = "".join(text for text, _ in _raw_runs(message.blocks))
+    assert_harmless(joined)
+
+
+def _raw_runs(node: Any) -> list[tuple[str, None]]:
+    if isinstance(node, dict):
+        own = [(node["text"], None)] if node.get("type") == "text" else []
+        return own + [run for value in node.values() for run in _raw_runs(value)]
+    return [run for item in node for run in _raw_runs(item)] if isinstance(node, list | tuple) else []
+
+
+def test_words_are_bold_as_far_as_a_shortened_quote_shows_them() -> None:
+    long = "The dam above Derna broke on Monday night and took houses with it. " * 12
+    cited = [
+        citation(n, quote=long, start=0, end=len(long), answer_start=start, answer_end=start + 500, link=None)
+        for n, start in enumerate((4, 60, 700), start=1)
+    ]
+    sentences = tuple(
+        Sentence(text="It broke. " * 190, citations=(n,), support="supported") for n in (1, 2, 3)
+    )
+    many = tuple(citation(n, quote=long, link=None) for n in range(4, 10))
+    message = answer_message(an_answer(sentences=sentences, citations=(*cited, *many)))
+    shown = bold(message.blocks)
+    assert len(shown) == 2  # the third one's are beyond what is shown
+    assert all(long[start:].startswith(words) for start, words in zip((4, 60), shown, strict=True))
+    assert "…" not in "".join(shown)
+    assert sum(text == " …”" for text, _ in runs(message.blocks)) == 2
+
+
+def test_words_are_bold_in_a_stream() -> None:
+    cited = spanned("on Monday night")
+    sentence = Sentence(text=QUOTE, citations=(1,))
+    assert streamed(sentence, (cited,)) == "The dam above Derna broke **on Monday night**. [1] "
+    assert streamed(sentence, (citation(),)) == streamed(sentence) == f"{QUOTE} [1] "
+
+
+@pytest.mark.parametrize(
+    ("before", "words", "after"),
+    [("He said ", "*34*", " twice."), ("a*", "34", "*b"), ("", "34 `people`", ""), ("", "> 34", " people"), ("x ", "<@U123>", " y"),
+     ("x", "[34](https://evil.example)", "y"), ("5", "$", "9")],
+)  # fmt: skip
+def test_bold_words_in_a_stream_are_no_other_markup(before: str, words: str, after: str) -> None:
+    quote = f"{before}{words}{after}"
+    sentence = Sentence(text=quote, citations=(1,))
+    written = streamed(sentence, (spanned(words, quote),)).removesuffix(" [1] ")
+    assert_harmless(written.replace("\\", ""))
+    pieces = re.split(r"(?<!\\)\*\*", written)
+    assert len(pieces) in (1, 3)
+    assert bare("".join(map(read_markdown, pieces))) == quote
+
+
+def test_if_it_is_not_sure_the_closest_passage_is_shown_and_not_cited() -> None:
+    other = Nearest(
+        article_id="b", title="Rain in Libya", source="AP", published=None, url="https://ap.example/rain"
+    )
+    same = other.model_copy(update={"article_id": "a", "title": "The same article"})
+    copies = (Nearest(article_id="c", title="x", source="AFP", published=None, url=None),)
+    answer = unsure(spanned("on Monday night", copies=copies), nearest=(same, other))
+    message = answer_message(answer, helpers=True)
+    shown = seen(message).shown
+    assert shown.startswith(
+        "I am not sure the articles answer this. The closest passage:\nbbc.com · 3 September 2025\n"
+        "“The dam above Derna broke \non Monday night\n.”\nA dam breaks\n · \nalso carried by AFP\n"
+    )
+    assert bold(message.blocks)[1:] == ["on Monday night"]
+    assert "Other articles that came near:\nAP · undated\n · \nRain in Libya" in shown
+    assert "The same article" not in shown
+    assert "[1]" not in shown + message.text
+    assert "Quoted word for word" not in shown
+    assert seen(message).links == ["https://bbc.com/dam#:~:text=The%20dam", "https://ap.example/rain"]
+    assert actions(message) == {"feedback", "ask_person"}
+    assert bare(message.text) == (
+        f"I am not sure the articles answer this. The closest passage: “{QUOTE}”\nbbc.com · 3 September 2025 · A dam breaks"
+    )
+
+
+def test_a_closest_passage_is_private_and_shared_like_any_answer() -> None:
+    answer = unsure(spanned("on Monday night"))
+    private = answer_message(answer, private=True)
+    assert actions(private) == {"feedback_right", "feedback_wrong", "share"}
+    assert "The nearest articles" not in seen(private).shown
+    shared = answer_message(answer, shared_by="U1")
+    assert "I am not sure the articles answer this." in seen(shared).shown
+
+
+def test_a_closest_passage_from_another_time_does_not_claim_the_window() -> None:
+    window = Window(datetime(2022, 6, 1, tzinfo=UTC), datetime(2022, 7, 1, tzinfo=UTC), "June 2022")
+    assert "Articles of June 2022" not in seen(answer_message(unsure(citation(), window=window))).shown
+
+
+def test_a_stream_that_has_begun_with_a_notice_is_closed_by_what_was_found() -> None:
+    notice = "No article is from June."
+    blocks = closing_blocks(unsure(spanned("on Monday night"), notice=notice), said=notice, above=notice)
+    shown = scan(blocks).shown
+    assert shown.startswith("I am not sure the articles answer this. The closest passage:\nbbc.com")
+    assert bold(blocks)[1:] == ["on Monday night"]
+    none = closing_blocks(unsure(notice=notice), said=notice, above=notice)
+    assert scan(none).shown.startswith("The articles do not say.")
+
+
+def with_words(answer: Answer, start: int, end: int) -> Answer:
+    """The same answer, each quote with words that answer; quotes are clean, as the articles are."""
+    cited = tuple(
+        one.model_copy(
+            update={
+                "quote": clean_text(one.quote),
+                "start": 0,
+                "end": len(one.quote),
+                "answer_start": start,
+                "answer_end": end,
+            }
+        )
+        for one in answer.citations
+    )
+    sentences = (one.model_copy(update={"text": clean_text(one.text)}) for one in answer.sentences)
+    answer = answer.model_copy(update={"sentences": tuple(sentences)})
+    if answer.status == "not_found":
+        return answer.model_copy(update={"closest": cited[:1], "citations": (), "sentences": ()})
+    return answer.model_copy(update={"citations": cited})
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(answers(), st.integers(0, 30), st.integers(0, 3_000))
+def test_no_bold_words_of_others_ring_a_bell_or_can_be_followed(answer: Answer, start: int, end: int) -> None:
+    spans = with_words(answer, start, end)
+    message = answer_message(spans, helpers=True)
+    found = seen(message)
+    assert not found.mentions
+    for text in found.texts:
+        assert_harmless(text)
+    for near in spans.closest:
+        assert "I am not sure the articles answer this. The closest passage:" in found.shown
+        assert near.quote.strip() == "" or "“" in found.shown
+    for sentence in spans.sentences:
+        written = streamed(sentence, spans.citations)
+        assert_harmless(written.replace("**", ""))
+        assert written.replace("**", "") == streamed(sentence).replace("**", "")

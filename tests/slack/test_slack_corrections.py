@@ -24,15 +24,27 @@ Start = Callable[..., App]
 
 
 def styles(node: Any, text: str) -> list[dict[str, bool]]:
-    """The styles of each run of text that holds these words."""
+    """The style of these words in each line that holds them, without what only some of them have."""
     if isinstance(node, list):
         return [style for item in node for style in styles(item, text)]
     if not isinstance(node, dict):
         return []
-    own = [node.get("style") or {}] if isinstance(node.get("text"), str) and text in node["text"] else []
-    return own + [
-        style for value in node.values() if isinstance(value, list) for style in styles(value, text)
-    ]
+    if node.get("type") in ("rich_text_section", "rich_text_quote"):
+        return _styles_in_line(node["elements"], text)
+    return [style for value in node.values() if isinstance(value, list) for style in styles(value, text)]
+
+
+def _styles_in_line(runs: list[dict[str, Any]], text: str) -> list[dict[str, bool]]:
+    line = "".join(str(run.get("text", "")) for run in runs)
+    start, at = line.find(text), 0
+    if start < 0:
+        return []
+    found = []
+    for run in runs:
+        at += len(str(run.get("text", "")))
+        if start < at and at - len(str(run.get("text", ""))) < start + len(text):
+            found.append((run.get("style") or {}).items())
+    return [dict(set(found[0]).intersection(*found[1:]))]
 
 
 def looker(app: App) -> Corrections:
@@ -141,7 +153,7 @@ def test_a_deleted_question_and_an_answer_that_was_replaced_are_left_alone(
     app.quiet()
     [reply] = slack.messages(NEWS, edited, by="U0BOT")
     assert "A bank in California failed" in words(reply)
-    assert not styles(reply["blocks"], "bank")[0]
+    assert "strike" not in styles(reply["blocks"], "bank")[0]
     assert slack.messages(NEWS, deleted, by="U0BOT") == []
 
 
@@ -186,7 +198,7 @@ def test_a_strike_is_taken_back_when_the_article_comes_back_and_told_once_each_t
             looker(app).look()
         answer, *notes = thread(slack, ts, count + 1)
         app.quiet()
-        assert styles(answer["blocks"], QUOTE) == [{}]
+        assert not any("strike" in style for style in styles(answer["blocks"], QUOTE))
         assert again in words(notes[-1])
         assert "withdrawn" not in words(answer) + words(notes[-1])
     assert len(slack.messages(NEWS, ts, by="U0BOT")) == 5

@@ -60,7 +60,7 @@ def test_a_team_asks_and_is_answered(emulated: Emulate) -> None:
     news = emulated.channel("news")
     ts = emulated.say("ann", news, f"{ME} Why did Kim's aides wipe down his chair?")
     answer = reply(emulated, news, ts)
-    assert "North Korean aides went over the room with cloths on Wednesday" in words(answer)
+    assert "They polish the seat he had occupied" in words(answer)
     assert "4 September 2025" in words(answer)
 
     emulated.say("ann", news, "And what did they take away?", thread_ts=ts)
@@ -68,7 +68,7 @@ def test_a_team_asks_and_is_answered(emulated: Emulate) -> None:
 
     direct = emulated.dm("ben")
     asked = emulated.say("ben", direct, "Why did Kim's aides wipe down his chair?")
-    assert "North Korean aides" in words(reply(emulated, direct, asked))
+    assert "They polish the seat" in words(reply(emulated, direct, asked))
 
     unknown = emulated.say("ben", news, f"{ME} When did Norway join the EU?")
-    assert "The articles do not say." in words(reply(emulated, news, unknown))
+    assert "I am not sure the articles answer this." in words(reply(emulated, news, unknown))

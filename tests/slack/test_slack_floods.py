@@ -74,7 +74,7 @@ def test_what_hostile_articles_models_and_questions_say_stays_words(
     )
     with OpenAIServer(Reply(said)) as server:
         chat = {"chat_model": "openai:test", "chat_base_url": server.url} if model else {}
-        app = start(articles=[article], slack_helpers="S0DESK", **chat)
+        app = start(articles=[article], slack_helpers="S0DESK", min_confidence=0, **chat)
         ts = slack.say(NEWS, ANN, f"{ME} Who won the regatta on Sunday? {HOSTILE}")
         [reply] = replies(slack, NEWS, ts)
         app.quiet()

@@ -7,11 +7,23 @@ import re
 import pytest
 from hostile import PIECES, texts
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from slack_scanner import assert_harmless, bare, read_markdown, read_mrkdwn
 
 from bot.articles.article import clean_line
+from bot.quotes import QuoteParts
 from bot.slack.reading import mentioned, words_of
-from bot.slack.text import clip, clip_escaped, escape, escape_markdown, literal, visible
+from bot.slack.text import (
+    bold_words,
+    clip,
+    clip_escaped,
+    clip_literal,
+    escape,
+    escape_markdown,
+    literal,
+    literal_quote,
+    visible,
+)
 
 
 def _original(text: str) -> str:
@@ -131,3 +143,14 @@ def test_an_escaped_text_reads_back_as_its_words(text: str) -> None:
 )
 def test_who_is_mentioned(text: str, ids: set[str]) -> None:
     assert mentioned(text) == ids
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(texts, texts, texts, st.integers(1, 200))
+def test_a_quote_in_parts_is_the_literal_text(before: str, words: str, after: str, limit: int) -> None:
+    parts = (" ".join(part.split()) for part in (before, words, after))
+    quote = QuoteParts(*parts)
+    shown = literal_quote(quote, limit, opening="“", closing="”")
+    assert "".join(shown) == clip_literal(f"“{clip(''.join(quote), limit)}”", 3_000)
+    assert visible(quote.words).startswith(bare(shown.words))
+    assert read_markdown(bold_words(shown).replace("**", "")) == "".join(shown) or "*" in "".join(shown)
