@@ -4,6 +4,9 @@ usage: python training/prepare.py DATA_DIR OUT_DIR
 
 A line is a group: one question and the windows that are scored together. `spans` are the answers in a window's text;
 a window without spans does not answer. One question in eight of the news set, chosen by its article, is held out.
+
+The first stage learns where an answer is: every annotator's span and whole sentences are gold. The second one
+(`--second`) learns how long it is: one span a question, and any words of a sentence if only the sentence is known.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import hashlib
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +32,7 @@ SEED = 11
 HELD_OUT = 8  # one article in eight
 # The share of the general sets in each pass; the news questions are in all, with other windows each time.
 SHARES = (1.0, 0.6, 0.4, 0.25)
+SECOND_SHARES = (1.0, 0.5, 0.2)
 NAME = re.compile(r"\b[A-Z][a-z]{2,}(?: [A-Z][a-z]+)*")
 NUMBER = re.compile(r"\b\d[\d,.]*\b")
 Spans = list[tuple[int, int]]
@@ -78,6 +83,26 @@ def retype(question: str, rng: random.Random) -> str:
     return question
 
 
+def pick_span(text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the span that most annotators chose, the shortest of those chosen as often."""
+    counts = Counter(text[a:b].strip().lower() for a, b in spans)
+    return min(spans, key=lambda s: (-counts[text[s[0] : s[1]].strip().lower()], s[1] - s[0], s[0]))
+
+
+def split_words(text: str, spans: Spans) -> Spans:
+    """Return the words of the spans, each as a span: any of them may begin or end the answer."""
+    return [(a + m.start(), a + m.end()) for a, b in spans for m in re.finditer(r"\w+", text[a:b])]
+
+
+def keep_shortest(spans: Spans) -> Spans:
+    """Return the spans without those that overlap a shorter one."""
+    kept: Spans = []
+    for a, b in sorted(set(spans), key=lambda s: (s[1] - s[0], s[0])):
+        if all(b <= c or a >= d for c, d in kept):
+            kept.append((a, b))
+    return sorted(kept)
+
+
 def grow(text: str, start: int, end: int, rng: random.Random) -> tuple[int, int]:
     """Return a window of whole sentences around [start, end), grown to a random side each time."""
     edges = sorted({0, len(text), *(edge for span in split_sentences(text) for edge in span)})
@@ -107,13 +132,13 @@ def read_squad(path: Path, *, titled: bool) -> Iterator[tuple[str, str, str, Spa
         title = article.get("title", "").replace("_", " ") if titled else ""
         for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:
-                found = {
+                found = [
                     (a["answer_start"], a["answer_start"] + len(a["text"]))
                     for a in qa["answers"]
                     if a["text"].strip()
-                }
+                ]
                 if found:
-                    yield qa["question"].strip(), title, paragraph["context"], sorted(found)
+                    yield qa["question"].strip(), title, paragraph["context"], found
 
 
 def read_selqa(path: Path) -> Iterator[tuple[str, str, str, Spans]]:
@@ -128,14 +153,18 @@ def read_selqa(path: Path) -> Iterator[tuple[str, str, str, Spans]]:
         yield row["question"], f"{row['article']} {row['section']}", text, spans
 
 
-def reading_groups(data: Path, rng: random.Random, *, share: float) -> Iterator[Group]:
+def reading_groups(data: Path, rng: random.Random, *, share: float, second: bool) -> Iterator[Group]:
     """Yield a group a question: a window with the answer, and one of the likest text without it."""
     rows = [
-        row
+        (question, title, text, [pick_span(text, spans)] if second else sorted(set(spans)))
         for name in ("new-wiki", "reddit", "amazon")
-        for row in read_squad(data / f"squadshifts-{name}.json", titled=name == "new-wiki")
+        for question, title, text, spans in read_squad(
+            data / f"squadshifts-{name}.json", titled=name == "new-wiki"
+        )
     ]
-    rows += [row for name in ("dev", "test") for row in read_selqa(data / f"selqa-{name}.json")]
+    selqa = [row for name in ("dev", "test") for row in read_selqa(data / f"selqa-{name}.json")]
+    sentences = {text for _, _, text, _ in selqa}  # texts of which only the answering sentence is known
+    rows += selqa
     texts = list(dict.fromkeys(text for _, _, text, _ in rows))
     tfidf = TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2)
     matrix = tfidf.fit_transform(texts)
@@ -148,10 +177,11 @@ def reading_groups(data: Path, rng: random.Random, *, share: float) -> Iterator[
         for (question, title, text, spans), near in zip(chunk, likeness, strict=True):
             window = grow(text, *rng.choice(spans), rng)
             shown = title if rng.random() < 0.7 else ""
-            group = Group(question, [cut(shown, text, window, spans)])
+            gold = split_words(text, spans) if second and text in sentences else spans
+            group = Group(question, [cut(shown, text, window, gold)])
             rest = [w for w in split_windows(text) if w.end <= window[0] or w.start >= window[1]]
-            if rest and rng.random() < 0.3:
-                group.windows.append(cut(shown, text, rng.choice(rest), spans))
+            if rest and rng.random() < (0.6 if second else 0.3):
+                group.windows.append(cut(shown, text, rng.choice(rest), gold))
             elif rng.random() < 0.35:
                 answers = [text[a:b].lower() for a, b in spans]
                 order = np.argpartition(-near, 6)[:6]
@@ -237,17 +267,20 @@ class News:
         article = self.articles[url]
         return f"{article.title}\n{article.text[slice(*window)]}"
 
-    def groups(self, rng: random.Random) -> Iterator[Group]:
+    def groups(self, rng: random.Random, *, second: bool) -> Iterator[Group]:
         """Yield each question's group, and for one answerable question in three a copy made unanswerable."""
         for row, vector in zip(self.questions, self._likeness, strict=True):
             near = (vector @ self._matrix.T).toarray()[0]
             url = about(row)
             article = self.articles[url]
             spans, exact = self._spans(row, article.text)
+            gold = exact or spans
+            if second:
+                gold = keep_shortest(exact) or split_words(article.text, spans)
             group = Group(row["question"])
             if spans:
                 window = self._answering(article, rng.choice(spans), rng)
-                group.windows.append(cut(article.title, article.text, window, exact or spans))
+                group.windows.append(cut(article.title, article.text, window, gold))
             wrong = self._other_windows(row, url, spans, near)
             if wrong:
                 weights = [1 / (1 + i) for i in range(len(wrong))]  # the likest most often
@@ -344,16 +377,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="the folder of the reading sets")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--second", action="store_true", help="write the examples of the second stage")
     options = parser.parse_args()
-    rng = random.Random(SEED)
+    rng = random.Random(SEED + options.second)
     news = News(options.data)
     options.out.mkdir(parents=True, exist_ok=True)
     counts = [0, 0]
     with (options.out / "examples.jsonl").open("w", encoding="utf-8") as file:
-        for number, share in enumerate(SHARES, 1):
-            for group in mix(
-                list(reading_groups(options.data, rng, share=share)), list(news.groups(rng)), rng=rng
-            ):
+        for number, share in enumerate(SECOND_SHARES if options.second else SHARES, 1):
+            general = reading_groups(options.data, rng, share=share, second=options.second)
+            for group in mix(list(general), list(news.groups(rng, second=options.second)), rng=rng):
                 file.write(group.line(rng))
                 counts[0] += 1
                 counts[1] += len(group.windows)

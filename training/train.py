@@ -1,6 +1,6 @@
 """Fine-tunes the packaged all-MiniLM-L6-v2 as the reader, on a CPU or a GPU.
 
-usage: python training/train.py EXAMPLES.jsonl OUT_DIR [--windows N]
+usage: python training/train.py EXAMPLES.jsonl OUT_DIR [--windows N] [--initial MODEL]
 
 The same command resumes from the last checkpoint in OUT_DIR. On a CPU with bfloat16 instructions it sees about 40
 windows a second on two cores, without them 15.
@@ -105,12 +105,13 @@ def main() -> None:
     parser.add_argument(
         "--windows", type=float, default=float("inf"), help="train on the first N windows alone"
     )
+    parser.add_argument("--initial", type=Path, default=packaged_folder(), help="the model to start from")
     options = parser.parse_args()
     torch.manual_seed(SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder = str(packaged_folder())
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForQuestionAnswering.from_pretrained(folder, attention_probs_dropout_prob=0.0).to(device)
+    tokenizer = AutoTokenizer.from_pretrained(options.initial)
+    model = AutoModelForQuestionAnswering.from_pretrained(options.initial, attention_probs_dropout_prob=0.0)
+    model = model.to(device)
     model.get_input_embeddings().weight.requires_grad_(False)  # too few examples to move single words
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=PEAK, weight_decay=0.01, fused=True)
