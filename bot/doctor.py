@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
-    from bot.articles.records import Totals
-    from bot.retrieval.encoder import EncoderState
-    from bot.workspace import Workspace
+    from bot.indexing.onnx_encoder import EncoderState
+    from bot.services import Workspace
+    from bot.storage.models import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _encoder_state(workspace: Workspace) -> EncoderState:
 
 
 def _encoder(workspace: Workspace, totals: Totals, state: EncoderState) -> Check:
-    from bot.retrieval.encoder import EncoderState
+    from bot.indexing.onnx_encoder import EncoderState
 
     embedder = workspace.embedder
     if state is EncoderState.READY:
@@ -143,7 +143,7 @@ def _encoder(workspace: Workspace, totals: Totals, state: EncoderState) -> Check
 
 def _model(workspace: Workspace, name: str) -> Check:
     """Set a chat model up as an answer would, without asking it anything."""
-    from bot.answers.chatmodel import open_chat_model
+    from bot.llm import open_chat_model
 
     open_chat_model(name, workspace.settings)
     server = workspace.settings.chat_base_url or "its provider's server"

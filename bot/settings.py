@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
-from bot import forms
+from bot import settings_types
 from bot.errors import SettingsError
 
 PREFIX = "CITEWIRE_"
@@ -181,7 +181,7 @@ class Settings(BaseModel):
     @field_validator("fetch_allow")
     @classmethod
     def _hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return forms.hosts(value)
+        return settings_types.hosts(value)
 
     @field_validator(
         "fetch_allow",
@@ -199,27 +199,27 @@ class Settings(BaseModel):
     @field_validator("trusted_proxies")
     @classmethod
     def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return forms.proxies(value)
+        return settings_types.proxies(value)
 
     @field_validator("slack_channels", "slack_external_channels")
     @classmethod
     def _channel_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return forms.channel_ids(value)
+        return settings_types.channel_ids(value)
 
     @field_validator("slack_users", "slack_admins")
     @classmethod
     def _person_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return forms.person_ids(value)
+        return settings_types.person_ids(value)
 
     @field_validator("slack_helpers")
     @classmethod
     def _helper_id(cls, value: str) -> str:
-        return forms.helper_id(value) if value else value
+        return settings_types.helper_id(value) if value else value
 
     @field_validator("slack_api_url")
     @classmethod
     def _slack_address(cls, value: str) -> str:
-        return forms.web_address(value, "https://slack.com/api/").rstrip("/") + "/"
+        return settings_types.web_address(value, "https://slack.com/api/").rstrip("/") + "/"
 
     @field_validator("data_dir", mode="before")
     @classmethod
@@ -237,17 +237,17 @@ class Settings(BaseModel):
     @field_validator("chroma_url")
     @classmethod
     def _chroma_address(cls, value: str) -> str:
-        return forms.web_address(value, "http://localhost:8000") if value else value
+        return settings_types.web_address(value, "http://localhost:8000") if value else value
 
     @field_validator("chroma_headers", mode="before")
     @classmethod
     def _chroma_headers(cls, value: object) -> object:
-        return forms.headers(value)
+        return settings_types.headers(value)
 
     @field_validator("chroma_tenant", "chroma_database")
     @classmethod
     def _chroma_names(cls, value: str) -> str:
-        return forms.part_of_path(value)
+        return settings_types.part_of_path(value)
 
     @field_validator("chroma_ca_file", mode="before")
     @classmethod
@@ -264,17 +264,19 @@ class Settings(BaseModel):
     @field_validator("public_url")
     @classmethod
     def _public_address(cls, value: str) -> str:
-        return forms.web_address(value, "https://citewire.example.org").rstrip("/") if value else value
+        return (
+            settings_types.web_address(value, "https://citewire.example.org").rstrip("/") if value else value
+        )
 
     @field_validator("api_tokens", mode="before")
     @classmethod
     def _api_tokens(cls, value: object) -> object:
-        return forms.tokens(value)
+        return settings_types.tokens(value)
 
     @field_validator("chat_base_url")
     @classmethod
     def _without_secrets(cls, value: str) -> str:
-        return forms.chat_address(value) if value else value
+        return settings_types.chat_address(value) if value else value
 
 
 def load_settings(**options: Any) -> Settings:

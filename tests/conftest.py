@@ -19,16 +19,16 @@ from chroma_process import ChromaProcess
 from filelock import FileLock
 from sqlalchemy import create_engine
 
-from bot.articles import schema
 from bot.articles.article import Article, article_from_record
-from bot.articles.library import Library, open_library
-from bot.retrieval.embeddings import SentenceTransformerEmbedder
-from bot.retrieval.encoder import EncoderState
-from bot.retrieval.indexer import Indexer
-from bot.retrieval.ingest import Report, ingest
-from bot.retrieval.words import analyze
+from bot.indexing.bm25_index import analyze
+from bot.indexing.embeddings import SentenceTransformerEmbedder
+from bot.indexing.index_writer import Indexer
+from bot.indexing.onnx_encoder import EncoderState
+from bot.ingestion.pipeline import Report, ingest
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.storage import schema
+from bot.storage.article_store import Library, open_library
 
 if TYPE_CHECKING:
     from emulate import Emulate
@@ -131,8 +131,8 @@ def library(tmp_path: Path, database_url: str) -> Iterator[Library]:
 
 # What makes an exported encoder, besides its model.
 EXPORT = [
-    Path(__file__).parents[1] / "bot" / "retrieval" / name
-    for name in ("encoder.py", "onnx_export.py", "onnx_runtime.py", "weights.py")
+    Path(__file__).parents[1] / "bot" / "indexing" / name
+    for name in ("onnx_encoder.py", "onnx_export.py", "onnx_runtime.py", "model_files.py")
 ]
 # What takes seconds to import, and no question may wait for.
 HEAVY = ("torch", "transformers", "sentence_transformers", "chromadb", "sklearn", "scipy")

@@ -14,7 +14,7 @@ import pytest
 import typer
 import yaml
 
-from bot.cli import app
+from bot.cli.main import app
 from bot.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]

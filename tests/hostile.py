@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from bot.answers.answer import Answer, Citation, Nearest, Sentence
-from bot.retrieval.window import Window
+from bot.answering.answer import Answer, Citation, Nearest, Sentence
+from bot.indexing.filters import Window
 
 PIECES = (
     "<!channel>", "<!here|here>", "<!everyone>", "<@U0123ABCD>", "<@U1|ann>", "<#C0123ABCD|general>", "<!subteam^S1|@desk>",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.answers.answer import Answer, Citation, Sentence
-from bot.evaluation.records import Case, Outcome, Ranked, Run
+from bot.answering.answer import Answer, Citation, Sentence
+from bot.evaluation.models import Case, Outcome, Ranked, Run
 
 GOLD = "Ankara"
 

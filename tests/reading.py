@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.articles.article import Article, clean_line, clean_text
-from bot.articles.readers import Skipped, read_articles
+from bot.ingestion.loaders import Skipped, read_articles
 
 PROSE = (
     "The minister said on Friday that the plan would go ahead, after weeks of talks in the capital. "

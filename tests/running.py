@@ -11,9 +11,9 @@ from typing import Self
 from conftest import WordEmbedder, take_in
 
 from bot.articles.article import Article
-from bot.server.patience import Patience
+from bot.server.timeouts import Patience
+from bot.services import Workspace
 from bot.settings import Settings
-from bot.workspace import Workspace
 
 
 class Running(ABC):

@@ -19,11 +19,12 @@ from conftest import FOUR, WordEmbedder, make
 from running import Running, with_articles
 
 from bot.articles.article import Article
-from bot.logs import keep_log
+from bot.observability.logging import keep_log
 from bot.server.app import serve
-from bot.server.listening import Address
-from bot.server.patience import USUAL, Patience
+from bot.server.runner import Address
+from bot.server.timeouts import USUAL, Patience
 from bot.settings import Settings, load_settings
+from bot.slack.supervisor import open_slack
 
 WHO_WON = "Who won the final against France on penalties?"
 CUP = "Argentina won the final against France on penalties."
@@ -55,7 +56,9 @@ class Service(Running):
 
     async def serve(self, stopped: asyncio.Event, say: Callable[[str], None]) -> None:
         address = Address("127.0.0.1", 0)
-        await serve(self.workspace, address, stopped=stopped, say=say, patience=self.patience)
+        await serve(
+            self.workspace, address, stopped=stopped, say=say, patience=self.patience, open_slack=open_slack
+        )
 
     @property
     def embedder(self) -> Held:

@@ -16,12 +16,12 @@ from slack_server import SlackServer
 from sqlalchemy import func, select
 
 from bot.articles.article import Article
-from bot.articles.schema import slack_jobs
-from bot.server.patience import USUAL, Patience
+from bot.server.timeouts import USUAL, Patience
+from bot.services import Workspace
 from bot.settings import load_settings
 from bot.slack.app import serve
 from bot.slack.connections import Address
-from bot.workspace import Workspace
+from bot.storage.schema import slack_jobs
 
 ME = "<@U0BOT>"
 NEWS, DESK, SHARED = "C0NEWS", "G0DESK", "C0SHARED"

@@ -10,10 +10,10 @@ import pytest
 from conftest import FOUR, WordEmbedder, make, take_in
 from openai_server import ChatRequest, OpenAIServer, Reply
 
-from bot.answers.answer import Answer
-from bot.answers.question import Exchange, Question
+from bot.answering.answer import Answer
+from bot.answering.question import Exchange, Question
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 CUP = "Argentina won the final against France on penalties"

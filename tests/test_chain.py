@@ -13,13 +13,12 @@ from conftest import make, take_in
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableLambda
 
-from bot.answers.answer import NOT_FOUND, Answer, Sentence
-from bot.answers.question import MAX_QUESTION, Question
+from bot.answering.answer import NOT_FOUND, Answer, Sentence
+from bot.answering.question import MAX_QUESTION, Question
 from bot.articles.article import Article
 from bot.errors import QuestionError
-from bot.retrieval.filters import Filters
-from bot.retrieval.window import Window
-from bot.workspace import Workspace
+from bot.indexing.filters import Filters, Window
+from bot.services import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 

@@ -18,16 +18,15 @@ import pytest
 from conftest import WordEmbedder, take_in
 from openai_server import ChatRequest, OpenAIServer, Reply
 
-from bot.answers.answer import NOT_FOUND, NOT_SURE, Answer, Citation
-from bot.answers.question import MAX_QUESTION, Question
-from bot.answers.steps import Steps
-from bot.answers.turn import Trace
+from bot.answering.answer import NOT_FOUND, NOT_SURE, Answer, Citation
+from bot.answering.pipeline import Steps
+from bot.answering.question import MAX_QUESTION, Question, Trace
 from bot.articles.article import Article
-from bot.chat import run_chat
+from bot.cli.chat import run_chat
 from bot.errors import EmbeddingError
-from bot.retrieval.filters import Filters
+from bot.indexing.filters import Filters
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 QUOTE = "“Argentina won the final against France on penalties.”"
@@ -291,8 +290,8 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, four: list[Arti
         with contextlib.closing(Workspace(settings, embedder=WordEmbedder())) as workspace:
             take_in(workspace, four)
         program = (
-            "import sys; sys.path.insert(0, sys.argv[1]); from conftest import WordEmbedder; from bot.chat import run_chat; "
-            "from bot.settings import load_settings; from bot.workspace import Workspace; "
+            "import sys; sys.path.insert(0, sys.argv[1]); from conftest import WordEmbedder; from bot.cli.chat import run_chat; "
+            "from bot.settings import load_settings; from bot.services import Workspace; "
             "run_chat(Workspace(load_settings(), embedder=WordEmbedder()))"
         )
         chatting = subprocess.Popen(

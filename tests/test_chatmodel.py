@@ -9,9 +9,9 @@ import sys
 import pytest
 from langchain_core.messages import AIMessage
 
-from bot.answers.answer import Usage
-from bot.answers.chatmodel import EXTRAS, Pricing, explain, open_chat_model, output_tokens, redacted
+from bot.answering.answer import Pricing, Usage
 from bot.errors import ChatModelError
+from bot.llm import EXTRAS, explain, open_chat_model, output_tokens, redacted
 from bot.settings import load_settings
 
 KEY = "sk-test-0123456789abcdef"
@@ -43,7 +43,7 @@ def test_a_missing_package_is_named_by_the_extra_that_brings_it() -> None:
     packages = ("langchain_openai", "langchain_anthropic", "langchain_ollama", "langchain_google_genai")
     program = f"""
 import sys
-from bot.answers.chatmodel import EXTRAS, open_chat_model
+from bot.llm import EXTRAS, open_chat_model
 from bot.errors import ChatModelError
 from bot.settings import load_settings
 sys.modules.update(dict.fromkeys({packages!r}))  # none of them can be imported

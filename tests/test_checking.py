@@ -11,9 +11,9 @@ import pytest
 from conftest import take_in
 
 from bot.articles.article import Article
-from bot.checking import run_check
+from bot.cli.check import run_check
 from bot.errors import CitewireError
-from bot.workspace import Workspace
+from bot.services import Workspace
 
 TRUE = "Argentina won the final against France on penalties."
 FALSE = "Brazil lost the final against Japan by 3 goals."

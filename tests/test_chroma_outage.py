@@ -15,9 +15,9 @@ from chroma_process import ChromaProcess
 from conftest import FOUR, WordEmbedder
 from test_cli import Outcome, plain_failure
 
-from bot.cli import main
+from bot.cli.main import main
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 QUOTE = "Argentina won the final against France on penalties."
@@ -29,7 +29,7 @@ Command = Callable[..., Outcome]
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the program in this process, without a model, against the Chroma server whose address is given."""
     monkeypatch.setattr(
-        "bot.retrieval.embeddings.SentenceTransformerEmbedder", lambda *_, **__: WordEmbedder()
+        "bot.indexing.embeddings.SentenceTransformerEmbedder", lambda *_, **__: WordEmbedder()
     )
     monkeypatch.setenv("CITEWIRE_MIN_CONFIDENCE", "0.3")
     monkeypatch.setenv("CITEWIRE_CHROMA_HEADERS", json.dumps({"x-chroma-token": TOKEN}))
@@ -125,7 +125,7 @@ def test_an_ingest_during_which_chroma_was_killed_is_completed_by_the_same_comma
     number: int,
 ) -> None:
     """`call` and `number` say at which call it dies: of the first ingest, or else of the next, of changed articles."""
-    monkeypatch.setattr("bot.retrieval.chroma_server._RECORDS", 10)
+    monkeypatch.setattr("bot.indexing.chroma_server._RECORDS", 10)
     source = tmp_path / "many.jsonl"
     rows = [{"id": f"a{n}", "text": f"Sentence {n} about subject{n}. " * 4} for n in range(60)]
     source.write_text("\n".join(map(json.dumps, rows)))

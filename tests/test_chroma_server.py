@@ -17,10 +17,10 @@ from chroma_process import ChromaProcess
 from conftest import WordEmbedder
 
 from bot.articles.article import Article
-from bot.articles.passages import split_passages
-from bot.articles.records import Draft
+from bot.articles.chunking import split_passages
 from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError, VectorsRefusedError
-from bot.retrieval.chroma_server import ServerStore
+from bot.indexing.chroma_server import ServerStore
+from bot.storage.models import Draft
 
 TOKEN = "ck-3f9c0a1b2c3d"
 HEADERS = {"x-chroma-token": TOKEN, "Authorization": f"Bearer {TOKEN}-2"}
@@ -145,8 +145,8 @@ def test_a_name_that_nobody_has() -> None:
 def test_a_server_that_never_answers_is_not_waited_for_without_end(
     own_chroma: ChromaProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.retrieval.chroma_http._READ", 0.3)
-    monkeypatch.setattr("bot.retrieval.chroma_http._WRITE", 0.4)
+    monkeypatch.setattr("bot.indexing.chroma_client._READ", 0.3)
+    monkeypatch.setattr("bot.indexing.chroma_client._WRITE", 0.4)
     store = ServerStore(own_chroma.url)
     own_chroma.stand_still()
     for use in USES.values():
@@ -248,7 +248,7 @@ def test_connections_are_kept_and_shared_between_threads(
 def test_many_who_ask_a_server_that_hangs_are_all_told(
     front: Front, store: ServerStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.retrieval.chroma_http._READ", 0.5)
+    monkeypatch.setattr("bot.indexing.chroma_client._READ", 0.5)
     front.answers = lambda handler: handler.hang()
 
     def ask(_: int) -> str:

@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.claims.dates import missing_dates
-from bot.answers.claims.lacking import lacking
-from bot.answers.claims.names import missing_names, replaces_another
-from bot.answers.claims.numbers import missing_numbers
-from bot.answers.claims.polarity import denied, firmer
-from bot.answers.claims.quotations import missing_quotations, quotations
-from bot.answers.claims.verbatim import verbatim
+from bot.verification.claims.dates import missing_dates
+from bot.verification.claims.missing import lacking
+from bot.verification.claims.names import missing_names, replaces_another
+from bot.verification.claims.negation import denied, firmer
+from bot.verification.claims.numbers import missing_numbers
+from bot.verification.claims.quotations import missing_quotations, quotations, verbatim
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ from openai_server import OpenAIServer, Reply
 from test_embeddings import tiny_model
 
 from bot import __version__
-from bot.cli import main
+from bot.cli.main import main
 from bot.errors import EmbeddingError
-from bot.retrieval.embeddings import SentenceTransformerEmbedder
+from bot.indexing.embeddings import SentenceTransformerEmbedder
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 PROGRAM = Path(sys.executable).with_name("citewire")
 MOON, BANK, CUP, QUAKE = (dict(record) for record in FOUR)
@@ -272,7 +272,7 @@ def imported(filled: Filled, *args: str, heavy: Sequence[str] = HEAVY) -> tuple[
         "import atexit, sys\n"
         f"heavy = {tuple(heavy)!r}\n"
         "atexit.register(lambda: print('heavy:', *(name for name in heavy if name in sys.modules), file=sys.stderr))\n"
-        "from bot.cli import main\n"
+        "from bot.cli.main import main\n"
         "main()\n"
     )
     done = subprocess.run(
@@ -806,9 +806,9 @@ def written(data: Path) -> int:
 # not shown to readers however slow the machine is.
 HELD = """
 import sys, threading
-from bot.cli import main
+from bot.cli.main import main
 from bot.retrieval import indexer
-from bot.retrieval.embeddings import SentenceTransformerEmbedder as Embedder
+from bot.indexing.embeddings import SentenceTransformerEmbedder as Embedder
 encode, batches = Embedder.encode, []
 def held(self, texts):
     batches.append(texts)

@@ -11,10 +11,10 @@ from later import Later
 from made_runs import GOLD, case, outcome, run, run_of, unanswerable
 
 from bot.errors import EvaluationError
-from bot.evaluation.compare import Comparison, compare, comparison_text
-from bot.evaluation.comparison import Row
+from bot.evaluation.comparison import Comparison, compare, comparison_text
+from bot.evaluation.comparison_result import Row
 from bot.evaluation.metrics import METRICS, summarise
-from bot.evaluation.records import Outcome, Run
+from bot.evaluation.models import Outcome, Run
 
 stats = Later("scipy.stats")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answers.conversation import MEMORY, remembered, small_talk_reply, standalone_question
-from bot.answers.question import Exchange
+from bot.answering.query_rewriting import MEMORY, remembered, small_talk_reply, standalone_question
+from bot.answering.question import Exchange
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.articles.article import Article
-from bot.articles.readers import Skipped, read_articles
+from bot.ingestion.loaders import Skipped, read_articles
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 FILES = sorted(CORPUS.glob("*.md"))

@@ -35,7 +35,7 @@ from deployed import (
 from later import Later
 from slack_sdk import WebClient
 
-from bot.server.patience import USUAL
+from bot.server.timeouts import USUAL
 from bot.settings import PREFIX, Settings, load_settings
 from bot.slack import scopes
 

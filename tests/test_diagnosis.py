@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from made_runs import GOLD, case, outcome, unanswerable
 
-from bot.answers.answer import Status
-from bot.evaluation.diagnosis import EXPLANATIONS, answerable, diagnose, failed, judgeable
-from bot.evaluation.records import Case, Outcome, Ranked
+from bot.answering.answer import Status
+from bot.evaluation.error_analysis import EXPLANATIONS, answerable, diagnose, failed, judgeable
+from bot.evaluation.models import Case, Outcome, Ranked
 
 UNKNOWN: dict[str, Any] = {"answers": (), "articles": (), "answerable": None}
 LONG: dict[str, Any] = {**UNKNOWN, "long_answers": ("It is Ankara, of course.",)}

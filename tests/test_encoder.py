@@ -20,10 +20,10 @@ from later import Later
 from test_embeddings import tiny_model
 
 from bot.errors import EmbeddingError
-from bot.retrieval.embeddings import SentenceTransformerEmbedder
-from bot.retrieval.encoder import EncoderState, OnnxEncoder
+from bot.indexing.embeddings import SentenceTransformerEmbedder
+from bot.indexing.onnx_encoder import EncoderState, OnnxEncoder
 
-onnx_export = Later("bot.retrieval.onnx_export")
+onnx_export = Later("bot.indexing.onnx_export")
 
 TEXTS = [
     "a bank failed .", "", "rain fell", "  A  Bank\n\tFAILED. ", "rain " * 500, "Ünïcödé 🌍 了 \x00 bank", "a", "##s",
@@ -106,7 +106,7 @@ def without_torch(tiny: Path, encoders: Path, program: str) -> None:
     lines = [
         "import sys",
         "from pathlib import Path",
-        "from bot.retrieval.embeddings import SentenceTransformerEmbedder",
+        "from bot.indexing.embeddings import SentenceTransformerEmbedder",
         f"embedder = SentenceTransformerEmbedder({str(tiny)!r}, encoders=Path({str(encoders)!r}))",
         program,
         f"sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)",
@@ -267,7 +267,7 @@ def test_a_process_that_ends_while_a_thread_loads_the_encoder_is_not_aborted(exp
 def test_the_encoder_notes_nothing_for_its_maker(exported: Path, tmp_path: Path) -> None:
     """onnxruntime would keep what it is going to send, and a number for this machine, in the home folder."""
     (folder,) = filter(Path.is_dir, exported.iterdir())
-    program = f"from pathlib import Path; from bot.retrieval.encoder import OnnxEncoder; OnnxEncoder(Path({str(folder)!r}))"
+    program = f"from pathlib import Path; from bot.indexing.onnx_encoder import OnnxEncoder; OnnxEncoder(Path({str(folder)!r}))"
     places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     environment = {
         name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"
@@ -328,7 +328,7 @@ def test_torch_answers_where_the_exported_files_are_damaged_until_they_are_made_
     assert embedder.encode_query(["rain"]) == pytest.approx(expected, abs=1e-6)
     embedder.load()
 
-    monkeypatch.setattr("bot.retrieval.onnx_export.export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.indexing.onnx_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert embedder.encoder_state() is EncoderState.READY
 
@@ -343,7 +343,7 @@ def test_what_a_killed_export_left_is_no_encoder_and_is_removed(
     embedder = SentenceTransformerEmbedder(str(tiny), encoders=encoders)
     assert embedder.encoder_state() is EncoderState.MISSING
     assert embedder.encode_query(["rain"]).shape == (1, 32)
-    monkeypatch.setattr("bot.retrieval.onnx_export.export_encoder", copying(whole, []))
+    monkeypatch.setattr("bot.indexing.onnx_export.export_encoder", copying(whole, []))
     embedder.ensure_encoder()
     assert [path for path in encoders.iterdir() if path.is_dir()] == [folder]
     without_torch(tiny, encoders, "embedder.encode_query(['rain'])")
@@ -354,7 +354,7 @@ def test_of_several_that_need_it_one_exports(
 ) -> None:
     (whole,) = (path for path in exported.iterdir() if path.is_dir())
     asked: list[Path] = []
-    monkeypatch.setattr("bot.retrieval.onnx_export.export_encoder", copying(whole, asked))
+    monkeypatch.setattr("bot.indexing.onnx_export.export_encoder", copying(whole, asked))
     embedders = [SentenceTransformerEmbedder(str(tiny), encoders=tmp_path / "new") for _ in range(3)]
     threads = [threading.Thread(target=embedder.ensure_encoder) for embedder in embedders]
     for thread in threads:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from test_embeddings import tiny_model
 
-from bot.answers.entailment import Entailment
-from bot.answers.support import Verifier
 from bot.errors import EmbeddingError
+from bot.verification.nli import Entailment
+from bot.verification.verifier import Verifier
 
 Make = Callable[[list[str]], str]
 

@@ -7,9 +7,9 @@ from conftest import make, take_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.evidence import Evidence, weigh
-from bot.answers.ranking import read_sentences
-from bot.workspace import Workspace
+from bot.answering.answerability import Evidence, weigh
+from bot.answering.quote_ranking import read_sentences
+from bot.services import Workspace
 
 BANK = {
     "id": "bank",

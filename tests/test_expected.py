@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.expected import full_names, names, names_and_numbers
+from bot.text.proper_nouns import full_names, names, names_and_numbers
 
 
 @pytest.mark.parametrize(

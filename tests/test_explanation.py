@@ -11,15 +11,15 @@ import pytest
 from conftest import WordEmbedder, take_in
 from openai_server import OpenAIServer
 
-from bot.answers.answer import Answer, Citation
-from bot.answers.question import Question
-from bot.answers.standing import Affected
+from bot.answering.answer import Answer, Citation
+from bot.answering.citation_status import Affected
+from bot.answering.question import Question
 from bot.articles.article import Article
-from bot.explanation import explanation_text
-from bot.retrieval.filters import Filters
-from bot.retrieval.window import given_window
+from bot.cli.explain import explanation_text
+from bot.indexing.filters import Filters
+from bot.retrieval.time_filter import given_window
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 

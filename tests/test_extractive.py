@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from conftest import make, take_in
 
-from bot.answers.extractive import MAX_QUOTES, MAX_WORDS, ExtractiveAnswerer, Finding
+from bot.answering.extractive import MAX_QUOTES, MAX_WORDS, ExtractiveAnswerer, Finding
 from bot.articles.article import Article
-from bot.workspace import Workspace
+from bot.services import Workspace
 
 
 def find(workspace: Workspace, question: str) -> Finding:

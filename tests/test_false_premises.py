@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.articles.readers import read_articles
-from bot.retrieval.ingest import ingest
+from bot.ingestion.loaders import read_articles
+from bot.ingestion.pipeline import ingest
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 

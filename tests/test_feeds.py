@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from news_site import packed
 
+from bot.crawler.feeds.models import Entry, Feed
+from bot.crawler.feeds.parser import feed_link, read_feed
+from bot.crawler.fetcher import Fetched
 from bot.errors import FetchError
-from bot.sources.feeds import Entry, Feed, feed_link, read_feed
-from bot.sources.replies import Fetched
 
 BASE = "https://gazette.example/feeds/all"
 

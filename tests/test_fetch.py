@@ -15,13 +15,12 @@ import pytest
 import trustme
 from news_site import NewsSite, packed
 
+from bot.crawler import fetcher as module
+from bot.crawler.fetcher import Fetcher, Reply, open_fetcher, redirect
+from bot.crawler.politeness import Hosts, Stopped
+from bot.crawler.ssrf import Guard
+from bot.crawler.transport import read_body, unpack
 from bot.errors import FetchError, FetchRefusedError
-from bot.sources import fetcher as module
-from bot.sources.bodies import read_body, unpack
-from bot.sources.fetcher import Fetcher, open_fetcher
-from bot.sources.guard import Guard
-from bot.sources.hosts import Hosts, Stopped
-from bot.sources.replies import Reply, redirect
 
 
 class Clockwork(threading.Event):

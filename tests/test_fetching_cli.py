@@ -14,10 +14,10 @@ import pytest
 from conftest import WordEmbedder
 from news_site import NewsSite
 
-from bot.cli import main
+from bot.cli.main import main
+from bot.crawler.lock import only_watcher
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.sources.turns import only_watcher
-from bot.workspace import Workspace
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -124,8 +124,8 @@ WATCHING = """
 import sys
 sys.path[:0] = {path!r}
 from conftest import WordEmbedder
-from bot.cli import main
-from bot.workspace import Workspace
+from bot.cli.main import main
+from bot.services import Workspace
 Workspace.open_embedder = property(lambda self: WordEmbedder)
 sys.argv = ["citewire", "watch", *{options!r}]
 main()
@@ -149,7 +149,7 @@ def test_watch_runs_until_it_is_told_to_stop(run: Run, site: NewsSite, ending: s
     stream = watching.stdout if options else watching.stderr
     assert stream
     line = stream.readline()
-    assert ('"added": 1' if options else "INFO bot.sources.watch: 1 added, 0 changed, 0 removed") in line
+    assert ('"added": 1' if options else "INFO bot.crawler.watch: 1 added, 0 changed, 0 removed") in line
     watching.send_signal(ending)
     out, err = watching.communicate(timeout=60)
     assert watching.returncode == 0, err
@@ -157,6 +157,6 @@ def test_watch_runs_until_it_is_told_to_stop(run: Run, site: NewsSite, ending: s
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:
-    script = "import sys, bot.cli; print([n for n in ('httpx', 'httpcore', 'feedparser', 'trafilatura', 'lxml', 'protego', 'tld') if n in sys.modules])"
+    script = "import sys, bot.cli.main; print([n for n in ('httpx', 'httpcore', 'feedparser', 'trafilatura', 'lxml', 'protego', 'tld') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -13,12 +13,12 @@ import pytest
 import tantivy
 
 from bot.articles.article import Article
-from bot.articles.library import Library
-from bot.articles.passages import split_passages
-from bot.articles.records import Draft
-from bot.retrieval.filters import Filters
-from bot.retrieval.following import WordFollower
-from bot.retrieval.words import WordIndex
+from bot.articles.chunking import split_passages
+from bot.indexing.bm25_index import WordIndex
+from bot.indexing.bm25_sync import WordFollower
+from bot.indexing.filters import Filters
+from bot.storage.article_store import Library
+from bot.storage.models import Draft
 
 
 def publish(library: Library, articles: list[Article], retired: list[str] | None = None) -> None:

@@ -14,15 +14,15 @@ from made_runs import GOLD, case, outcome, run, run_of
 from bot.errors import EvaluationError
 from bot.evaluation.gates import GateResult, Verdict, judge, parse_bounds
 from bot.evaluation.metrics import METRICS, summarise
-from bot.evaluation.records import Run, Summary
+from bot.evaluation.models import Run, Summary
 
 WITHOUT_DEFAULT_GATE = {"words", "p50_ms", "p95_ms"}
 
 
 @pytest.fixture(autouse=True)
 def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.evaluation.paired.SWAPS", 500)
-    monkeypatch.setattr("bot.evaluation.paired.RESAMPLES", 100)
+    monkeypatch.setattr("bot.evaluation.paired_tests.SWAPS", 500)
+    monkeypatch.setattr("bot.evaluation.paired_tests.RESAMPLES", 100)
 
 
 def judged(one: Run | str, **gates: Any) -> Verdict:

@@ -17,11 +17,11 @@ from conftest import WordEmbedder, take_in
 from langchain_core.callbacks import BaseCallbackHandler
 from openai_server import ChatRequest, OpenAIServer, Reply
 
-from bot.answers.answer import NOT_FOUND, Answer, Sentence
-from bot.answers.question import Question
+from bot.answering.answer import NOT_FOUND, Answer, Sentence
+from bot.answering.question import Question
 from bot.articles.article import Article
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 CUP = "Argentina won the final against France on penalties"

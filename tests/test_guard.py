@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from news_site import NewsSite
 
+from bot.crawler.fetcher import open_fetcher
+from bot.crawler.ssrf import Guard, is_public
 from bot.errors import FetchError, FetchRefusedError
-from bot.sources.fetcher import open_fetcher
-from bot.sources.guard import Guard, is_public
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from bot.articles.article import Article
 from bot.errors import EvaluationError
-from bot.evaluation.harvest import add_candidates, candidates
-from bot.evaluation.testset import load_testset
-from bot.workspace import Workspace
+from bot.evaluation.dataset import load_testset
+from bot.evaluation.feedback import add_candidates, candidates
+from bot.services import Workspace
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 ASKER, COLLEAGUE = "U0ASKER", "U0COLLEAGUE"

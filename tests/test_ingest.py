@@ -15,11 +15,11 @@ import pytest
 from conftest import WordEmbedder, make, take_in, write
 
 from bot.articles.article import Article
-from bot.articles.readers import Skipped, read_articles
 from bot.doctor import examine
 from bot.errors import VectorsError
+from bot.ingestion.loaders import Skipped, read_articles
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 
 def agree(workspace: Workspace) -> bool:
@@ -261,10 +261,10 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import WordEmbedder, take_in
-from bot.articles.readers import read_articles
+from bot.ingestion.loaders import read_articles
 from bot.retrieval import indexer
 from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.services import Workspace
 # Many small batches, published often.
 indexer._BATCH, indexer._PUBLISH_SECONDS, indexer._PUBLISH_SHARE = 30, 0.2, 1
 workspace = Workspace(load_settings(data_dir=Path({data!r})), embedder=WordEmbedder())

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import WordEmbedder, take_in
 
-from bot.answers.answer import Answer
-from bot.answers.journal import Journal
+from bot.answering.answer import Answer
+from bot.answering.answer_store import Journal
 from bot.articles.article import Article
-from bot.articles.library import open_library
 from bot.errors import QuestionError
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.storage.article_store import open_library
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 ASKER, COLLEAGUE = "U0ASKER", "U0COLLEAGUE"

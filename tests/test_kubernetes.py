@@ -12,7 +12,7 @@ import yaml
 from deployed import DEPLOY, SETTINGS, assert_is_command, container_port, last, run
 from later import Later
 
-from bot.server.patience import USUAL
+from bot.server.timeouts import USUAL
 
 kubernetes_validate = Later("kubernetes_validate")
 

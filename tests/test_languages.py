@@ -9,8 +9,8 @@ from conftest import make, take_in
 from test_embeddings import tiny_model
 
 from bot.errors import CitewireError
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 ARTICLES = [
     {

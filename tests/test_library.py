@@ -11,12 +11,12 @@ import pytest
 from conftest import FOUR, make
 from sqlalchemy import Connection, create_engine, inspect, text
 
-from bot.articles import migrations, schema
 from bot.articles.article import Article
-from bot.articles.library import Library, open_library
-from bot.articles.passages import split_passages
-from bot.articles.records import Collection, Draft
+from bot.articles.chunking import split_passages
 from bot.errors import LibraryError
+from bot.storage import migrations, schema
+from bot.storage.article_store import Library, open_library
+from bot.storage.models import Collection, Draft
 
 HERE = Collection("f1", "model", 3, "place-1")
 

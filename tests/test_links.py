@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.links import page_link, quote_link
+from bot.answering.citations import page_link, quote_link
 
 URL = "https://news.example/story"
 

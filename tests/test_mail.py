@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reading import MORE, PROSE, article, assert_clean, read, skipped, texts, write
 
 from bot.articles.article import Article
-from bot.articles.readers import Skipped, read_articles
-from bot.articles.readers import mail as reader
+from bot.ingestion.loaders import Skipped, read_articles
+from bot.ingestion.loaders import email as reader
 
 PAGE = f"<html><body><nav>Home</nav><article><h1>Plan</h1><p>{PROSE}</p><p>{MORE}</p></article></body></html>"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answers.markup import claim_marks, holds_address, plain
+from bot.answering.generation.sanitizer import claim_marks, holds_address, plain
 
 
 @pytest.mark.parametrize(

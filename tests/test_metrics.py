@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from later import Later
 
-from bot.answers.answer import Answer, Citation, Sentence, Status
-from bot.evaluation.metrics import METRICS, observations, observed, summarise
-from bot.evaluation.records import Case, Outcome, Ranked
-from bot.evaluation.rouge import rouge_l
+from bot.answering.answer import Answer, Citation, Sentence, Status
+from bot.evaluation.metrics import METRICS, observations, observed, rouge_l, summarise
+from bot.evaluation.models import Case, Outcome, Ranked
 
 ir_measures = Later("ir_measures")
 rouge = Later("rouge_score.rouge_scorer")

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from bot.articles.article import Article
-from bot.articles.passages import split_passages
-from bot.articles.records import Draft
-from bot.retrieval.chroma_embedded import EmbeddedStore
-from bot.retrieval.filters import Filters
-from bot.retrieval.nearest import nearest
-from bot.retrieval.window import Window
-from bot.retrieval.words import WordIndex
+from bot.articles.chunking import split_passages
+from bot.indexing.bm25_index import WordIndex
+from bot.indexing.chroma_embedded import EmbeddedStore
+from bot.indexing.filters import Filters, Window
+from bot.retrieval.filtered_search import nearest
+from bot.storage.models import Draft
 
 COUNT = 3_000
 DAYS = {"rare": datetime(2021, 1, 1, tzinfo=UTC), "common": datetime(2022, 1, 1, tzinfo=UTC)}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.text.normalise import contains, find, tokens
+from bot.text.tokens import contains, find, tokens
 
 MEET = [
     ("two hours", "It took 2 hours."),

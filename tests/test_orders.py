@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answers.orders import reported
+from bot.verification.prompt_injection import reported
 
 NEWS = "The minister resigned on Monday."
 

@@ -14,15 +14,15 @@ from made_pdf import pdf
 from news_site import Story, page
 
 from bot.articles.article import Article, article_from_record, parse_published
-from bot.articles.library import Library
-from bot.articles.outlets import outlet_of
-from bot.articles.pages import record_from_html
-from bot.articles.passages import Passage
-from bot.articles.records import Draft
+from bot.articles.chunking import Passage
+from bot.crawler.fetcher import Fetched
+from bot.crawler.page_article import article_from_entry, article_from_page
+from bot.crawler.same_site import may_claim, same_site
 from bot.errors import ReadError
-from bot.sources.replies import Fetched
-from bot.sources.sites import may_claim, same_site
-from bot.sources.webpage import article_from_entry, article_from_page
+from bot.ingestion.html.extract import record_from_html
+from bot.ingestion.html.publisher import outlet_of
+from bot.storage.article_store import Library
+from bot.storage.models import Draft
 
 TEXT = Story(7).paragraphs()
 HERE = "https://www.gazette.example/news/7"

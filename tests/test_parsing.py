@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.parsing import Claim, ClaimParser
+from bot.answering.generation.output_parser import Claim, ClaimParser
 
 Expected = list[tuple[str, tuple[int, ...]]]
 

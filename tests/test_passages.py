@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.articles.article import clean_text
-from bot.articles.passages import MAX_CHARS, Span, passage_id, split_passages, split_sentences
+from bot.articles.chunking import MAX_CHARS, Span, passage_id, split_passages, split_sentences
 
 news_like = st.lists(
     st.one_of(

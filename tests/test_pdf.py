@@ -9,9 +9,9 @@ from made_pdf import locked, objects, pdf, stream
 from reading import article, assert_clean, read, skipped, write
 
 from bot.articles.article import Article, clean_text
-from bot.articles.passages import split_passages
-from bot.articles.readers import pdf as reader
-from bot.articles.readers.printed_pages import join_pages
+from bot.articles.chunking import split_passages
+from bot.ingestion.loaders import pdf as reader
+from bot.ingestion.loaders.pdf_layout import join_pages
 
 FIRST = [
     "The Daily Wire                                          17 June 2022",
@@ -167,7 +167,7 @@ def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pyt
 
 
 def test_more_text_than_an_article_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.articles.readers.files.MAX_ARTICLE_BYTES", 100)
+    monkeypatch.setattr("bot.ingestion.loaders.base.MAX_ARTICLE_BYTES", 100)
     assert "too much text" in skipped(tmp_path / "a.pdf", pdf([FIRST])).reason
 
 

@@ -16,17 +16,16 @@ import pytest
 from conftest import make, take_in
 from rich.console import Console
 
-from bot import listed, printed
-from bot.answers.answer import Answer, Citation, Nearest, Sentence
-from bot.answers.question import Question
-from bot.answers.turn import Notice, Trace
-from bot.retrieval.filters import Filters
-from bot.workspace import Workspace
+from bot.answering.answer import Answer, Citation, Nearest, Sentence
+from bot.answering.question import Notice, Question, Trace
+from bot.cli import render
+from bot.indexing.filters import Filters
+from bot.services import Workspace
 
 NASTY = "[bold]x[/] [link=https://evil.example]click[/link] :smile: [/] {x} %s \\[red] [1]"
 ESCAPES = "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\ \x07\x9b31m"
 PRINT = (
-    "import sys; from bot import printed; from bot.answers.answer import Answer; "
+    "import sys; from bot import printed; from bot.answering.answer import Answer; "
     "printed.print_answer(Answer.model_validate_json(open(sys.argv[1], encoding='utf-8').read()))"
 )
 
@@ -102,7 +101,7 @@ def test_a_citation_reads_quote_then_outlet_date_and_title_then_address(
     second = citation(
         n=2, quote="Depositors\n queued.", title="", source="", published=None, url=None, link=None, page=3
     )
-    printed.print_answer(answered(citation(link=link), second))
+    render.print_answer(answered(citation(link=link), second))
     assert capsys.readouterr().out.splitlines() == [
         "[1] “A bank failed.”",
         "    Ledger · 4 September 2025 · Bank fails",
@@ -114,7 +113,7 @@ def test_a_citation_reads_quote_then_outlet_date_and_title_then_address(
 
 def test_no_answer_names_the_nearest_articles_with_their_dates(capsys: pytest.CaptureFixture[str]) -> None:
     moment = datetime(2022, 12, 18, tzinfo=UTC)
-    printed.print_answer(
+    render.print_answer(
         not_found(
             Nearest(article_id="cup", title="Final won", source="Daily", published=moment, url=None),
             Nearest(article_id="quake", title=NASTY, source="", published=None, url=None),
@@ -130,14 +129,14 @@ def test_no_answer_names_the_nearest_articles_with_their_dates(capsys: pytest.Ca
 
 def test_a_long_quote_is_one_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     quote = "word " * 200 + "end."
-    printed.print_answer(answered(citation(quote=quote, title="t" * 300)))
+    render.print_answer(answered(citation(quote=quote, title="t" * 300)))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"[1] “{quote}”"
     assert len(lines) == 3
 
 
 def test_markup_and_emoji_codes_are_text_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    printed.print_answer(answered(citation(quote=NASTY, title=NASTY, source=":bank:")))
+    render.print_answer(answered(citation(quote=NASTY, title=NASTY, source=":bank:")))
     shown = capsys.readouterr().out
     assert shown.count(NASTY) == 2
     assert ":bank: · 4 September 2025" in shown
@@ -158,8 +157,8 @@ def test_escapes_in_an_article_never_reach_the_terminal(
     take_in(workspace, [make(record)])
     answer = workspace.chain.invoke("Has Argentina won the final against France on penalties?")
     assert answer.status == "answered"
-    printed.print_answer(answer)
-    listed.print_headlines(workspace.library.headlines())
+    render.print_answer(answer)
+    render.print_headlines(workspace.library.headlines())
     shown = capsys.readouterr().out
     assert "[31mred" in shown
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)  # tabs part our own columns
@@ -186,23 +185,23 @@ def test_what_is_no_web_address_is_shown_and_not_linked(url: str) -> None:
 def test_a_passage_is_shown_between_whole_words_of_its_article(capsys: pytest.CaptureFixture[str]) -> None:
     text = f"{'begin ' * 200}A bank failed.{' close' * 200}"
     shown = citation(start=1_200, end=1_214)
-    printed.print_passage(shown, make({"text": text, "title": "Bank fails"}))
+    render.print_passage(shown, make({"text": text, "title": "Bank fails"}))
     line = capsys.readouterr().out.splitlines()[1]
     assert "begin »A bank failed.« close" in line
     assert {word.strip("…") for word in line.split()} == {"", "begin", "»A", "bank", "failed.«", "close"}
-    printed.print_passage(citation(), make({"text": "A bank failed. It rained."}))
+    render.print_passage(citation(), make({"text": "A bank failed. It rained."}))
     assert capsys.readouterr().out.splitlines()[1] == "»A bank failed.« It rained."
 
 
 def test_sentences_that_stream_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = io.StringIO()
-    monkeypatch.setattr(printed, "out", Console(file=seen, force_terminal=True, width=30, color_system=None))
+    monkeypatch.setattr(render, "out", Console(file=seen, force_terminal=True, width=30, color_system=None))
     sentences = [
         Sentence(text="The bank failed on Friday morning.", citations=(1,), support="weak"),
         Sentence(text="Depositors queued.", citations=(1,), support="supported"),
     ]
     answer = answered(citation())
-    printed.print_stream([*sentences, Trace(answer, Question("q"), datetime.now(UTC), Filters())])
+    render.print_stream([*sentences, Trace(answer, Question("q"), datetime.now(UTC), Filters())])
     assert seen.getvalue().splitlines()[:3] == [
         "The bank failed on Friday     ",
         "morning. [1] (weakly          ",
@@ -241,7 +240,7 @@ def test_without_known_words_no_quote_is_bold() -> None:
 
 
 def test_bold_words_are_plain_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    printed.print_answer(answered(citation(answer_start=2, answer_end=6)))
+    render.print_answer(answered(citation(answer_start=2, answer_end=6)))
     assert capsys.readouterr().out.splitlines()[0] == "[1] “A bank failed.”"
 
 
@@ -251,8 +250,8 @@ def test_the_words_that_answer_are_bold_within_their_article(monkeypatch: pytest
     def passage(**fields: object) -> str:
         seen = io.StringIO()
         console = Console(file=seen, force_terminal=True, color_system="standard", width=200)
-        monkeypatch.setattr(printed, "out", console)
-        printed.print_passage(citation(start=11, end=25, **fields), article)
+        monkeypatch.setattr(render, "out", console)
+        render.print_passage(citation(start=11, end=25, **fields), article)
         return seen.getvalue()
 
     shown = passage(answer_start=13, answer_end=17)
@@ -266,7 +265,7 @@ def test_if_it_is_not_sure_the_closest_passage_is_shown_and_not_cited(
 ) -> None:
     other = Nearest(article_id="b", title="Rates rise", source="Daily", published=None, url=None)
     same = other.model_copy(update={"article_id": "a", "title": "Bank fails"})
-    printed.print_answer(unsure(citation(answer_start=2, answer_end=6), nearest=(same, other)))
+    render.print_answer(unsure(citation(answer_start=2, answer_end=6), nearest=(same, other)))
     assert capsys.readouterr().out.splitlines() == [
         "I am not sure the articles answer this. The closest passage:",
         "    “A bank failed.”",
@@ -275,7 +274,7 @@ def test_if_it_is_not_sure_the_closest_passage_is_shown_and_not_cited(
         "Other articles that came near:",
         "  · Daily · undated · Rates rise",
     ]
-    printed.print_answer(unsure(citation(), nearest=(same,)))
+    render.print_answer(unsure(citation(), nearest=(same,)))
     assert "came near" not in capsys.readouterr().out
 
 
@@ -291,7 +290,7 @@ def test_the_closest_passage_is_shown_below_a_notice_that_was_streamed(
 ) -> None:
     answer = unsure(citation(), notice="No article is from June.")
     trace = Trace(answer, Question("q"), datetime.now(UTC), Filters())
-    printed.print_stream([Notice("No article is from June."), trace])
+    render.print_stream([Notice("No article is from June."), trace])
     assert capsys.readouterr().out.splitlines()[:3] == [
         "No article is from June.",
         "I am not sure the articles answer this. The closest passage:",

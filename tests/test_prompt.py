@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answers.prompt import affordable, answer_prompt, count_tokens, prompt_hash, sources
-from bot.articles.passages import Passage
-from bot.articles.records import Headline
-from bot.retrieval.hits import Hit
+from bot.answering.generation.prompt import affordable, answer_prompt, count_tokens, prompt_hash, sources
+from bot.articles.chunking import Passage
+from bot.retrieval.models import Hit
+from bot.storage.models import Headline
 
 ASKED = datetime(2023, 5, 4, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.answers.answer import Answer, Citation, Nearest
-from bot.quotes import QuoteParts, bold_markdown, nearest_heading, other_articles, split_quote
+from bot.answering.answer import Answer, Citation, Nearest
+from bot.answering.quotes import QuoteParts, bold_markdown, nearest_heading, other_articles, split_quote
 
 PIECES = ("*", "**", "_", "`", "\\", "~~", "<b>", "&amp;", "[x](http://evil.example)", "www", ".evil.example", "http:", "//evil.example",
           " ", "\n", "\u00a0", "\t ", "word", "34", "$9", "(", ")", "é", "中文", "“", "!", "- ")  # fmt: skip

@@ -22,12 +22,12 @@ import pytest
 from conftest import take_in
 from test_embeddings import tiny_model
 
-from bot.articles.readers import read_articles
 from bot.doctor import examine
 from bot.errors import EngineError
-from bot.retrieval.ray_engine import running
+from bot.ingestion.loaders import read_articles
+from bot.ingestion.ray_backend import running
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 CITEWIRE = Path(sys.executable).with_name("citewire")
 with_ray = pytest.mark.skipif(

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_embeddings import VOCABULARY
 
-from bot.articles.passages import Span, split_sentences
+from bot.articles.chunking import Span, split_sentences
 from bot.errors import ReaderError
 from bot.reader import reader as reader_module
-from bot.reader.model import OnnxReader, Window, below_title
+from bot.reader.onnx_reader import OnnxReader, Window, below_title
+from bot.reader.predictions import MAX_ANSWER, Reading
 from bot.reader.reader import PACKAGED_FOLDER, PACKAGED_SHA256, QuestionAnsweringReader
-from bot.reader.reading import MAX_ANSWER, Reading
 from bot.reader.windows import MAX_CHARS, split_windows
 
 SENTENCE = st.text("abc ,é", min_size=1, max_size=120).map(lambda s: f"A{s.strip()} b.")
@@ -138,7 +138,7 @@ def torch_scores(folder: Path, question: str, text: str) -> Any:
 def test_an_exported_reader_s_scores_are_the_model_s(tiny: Path, tmp_path: Path, text: str) -> None:
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-    from bot.retrieval.onnx_export import export_reader
+    from bot.reader.onnx_export import export_reader
 
     model = AutoModelForQuestionAnswering.from_pretrained(tiny).eval()
     export_reader(model, AutoTokenizer.from_pretrained(tiny), tmp_path / "reader", int8=False)
@@ -177,7 +177,7 @@ def test_special_tokens_in_an_article_are_words_of_it(tiny: Path, exported: Path
 def test_a_reader_runs_in_a_fresh_process_without_torch(tiny: Path, exported: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\nfrom bot.reader.reader import QuestionAnsweringReader\n"
-        "from bot.reader.model import Window\n"
+        "from bot.reader.onnx_reader import Window\n"
         f"reader = QuestionAnsweringReader({str(tiny)!r}, exports=Path({str(exported)!r}))\n"
         "assert len(reader.read('Which ?', [Window('', 'bank failed .')])) == 1\n"
         f"sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reading import MORE, PROSE, article, assert_clean, read, skipped, texts, write
 
 from bot.articles.article import Article
-from bot.articles.readers import Skipped, files, read_articles
+from bot.ingestion.loaders import Skipped, base, read_articles
 
 SUFFIXES = (".txt", ".text", ".md", ".markdown", ".html", ".htm", ".xhtml", ".jsonl", ".ndjson", ".json")
 
@@ -198,7 +198,7 @@ def test_large_files_are_refused_before_they_are_read(
 
 
 def test_an_article_of_exactly_the_limit_is_read(tmp_path: Path) -> None:
-    assert len(article(tmp_path / "a.txt", b"x" * files.MAX_ARTICLE_BYTES).text) == 10_000_000
+    assert len(article(tmp_path / "a.txt", b"x" * base.MAX_ARTICLE_BYTES).text) == 10_000_000
 
 
 # Encodings
@@ -571,7 +571,7 @@ def test_reading_a_page_touches_no_network_and_logs_nothing(
 
 def test_importing_the_module_loads_no_heavy_library() -> None:
     code = (
-        "import sys, bot.articles.readers; "
+        "import sys, bot.ingestion.loaders; "
         "sys.exit(any(name in sys.modules for name in ('trafilatura', 'lxml', 'charset_normalizer')))"
     )
     root = Path(__file__).parents[1]
@@ -668,7 +668,7 @@ def test_a_record_without_id_and_url_keeps_its_identity_when_lines_move(tmp_path
 def test_a_long_line_is_skipped_with_its_number_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MAX_ARTICLE_BYTES", 100_000)
+    monkeypatch.setattr(base, "MAX_ARTICLE_BYTES", 100_000)
     with (tmp_path / "a.jsonl").open("w", encoding="utf-8", newline="") as file:
         file.write('{"text": "one"}\r\n')
         file.write('{"text": "' + "x" * 5_000_000 + '"}\r\n')
@@ -693,9 +693,9 @@ def test_a_long_line_is_skipped_with_its_number_and_the_rest_goes_on(
 def test_a_line_of_exactly_the_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = '{"text": "é"}'
     path = write(tmp_path / "a.jsonl", f"{line}\r\n{line}\n{line}")
-    monkeypatch.setattr(files, "MAX_ARTICLE_BYTES", len(line.encode()))
+    monkeypatch.setattr(base, "MAX_ARTICLE_BYTES", len(line.encode()))
     assert texts(read(path)) == ["é"] * 3
-    monkeypatch.setattr(files, "MAX_ARTICLE_BYTES", len(line.encode()) - 1)
+    monkeypatch.setattr(base, "MAX_ARTICLE_BYTES", len(line.encode()) - 1)
     assert [item.line for item in read(path) if isinstance(item, Skipped)] == [1, 2, 3]
 
 

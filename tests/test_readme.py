@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from bot.articles.readers import read_articles
-from bot.cli import app
-from bot.retrieval.ingest import ingest
+from bot.cli.main import app
+from bot.ingestion.loaders import read_articles
+from bot.ingestion.pipeline import ingest
+from bot.services import Workspace
 from bot.settings import PREFIX, Settings, load_settings
-from bot.workspace import Workspace
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

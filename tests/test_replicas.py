@@ -13,11 +13,11 @@ from chroma_process import ChromaProcess
 from conftest import WordEmbedder, empty, make, take_in
 
 from bot.articles.article import Article
-from bot.articles.library import open_library
 from bot.errors import VectorsAwayError
-from bot.retrieval.filters import Filters
+from bot.indexing.filters import Filters
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.storage.article_store import open_library
 
 Replica = Callable[[str], Workspace]
 

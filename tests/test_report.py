@@ -18,14 +18,14 @@ import pytest
 from made_runs import GOLD, case, outcome, run, run_of, unanswerable
 from rich.console import Console
 
-from bot.answers.answer import Citation, Sentence
+from bot.answering.answer import Citation, Sentence
 from bot.errors import EvaluationError
 from bot.evaluation.gates import Verdict, judge
 from bot.evaluation.metrics import METRICS, summarise
-from bot.evaluation.records import Case, Outcome, Ranked, Run, Summary
-from bot.evaluation.report import check_report_path, summary_table, write_junit, write_report
-from bot.evaluation.report_figures import by_tag, headline, result_counts, risk_coverage, risk_steps
-from bot.evaluation.report_opened import excerpt, marked, match_of
+from bot.evaluation.models import Case, Outcome, Ranked, Run, Summary
+from bot.evaluation.reports import check_report_path, summary_table, write_junit, write_report
+from bot.evaluation.reports.html_details import excerpt, marked, match_of
+from bot.evaluation.reports.summary import by_tag, headline, result_counts, risk_coverage, risk_steps
 
 SCRIPT = "</script><script>alert(1)</script>"
 IMAGE = "<img src=x onerror=alert(2)>"

@@ -17,8 +17,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from bot.evaluation.metrics import summarise
-from bot.evaluation.records import Outcome, Run
-from bot.evaluation.report import write_report
+from bot.evaluation.models import Outcome, Run
+from bot.evaluation.reports import write_report
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 ARGUMENTS = (

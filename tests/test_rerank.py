@@ -9,9 +9,9 @@ from conftest import make, take_in
 from test_embeddings import tiny_model
 
 from bot.errors import EmbeddingError
-from bot.retrieval.rerank import CrossEncoderReranker
+from bot.retrieval.reranker import CrossEncoderReranker
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,10 @@ import pytest
 from conftest import make, take_in
 
 from bot.articles.article import Article
-from bot.retrieval.documents import PassageRetriever
-from bot.retrieval.filters import Filters
+from bot.indexing.filters import Filters, Window
+from bot.retrieval.langchain import PassageRetriever
 from bot.retrieval.retriever import Retriever
-from bot.retrieval.window import Window
-from bot.workspace import Workspace
+from bot.services import Workspace
 
 
 @pytest.mark.parametrize(

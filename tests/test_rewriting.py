@@ -6,8 +6,8 @@ import pytest
 from langchain.chat_models import init_chat_model
 from openai_server import OpenAIServer, Reply
 
-from bot.answers.question import Exchange
-from bot.answers.rewriting import rewritten
+from bot.answering.query_rewriting import rewritten
+from bot.answering.question import Exchange
 
 HISTORY = (Exchange("Who won the 2022 World Cup final?", "Argentina won on penalties in Qatar."),)
 FOLLOW_UP = "And who scored twice?"

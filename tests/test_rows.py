@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reading import PROSE, article, assert_clean, read, skipped, texts, write
 
 from bot.articles.article import Article
-from bot.articles.readers import Skipped, files, read_articles
+from bot.ingestion.loaders import Skipped, base, read_articles
 
 
 def table(*rows: Sequence[str], delimiter: str = ",") -> str:
@@ -87,7 +87,7 @@ def test_tables_are_read_in_every_encoding(tmp_path: Path, encoding: str) -> Non
 def test_a_bad_row_is_skipped_with_its_line_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MAX_ARTICLE_BYTES", 100)
+    monkeypatch.setattr(base, "MAX_ARTICLE_BYTES", 100)
     content = (
         "title,text,date\r\n"
         'T,"over\r\ntwo lines",2022-06-17\r\n'

@@ -12,11 +12,11 @@ from conftest import take_in
 
 from bot.articles.article import Article
 from bot.errors import EvaluationError, QuestionError
-from bot.evaluation.records import Case, Outcome, Summary
-from bot.evaluation.run import ask_chain, make_header, run_cases
-from bot.evaluation.run_file import RunFile, is_complete, read_run
-from bot.evaluation.testset import TestSet
-from bot.workspace import Workspace
+from bot.evaluation.dataset import TestSet
+from bot.evaluation.models import Case, Outcome, Summary
+from bot.evaluation.run_log import RunFile, is_complete, read_run
+from bot.evaluation.runner import ask_chain, make_header, run_cases
+from bot.services import Workspace
 
 CASES = tuple(Case(id=f"q{n}", question=f"Question {n}?") for n in range(6))
 HEADER = {"format": 1, "questions": 6, "settings": {"model": "m"}, "started": "then"}

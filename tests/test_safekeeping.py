@@ -21,16 +21,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from bot.articles import migrations
 from bot.articles.article import Article
-from bot.articles.schema import slack_jobs
 from bot.doctor import examine
 from bot.errors import BackupError, LibraryError
-from bot.safekeeping.archive import LIBRARY, Manifest
-from bot.safekeeping.backup import back_up
-from bot.safekeeping.restore import restore
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.storage import migrations
+from bot.storage.backup import back_up
+from bot.storage.backup_archive import LIBRARY, Manifest
+from bot.storage.restore import restore
+from bot.storage.schema import slack_jobs
 
 Open = Callable[[str], Workspace]
 
@@ -129,7 +129,7 @@ def test_what_was_open_in_slack_is_not_answered_a_second_time(at: Open, tmp_path
 
 
 def kept_question() -> Any:
-    from bot.answers.question import Question
+    from bot.answering.question import Question
 
     return Question("Who won the final against France on penalties?")
 
@@ -218,7 +218,7 @@ def test_vectors_that_are_taken_away_while_they_are_read_are_not_missed(
     at: Open, four: list[Article], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The moment between naming a collection and opening its files, which no loop would hit."""
-    from bot.safekeeping import backup
+    from bot.storage import backup
 
     kept, restored, locations = at("kept"), at("restored"), backup._locations
     take_in(kept, four[:2])
@@ -533,8 +533,8 @@ def test_where_no_more_can_be_written_nothing_is_left(size: int, archive: Path, 
 _DYING = """
 import json, os, signal, sys
 from pathlib import Path
-from bot.safekeeping.backup import back_up
-from bot.safekeeping.restore import restore
+from bot.storage.backup import back_up
+from bot.storage.restore import restore
 from bot.settings import load_settings
 
 act, folder, archive = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
@@ -613,7 +613,7 @@ def test_the_manifest_is_what_the_commands_print(
 ) -> None:
     from typer.testing import CliRunner
 
-    from bot.cli import app
+    from bot.cli.main import app
 
     done = CliRunner().invoke(
         app, ["--data-dir", str(tmp_path / "kept"), "backup", str(tmp_path / "cli.tar"), "--json"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from conftest import make, take_in
 
-from bot.answers.sentences import candidates, is_quotable
-from bot.workspace import Workspace
+from bot.answering.quote_ranking import candidates, is_quotable
+from bot.services import Workspace
 
 
 @pytest.mark.parametrize(

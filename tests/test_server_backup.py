@@ -17,10 +17,10 @@ from sqlalchemy import create_engine, text
 
 from bot.articles.article import Article
 from bot.doctor import examine
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.slack.inbox import Inbox
-from bot.slack.jobs import Request
-from bot.workspace import Workspace
+from bot.slack.models import Request
+from bot.slack.queue import Inbox
 
 
 @pytest.fixture

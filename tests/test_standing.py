@@ -10,14 +10,14 @@ import pytest
 from conftest import FOUR, WordEmbedder, make, take_in
 from sqlalchemy import create_engine, text
 
-from bot.answers.answer import Answer
-from bot.answers.standing import Affected
-from bot.articles import migrations
+from bot.answering.answer import Answer
+from bot.answering.citation_status import Affected
 from bot.articles.article import Article
-from bot.articles.library import open_library
-from bot.explanation import explanation_text
+from bot.cli.explain import explanation_text
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.storage import migrations
+from bot.storage.article_store import open_library
 
 CUP = dict(FOUR[2])
 QUESTION = "Has Argentina won the final against France on penalties?"

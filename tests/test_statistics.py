@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from later import Later
 
 from bot.evaluation import statistics
-from bot.evaluation.paired import difference_of_auroc, difference_of_means, difference_of_percentiles, ranks
+from bot.evaluation.paired_tests import (
+    difference_of_auroc,
+    difference_of_means,
+    difference_of_percentiles,
+    ranks,
+)
 
 stats = Later("scipy.stats")
 sklearn = Later("sklearn.metrics")
@@ -237,7 +242,7 @@ def test_one_difference_has_no_spread() -> None:
         statistics.detectable_drop([0.5])
 
 
-# Two runs of the same questions (bot.evaluation.paired)
+# Two runs of the same questions (bot.evaluation.paired_tests)
 
 
 def test_one_observation_a_question_is_compared_exactly() -> None:
@@ -268,8 +273,8 @@ def test_swapping_groups_of_one_is_flipping_signs() -> None:
 
 
 def test_swapping_groups_rejects_no_more_often_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.evaluation.paired.SWAPS", 300)
-    monkeypatch.setattr("bot.evaluation.paired.RESAMPLES", 10)
+    monkeypatch.setattr("bot.evaluation.paired_tests.SWAPS", 300)
+    monkeypatch.setattr("bot.evaluation.paired_tests.RESAMPLES", 10)
     rng = np.random.default_rng(8)
     rejected = 0
     for _ in range(300):
@@ -303,8 +308,8 @@ def test_auroc_of_two_runs_is_compared_whatever_their_scales() -> None:
 
 
 def test_auroc_rejects_no_more_often_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.evaluation.paired.SWAPS", 200)
-    monkeypatch.setattr("bot.evaluation.paired.RESAMPLES", 10)
+    monkeypatch.setattr("bot.evaluation.paired_tests.SWAPS", 200)
+    monkeypatch.setattr("bot.evaluation.paired_tests.RESAMPLES", 10)
     rng = np.random.default_rng(13)
     labels, rejected = [True, False] * 15, 0
     for _ in range(200):

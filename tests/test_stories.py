@@ -26,17 +26,17 @@ from wire import (
     printed,
 )
 
-from bot.answers.answer import Answer
+from bot.answering.answer import Answer
 from bot.articles.article import Article
-from bot.articles.library import Library
-from bot.articles.passages import split_passages
-from bot.articles.records import Collection, Draft
-from bot.articles.schema import facts, stories, story_keys, story_links
-from bot.retrieval.filters import Filters
-from bot.retrieval.hits import Hit
-from bot.retrieval.stories import Stories
+from bot.articles.chunking import split_passages
+from bot.indexing.filters import Filters
+from bot.indexing.story_clusters import Stories
+from bot.retrieval.models import Hit
+from bot.services import Workspace
+from bot.storage.article_store import Library
+from bot.storage.models import Collection, Draft
+from bot.storage.schema import facts, stories, story_keys, story_links
 from bot.text.shingles import containment, holds, shingles, sketch
-from bot.workspace import Workspace
 
 RESCUE = "How many members of the crew of the Ostrava Star were taken off by helicopter?"
 

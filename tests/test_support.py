@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import BaseMessage
 
-from bot.answers.entailment import Entailed
-from bot.answers.judge import ModelJudge
-from bot.answers.support import SUPPORTED, UNSUPPORTED, Support, Verifier, plain
-from bot.articles.passages import split_sentences
+from bot.articles.chunking import split_sentences
+from bot.verification.llm_judge import ModelJudge
+from bot.verification.nli import Entailed
+from bot.verification.verifier import SUPPORTED, UNSUPPORTED, Support, Verifier, plain
 
 BRIDGE = (
     "The harbour bridge reopened on Tuesday after a repair that took 14 months and cost $1.2 million. "

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deployed import DEPLOY, assert_is_command, run, tool
 
-from bot.server.patience import USUAL
+from bot.server.timeouts import USUAL
 from bot.settings import PREFIX
 
 UNITS = DEPLOY / "systemd"

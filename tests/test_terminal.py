@@ -10,13 +10,14 @@ import pytest
 from conftest import make, take_in
 from rich.text import Text
 
-from bot import listed, terminal
 from bot.articles.article import Article
-from bot.articles.readers import Skipped
-from bot.articles.records import Headline, Totals
+from bot.cli import console, render
 from bot.doctor import Check
-from bot.retrieval.ingest import Report
-from bot.workspace import Workspace
+from bot.ingestion.loaders import Skipped
+from bot.ingestion.pipeline import Report
+from bot.services import Workspace
+from bot.storage.models import Headline, Totals
+from bot.text.formatting import format_date
 
 NASTY = "[bold]x[/] [link=https://evil.example]click[/link] :smile: [/] {x} %s \\[red] [1]"
 ESCAPES = "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\ \x07\x9b31m"
@@ -32,14 +33,14 @@ ESCAPES = "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1
     ],
 )
 def test_dates_are_absolute_and_missing_ones_are_said(moment: datetime | None, expected: str) -> None:
-    assert terminal.day(moment) == expected
+    assert format_date(moment) == expected
 
 
 def test_headlines_are_listed_with_absolute_dates_and_markup_as_text(
     workspace: Workspace, four: list[Article], capsys: pytest.CaptureFixture[str]
 ) -> None:
     take_in(workspace, [*four, make({"id": "n", "text": "Text.", "title": "[red]:bank:", "source": "[b]"})])
-    listed.print_headlines(workspace.library.headlines())
+    render.print_headlines(workspace.library.headlines())
     first, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert first == ["Published", "Outlet", "Title", "Id"]
     assert [row[0] for row in rows] == ["2023-08-23", "2023-03-10", "2022-12-18", "–", "–"]
@@ -56,7 +57,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
         "A headline of the usual length, or a little longer " * 2,
     )
     headline = Headline(key, 1, title.strip(), "The Daily Paper", datetime(2025, 9, 4, tzinfo=UTC), None)
-    listed.print_headlines([headline])
+    render.print_headlines([headline])
     row = capsys.readouterr().out.splitlines()[1]
     assert "The Daily Paper" in row
     assert title.strip() in row
@@ -64,7 +65,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
 
 
 def test_an_empty_list_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    listed.print_headlines([])
+    render.print_headlines([])
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "citewire ingest" in shown.err
@@ -75,7 +76,7 @@ def test_a_report_tells_skips_from_what_was_passed_over(capsys: pytest.CaptureFi
         Skipped("[bold].jsonl", 7, "not valid JSON: [/]"),
         Skipped("t.jsonl", None, "a test set", expected=True),
     ]
-    terminal.print_report(
+    console.print_report(
         Report(added=1_234, skipped=skipped, passages=2_468, seconds=2.0), Totals(1_300, 2_600)
     )
     shown = capsys.readouterr()
@@ -91,7 +92,7 @@ def test_a_report_tells_skips_from_what_was_passed_over(capsys: pytest.CaptureFi
 
 def test_a_thousand_skips_do_not_bury_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
     skipped = [Skipped("a.jsonl", n, "no text") for n in range(1, 1_001)]
-    terminal.print_report(Report(skipped=skipped), Totals(0, 0))
+    console.print_report(Report(skipped=skipped), Totals(0, 0))
     shown = capsys.readouterr()
     assert len(shown.err.splitlines()) == 21
     assert "980 more" in shown.err
@@ -99,18 +100,18 @@ def test_a_thousand_skips_do_not_bury_the_sum(capsys: pytest.CaptureFixture[str]
 
 
 def test_escapes_in_a_file_s_name_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    from bot.articles.readers import read_articles
+    from bot.ingestion.loaders import read_articles
 
     Path("\x1b[31mred.txt").write_bytes(b"")
     skipped = [item for item in read_articles([Path()]) if isinstance(item, Skipped)]
-    terminal.print_report(Report(skipped=skipped), Totals(0, 0))
+    console.print_report(Report(skipped=skipped), Totals(0, 0))
     shown = capsys.readouterr().err
     assert "red.txt: the file is empty" in shown
     assert "\x1b" not in shown
 
 
 def test_a_failed_check_shows_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
-    listed.print_checks([Check("words", True, "fine [b]"), Check("vectors", False, "gone", "run :smile:")])
+    render.print_checks([Check("words", True, "fine [b]"), Check("vectors", False, "gone", "run :smile:")])
     assert capsys.readouterr().out.splitlines() == [
         "ok   words: fine [b]",
         "FAIL vectors: gone",
@@ -119,20 +120,20 @@ def test_a_failed_check_shows_its_remedy(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_escapes_in_a_folder_s_name_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    listed.print_checks([Check("library", False, f"{ESCAPES}: gone", "look at \r\x1b[2J")])
+    render.print_checks([Check("library", False, f"{ESCAPES}: gone", "look at \r\x1b[2J")])
     shown = capsys.readouterr().out
     assert "[31mred" in shown
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
 
 
 def test_errors_and_progress_stay_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.waiting()
+    console.waiting()
     with (
-        terminal.working("Reading"),
-        terminal.ingest_progress() as show,
-        terminal.passage_progress(3) as tick,
+        console.working("Reading"),
+        console.ingest_progress() as show,
+        console.passage_progress(3) as tick,
     ):
         show(Report(added=1, seconds=1.0))
         tick(3)
-    terminal.err.print(Text("x"))
+    console.err.print(Text("x"))
     assert capsys.readouterr().out == ""

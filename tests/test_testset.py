@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import EvaluationError
-from bot.evaluation.testset import load_testset, unknown_articles
+from bot.evaluation.dataset import load_testset, unknown_articles
 
 
 def load(tmp_path: Path, text: str, name: str = "t.jsonl"):  # type: ignore[no-untyped-def]

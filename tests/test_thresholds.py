@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from test_metrics import UNANSWERABLE, answer, outcome
 
-from bot.answers.answer import Answer
-from bot.evaluation.records import Outcome
+from bot.answering.answer import Answer
+from bot.evaluation.models import Outcome
 from bot.evaluation.thresholds import TradeOff, trade_offs
 
 

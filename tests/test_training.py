@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.retrieval.weights import packaged_folder
+from bot.indexing.model_files import packaged_folder
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.answers.answer import Answer, Citation, Sentence
+from bot.answering.answer import Answer, Citation, Sentence
+from bot.cli.transcript import write_transcript
 from bot.errors import QuestionError
-from bot.transcript import write_transcript
 
 QUOTE = "A *bank* failed <b>[here](http://evil.example)</b>."
 

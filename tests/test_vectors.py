@@ -9,12 +9,12 @@ import pytest
 from conftest import WordEmbedder
 
 from bot.articles.article import Article
-from bot.articles.passages import split_passages
-from bot.articles.records import Draft
+from bot.articles.chunking import split_passages
 from bot.errors import VectorsError
-from bot.retrieval.chroma_embedded import EmbeddedStore
-from bot.retrieval.chroma_server import ServerStore
-from bot.retrieval.vectors import Stage, VectorStore
+from bot.indexing.chroma_embedded import EmbeddedStore
+from bot.indexing.chroma_server import ServerStore
+from bot.indexing.vector_store import Stage, VectorStore
+from bot.storage.models import Draft
 
 
 @pytest.fixture(params=["embedded", "server"])

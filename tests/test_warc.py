@@ -11,7 +11,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from bot.articles.article import Article
-from bot.articles.readers import Skipped, files, read_articles
+from bot.ingestion.loaders import Skipped, base, read_articles
 
 
 def page(number: int = 1) -> bytes:
@@ -81,7 +81,7 @@ def test_content_is_unpacked_and_decoded_as_it_was_sent(tmp_path: Path) -> None:
 def test_a_page_without_article_is_noted_and_a_bad_one_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MAX_ARTICLE_BYTES", 5_000)
+    monkeypatch.setattr(base, "MAX_ARTICLE_BYTES", 5_000)
     content = archive(
         ("https://paper.example/", HTML, b"<html><body><nav><a href='/x'>x</a></nav></body></html>"),
         ("javascript:alert(1)", HTML, page()),

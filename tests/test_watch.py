@@ -16,17 +16,16 @@ import pytest
 from conftest import WordEmbedder
 from news_site import Answer, NewsSite, Story, packed, page
 
-from bot.articles.library import Library
-from bot.articles.readers import read_articles
+from bot.crawler import scheduling
+from bot.crawler.lock import only_watcher
+from bot.crawler.store import FeedRecord, Ledger, PageRecord, page_key
+from bot.crawler.watcher import Watch
 from bot.errors import CitewireError
-from bot.retrieval.ingest import Report, ingest
+from bot.ingestion.loaders import read_articles
+from bot.ingestion.pipeline import Report, ingest
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.sources import schedule
-from bot.sources.ledger import Ledger, page_key
-from bot.sources.records import FeedRecord, PageRecord
-from bot.sources.turns import only_watcher
-from bot.sources.watching import Watch
-from bot.workspace import Workspace
+from bot.storage.article_store import Library
 
 HOUR, DAY = 3_600.0, 86_400.0
 
@@ -244,7 +243,7 @@ def test_a_feed_is_taken_in_and_a_round_without_news_asks_for_little(
 
 def test_no_page_is_visited_twice_in_one_poll(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "bot.sources.watching._MOST", 10
+        "bot.crawler.watcher._MOST", 10
     )  # the first are remembered before the last are visited
     with NewsSite(articles=120) as site:
         watch = Watch(desk.workspace, stopping=threading.Event(), clock=time.time)
@@ -546,7 +545,7 @@ def test_a_feed_that_was_removed_is_left_and_its_articles_stay(desk: Desk, site:
 def test_a_slow_host_keeps_no_other_waiting(
     desk: Desk, site: NewsSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.sources.watching._SECONDS", 0.2)
+    monkeypatch.setattr("bot.crawler.watcher._SECONDS", 0.2)
     release = threading.Event()
 
     def late(_headers: dict[str, str]) -> Answer:
@@ -570,7 +569,7 @@ def test_a_slow_host_keeps_no_other_waiting(
 
 
 @pytest.mark.parametrize(
-    "broken", ["bot.sources.visiting.article_from_page", "bot.sources.syndication._entry"]
+    "broken", ["bot.crawler.page_fetch.article_from_page", "bot.crawler.feeds.rss_atom._entry"]
 )
 def test_what_a_reader_breaks_on_does_not_end_the_watch(
     desk: Desk, site: NewsSite, monkeypatch: pytest.MonkeyPatch, broken: str
@@ -608,7 +607,7 @@ def test_it_runs_until_it_is_to_stop_and_puts_away_what_it_has(desk: Desk, site:
 
 def test_it_goes_on_when_the_library_could_not_be_used(desk: Desk, site: NewsSite, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     desk.ledger.put_feed(FeedRecord(url=site.url + "/feed.xml"))
-    monkeypatch.setattr("bot.sources.watching._TROUBLE", 0.01)
+    monkeypatch.setattr("bot.crawler.watcher._TROUBLE", 0.01)
     stopping = threading.Event()
     watch = Watch(desk.workspace, stopping=stopping, clock=lambda: desk.now)
     put_away, broken = watch._intake._publish, [True]
@@ -630,9 +629,9 @@ sys.path[:0] = {path!r}
 from pathlib import Path
 from conftest import WordEmbedder
 from bot.settings import load_settings
-from bot.sources.ledger import Ledger
-from bot.sources.watching import Watch
-from bot.workspace import Workspace
+from bot.crawler.store import Ledger
+from bot.crawler.watcher import Watch
+from bot.services import Workspace
 
 settings = load_settings(data_dir=Path({data!r}), fetch_allow="127.0.0.1", fetch_delay=0)
 setattr({owner}, {name!r}, lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL))
@@ -764,15 +763,15 @@ def test_a_feed_is_polled_as_often_as_it_changes() -> None:
     pause = 0.0
     pauses = []
     for changed in [True] * 4 + [False] * 20:
-        pause = schedule.next_pause(pause, changed=changed, shortest=300, wanted=0)
+        pause = scheduling.next_pause(pause, changed=changed, shortest=300, wanted=0)
         pauses.append(pause)
     assert min(pauses) == 300
     assert pauses[-1] == 86_400
-    assert schedule.next_pause(300, changed=True, shortest=300, wanted=7_200) == 7_200
-    assert schedule.next_pause(300, changed=True, shortest=300, wanted=9e9) == 86_400
-    assert schedule.next_pause(300, changed=True, shortest=10, wanted=0) == 150
-    assert schedule.next_pause(0, changed=False, shortest=200_000, wanted=0) == 200_000
+    assert scheduling.next_pause(300, changed=True, shortest=300, wanted=7_200) == 7_200
+    assert scheduling.next_pause(300, changed=True, shortest=300, wanted=9e9) == 86_400
+    assert scheduling.next_pause(300, changed=True, shortest=10, wanted=0) == 150
+    assert scheduling.next_pause(0, changed=False, shortest=200_000, wanted=0) == 200_000
 
 
 def test_jitter_only_lengthens() -> None:
-    assert all(100 <= schedule.with_jitter(100) <= 110 for _ in range(100))
+    assert all(100 <= scheduling.with_jitter(100) <= 110 for _ in range(100))

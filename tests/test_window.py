@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.retrieval.window import Window, asks_for_now, read_window
+from bot.indexing.filters import Window
+from bot.retrieval.time_filter import asks_for_now, read_window
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2022, 6, 16, 15, tzinfo=PARIS)  # a Thursday

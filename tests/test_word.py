@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading import MORE, PROSE, article, assert_clean, read, skipped, write
 
-from bot.articles.readers import word as reader
+from bot.ingestion.loaders import docx as reader
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 

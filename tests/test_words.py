@@ -10,12 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.articles.article import Article
-from bot.articles.passages import split_passages
-from bot.articles.records import Draft
+from bot.articles.chunking import split_passages
 from bot.errors import WordsError
-from bot.retrieval.filters import Filters
-from bot.retrieval.window import Window
-from bot.retrieval.words import WordIndex, analyze
+from bot.indexing.bm25_index import WordIndex, analyze
+from bot.indexing.filters import Filters, Window
+from bot.storage.models import Draft
 
 
 def draft(article: Article) -> Draft:

@@ -21,8 +21,8 @@ import numpy as np
 from prepare import about, is_held_out, load_articles, load_questions
 from sklearn.metrics import roc_auc_score
 
-from bot.articles.passages import Span
-from bot.reader.model import OnnxReader, Window
+from bot.articles.chunking import Span
+from bot.reader.onnx_reader import OnnxReader, Window
 from bot.reader.reader import PACKAGED_FOLDER
 from bot.reader.windows import split_windows
 

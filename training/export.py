@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-from bot.retrieval.onnx_export import export_reader
-from bot.retrieval.weights import file_digest
+from bot.indexing.model_files import file_digest
+from bot.reader.onnx_export import export_reader
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bot.reader.model import MAX_TOKENS, below_title
+from bot.reader.onnx_reader import MAX_TOKENS, below_title
 
 
 @dataclass

@@ -3,8 +3,9 @@
 usage: python training/fit_answers.py DATA_DIR WORK_DIR
 
 Asks the held-out news questions, which the packaged reader was not trained on, of two collections in WORK_DIR (made
-if they are not there): news-dev, and 450 articles of news-articles. Prints the weights of `bot.answers.ranking` and
-`bot.answers.evidence`, and what each feature adds (cross-validated by article).
+if they are not there): news-dev, and 450 articles of news-articles. Prints the weights of
+`bot.answering.quote_ranking` and `bot.answering.answerability`, and what each feature adds (cross-validated by
+article).
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ from prepare import about, is_held_out, load_questions
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from bot.answers.evidence import Evidence, weigh
-from bot.answers.question import Question
-from bot.answers.ranking import Features, read_sentences
-from bot.articles.readers import read_articles
-from bot.evaluation.run import NOON
-from bot.retrieval.ingest import ingest
+from bot.answering.answerability import Evidence, weigh
+from bot.answering.question import Question
+from bot.answering.quote_ranking import Features, read_sentences
+from bot.evaluation.runner import NOON
+from bot.ingestion.loaders import read_articles
+from bot.ingestion.pipeline import ingest
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "bench"))
 from measure_natural import is_right
 
 OTHERS = 450  # articles in the second collection
 FOLDS = 5
-FIXED = ("passage", "asked", "absent", "share", "terms")  # not fitted: see bot/answers/evidence.py
+FIXED = ("passage", "asked", "absent", "share", "terms")  # not fitted: see bot/answering/answerability.py
 RANKING_RIDGE = 1e-3
 CONFIDENCE_C = 0.3
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from bot.articles.passages import split_passages, split_sentences
+from bot.articles.chunking import split_passages, split_sentences
 from bot.reader.windows import MAX_CHARS, split_windows
 
 SEED = 11

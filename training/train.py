@@ -20,7 +20,7 @@ import torch
 from features import Batch, encode
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-from bot.retrieval.weights import packaged_folder
+from bot.indexing.model_files import packaged_folder
 
 SEED = 5
 BATCH = 32  # windows

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.errors import EvaluationError
-from bot.evaluation.compare import compare
-from bot.evaluation.comparison import Comparison, Row
+from bot.evaluation.comparison import compare
+from bot.evaluation.comparison_result import Comparison, Row
 from bot.evaluation.metrics import METRICS, PERCENTILES
-from bot.evaluation.records import Run, Summary
+from bot.evaluation.models import Run, Summary
 from bot.evaluation.statistics import ALPHA, holm
 
 ExitCode = Literal[0, 1, 2, 3]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from bot.answers.answer import Answer
+from bot.answering.answer import Answer
 from bot.evaluation import statistics
-from bot.evaluation.records import Outcome, Summary
-from bot.evaluation.rouge import rouge_l
-from bot.text.normalise import contains
+from bot.evaluation.models import Outcome, Summary
+from bot.text.tokens import contains
 
 DEPTH = 10
 """How far down a ranking mrr and ndcg look."""
 
 Observations = dict[str, tuple[float, ...]]
+_GOLD = "answerable questions with gold articles"
+_SHORT = "answerable questions with gold answers"
+PERCENTILES = {"p50_ms": 50, "p95_ms": 95}
+_TOKEN = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,6 @@ class Metric:
     share: bool = False
 
 
-_GOLD = "answerable questions with gold articles"
-_SHORT = "answerable questions with gold answers"
 _ROWS = (
     *(
         Metric(f"hit@{k}", f"a gold article's passage is {where}", _GOLD, share=True)
@@ -61,7 +63,6 @@ _ROWS = (
     Metric("p95_ms", "time within which 95 % are answered", "questions", "lower"),
 )
 METRICS = {metric.name: metric for metric in _ROWS}
-PERCENTILES = {"p50_ms": 50, "p95_ms": 95}
 """The metrics that are percentiles of the time per answer."""
 
 _OF_ANSWERS = frozenset(METRICS) - {
@@ -238,3 +239,25 @@ def _citations(outcome: Outcome) -> Observations:
     found["cite_precision"] = tuple(float(article in gold) for article in sorted(cited))
     found["cite_recall"] = (len(gold & cited) / _relevant(outcome),)
     return found
+
+
+def rouge_l(gold: str, text: str) -> float:
+    """Return the F1 of the longest common subsequence of both texts' tokens, 0..1."""
+    wanted, given = _TOKEN.findall(gold.lower()), _TOKEN.findall(text.lower())
+    common = _common(wanted, given)
+    if not common:
+        return 0.0
+    precision, recall = common / len(given), common / len(wanted)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _common(one: Sequence[str], two: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence."""
+    row = [0] * (len(two) + 1)
+    for word in one:
+        before = 0
+        for place, other in enumerate(two, start=1):
+            above = row[place]
+            row[place] = before + 1 if word == other else max(above, row[place - 1])
+            before = above
+    return row[-1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.evaluation.records import Outcome
-from bot.text.normalise import contains
+from bot.evaluation.models import Outcome
+from bot.text.tokens import contains
 
 STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 

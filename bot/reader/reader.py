@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bot.errors import ReaderError
-from bot.reader.model import DESCRIPTION, OnnxReader, Window
-from bot.reader.reading import Reading
-from bot.retrieval.onnx_runtime import GRAPH, TOKENIZER, ensure_exported
-from bot.retrieval.weights import file_digest, folder_digest
+from bot.indexing.model_files import file_digest, folder_digest
+from bot.indexing.onnx_runtime import GRAPH, TOKENIZER, ensure_exported
+from bot.reader.onnx_reader import DESCRIPTION, OnnxReader, Window
+from bot.reader.predictions import Reading
 
 PACKAGED_MODEL = "citewire-reader"
 PACKAGED_FOLDER = Path(__file__).parent / "weights"
@@ -103,7 +103,7 @@ class QuestionAnsweringReader:
 
     def _export(self, folder: Path) -> None:
         model, tokenizer = self._open()
-        from bot.retrieval.onnx_export import export_reader
+        from bot.reader.onnx_export import export_reader
 
         export_reader(model, tokenizer, folder)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.articles.passages import Span, split_sentences
+from bot.articles.chunking import Span, split_sentences
 
 MAX_CHARS = 480  # about 110 tokens; the title and the question come on top
 

@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bot.articles.library import Library
 from bot.errors import VectorsError
-from bot.observing import span
-from bot.retrieval.carried import told_once
-from bot.retrieval.embeddings import Embedder
-from bot.retrieval.filters import Filters
-from bot.retrieval.following import WordFollower
-from bot.retrieval.hits import Hit
-from bot.retrieval.nearest import nearest
-from bot.retrieval.ranking import Found, rank, relevance
-from bot.retrieval.stories import Stories
-from bot.retrieval.vectors import VectorStore
-from bot.retrieval.words import WordIndex
+from bot.indexing.bm25_index import WordIndex
+from bot.indexing.bm25_sync import WordFollower
+from bot.indexing.embeddings import Embedder
+from bot.indexing.filters import Filters
+from bot.indexing.story_clusters import Stories
+from bot.indexing.vector_store import VectorStore
+from bot.observability.tracing import span
+from bot.retrieval.deduplication import told_once
+from bot.retrieval.filtered_search import nearest
+from bot.retrieval.models import Hit
+from bot.retrieval.scoring import Found, rank, relevance
+from bot.storage.article_store import Library
 
 if TYPE_CHECKING:
     import numpy as np

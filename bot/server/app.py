@@ -5,39 +5,65 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from bot.server.access import Access
-from bot.server.admission import Places
-from bot.server.asking import Asking
-from bot.server.beside import Slack
+from bot.background import kept_up
+from bot.observability.tracing import tracing
+from bot.server.ask import Asking
+from bot.server.auth import Access
+from bot.server.concurrency import Places
 from bot.server.evidence import EvidencePages
-from bot.server.front import Front
-from bot.server.listening import Address, listening
+from bot.server.health import Readiness
 from bot.server.metrics import CONTENT_TYPE, Metrics, State
-from bot.server.patience import USUAL, Patience
-from bot.server.rates import Rate
-from bot.server.readiness import Readiness
-from bot.tracing import tracing
-from bot.upkeep import kept_up
+from bot.server.middleware import Front
+from bot.server.rate_limit import Rate
+from bot.server.runner import Address, listening
+from bot.server.timeouts import USUAL, Patience
 
 if TYPE_CHECKING:
-    from bot.workspace import Workspace
+    from bot.answering.observer import Witness
+    from bot.services import Workspace
 
 _BEYOND = 15.0  # seconds that any request may take beyond what an answer may
 _PAGES = 10  # evidence pages for each question that is allowed
+
+
+class SlackBot(Protocol):
+    """The Slack bot beside the service, implemented by `bot.slack.supervisor`."""
+
+    @property
+    def route(self) -> Route:
+        """Return the route of Slack's requests."""
+
+    @property
+    def is_there(self) -> bool:
+        """Return True if Slack answered the last request."""
+
+    @property
+    def ended(self) -> asyncio.Task[None]:
+        """Return the task that ends only by an error of the bot, which it raises."""
+
+    def queue(self) -> tuple[int, int]:
+        """Return how many requests are queued, on any machine, and how many are in flight here."""
+
+    async def stop(self) -> None:
+        """Start no more jobs, and finish those in flight."""
+
+
+OpenSlack = Callable[["Workspace", "Witness", Patience], AbstractAsyncContextManager[SlackBot | None]]
 
 
 class Service:
     """Everything that requests are answered with, and the routes to it."""
 
     def __init__(
-        self, workspace: Workspace, slack: Slack | None, metrics: Metrics, patience: Patience
+        self, workspace: Workspace, slack: SlackBot | None, metrics: Metrics, patience: Patience
     ) -> None:
         """`slack` is there where it is set up, whether it can be reached or not."""
         settings = workspace.settings
@@ -62,9 +88,7 @@ class Service:
             Route("/metrics", self._told, methods=["GET"]),
         ]
         if slack:
-            from bot.server.slack_events import slack_route
-
-            routes.append(slack_route(lambda: slack.app))
+            routes.append(slack.route)
         self.app = Front(
             Router(routes, redirect_slashes=False),
             longest=settings.serve_timeout + _BEYOND,
@@ -96,7 +120,9 @@ class Service:
         return Response(self._metrics.text(await self._state.look()), media_type=CONTENT_TYPE)
 
 
-def run_server(workspace: Workspace, address: Address, *, say: Callable[[str], None]) -> None:
+def run_server(
+    workspace: Workspace, address: Address, *, say: Callable[[str], None], open_slack: OpenSlack | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way.
 
     Raises SettingsError where others than this machine could ask without a token, ServiceError where the address
@@ -107,7 +133,7 @@ def run_server(workspace: Workspace, address: Address, *, say: Callable[[str], N
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        await serve(workspace, address, stopped=stopped, say=say)
+        await serve(workspace, address, stopped=stopped, say=say, open_slack=open_slack)
 
     Access(workspace.settings).check_host(address.host)
     with tracing():
@@ -121,11 +147,13 @@ async def serve(
     stopped: asyncio.Event,
     say: Callable[[str], None],
     patience: Patience = USUAL,
+    open_slack: OpenSlack | None = None,
 ) -> None:
-    """Serve until `stopped` is set; then let nobody in any more and finish what is under way."""
+    """Serve until `stopped` is set; then accept no more requests and finish those in flight."""
     _ = workspace.chain  # a chat model that cannot be set up is told before anybody can ask
     metrics = Metrics()
-    async with _slack(workspace, metrics, patience) as slack:
+    opened = open_slack(workspace, metrics, patience) if open_slack else contextlib.nullcontext()
+    async with opened as slack:
         service = Service(workspace, slack, metrics, patience)
 
         def loaded() -> None:
@@ -144,21 +172,7 @@ async def serve(
             await asyncio.gather(*ending)
 
 
-@contextlib.asynccontextmanager
-async def _slack(workspace: Workspace, metrics: Metrics, patience: Patience) -> AsyncIterator[Slack | None]:
-    """Have the bot at work while the block lasts, where both that it needs are set."""
-    settings = workspace.settings
-    if (
-        not settings.slack_bot_token.get_secret_value()
-        or not settings.slack_signing_secret.get_secret_value()
-    ):
-        yield None
-        return
-    async with Slack(workspace, metrics, patience).kept() as slack:
-        yield slack
-
-
-async def _until(stopped: asyncio.Event, slack: Slack | None) -> None:
+async def _until(stopped: asyncio.Event, slack: SlackBot | None) -> None:
     """Wait until it is time to stop, or the bot ends by an error, which is raised."""
     waiting = asyncio.create_task(stopped.wait())
     await asyncio.wait({waiting, *([slack.ended] if slack else [])}, return_when=asyncio.FIRST_COMPLETED)

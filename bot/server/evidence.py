@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from bot.answers.sealed import SealedLinks
-from bot.articles.passages import Span
-from bot.articles.records import Edition
-from bot.server.access import Access
-from bot.server.page import article_page
-from bot.server.rates import Rate, neighbourhood
-from bot.server.refusal import Refusal, wants_page
+from bot.answering.signed_links import SealedLinks
+from bot.articles.chunking import Span
+from bot.server.auth import Access
+from bot.server.errors import Refusal, wants_page
+from bot.server.pages import article_page
+from bot.server.rate_limit import Rate, neighbourhood
+from bot.storage.models import Edition
 
 if TYPE_CHECKING:
-    from bot.articles.library import Library
+    from bot.storage.article_store import Library
 
 _SPAN = re.compile(r"(\d{1,9})-(\d{1,9})")
 _VERSION = re.compile(r"[1-9]\d{0,8}")

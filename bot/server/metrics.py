@@ -18,15 +18,15 @@ from prometheus_client import (
     generate_latest,
 )
 
+from bot.answering.observer import Witness
+from bot.crawler.store import Ledger
 from bot.errors import CitewireError
-from bot.observing import Witness
-from bot.server.refusal import Reason
-from bot.sources.ledger import Ledger
+from bot.server.errors import Reason
 
 if TYPE_CHECKING:
-    from bot.answers.answer import Answer
-    from bot.articles.library import Library
-    from bot.server.readiness import Readiness
+    from bot.answering.answer import Answer
+    from bot.server.health import Readiness
+    from bot.storage.article_store import Library
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)  # seconds

@@ -10,21 +10,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bot.answering.observer import Witness
+from bot.background import kept_up, repeated
 from bot.errors import SettingsError, SlackRefusedError, SlackTroubleError
-from bot.observing import Witness
-from bot.server.patience import USUAL, Patience
-from bot.tracing import tracing
-from bot.upkeep import kept_up, repeated
+from bot.observability.tracing import tracing
+from bot.server.timeouts import USUAL, Patience
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
     from slack_bolt.authorization import AuthorizeResult
 
-    from bot.server.listening import Address
-    from bot.slack.inbox import Inbox
-    from bot.slack.surface import Surface
+    from bot.server.runner import Address
+    from bot.services import Workspace
+    from bot.slack.client import Surface
+    from bot.slack.queue import Inbox
     from bot.slack.worker import Worker
-    from bot.workspace import Workspace
 
 _HOUR, _MOMENT = 3_600.0, 5.0  # seconds
 
@@ -74,7 +74,7 @@ class Bot:
 
     async def greet(self) -> None:
         """Ask Slack whether it still knows us. Raises SlackRefusedError, SlackTroubleError."""
-        from bot.slack.web import told
+        from bot.slack.client import told
 
         await told(self._surface.client.auth_test(), "auth.test")
 
@@ -107,8 +107,8 @@ async def working(
     workspace: Workspace, *, witness: Witness | None = None, patience: Patience = USUAL
 ) -> AsyncIterator[Bot]:
     """Have the bot at work while the block lasts; at its end what is under way is finished. Raises SlackError."""
-    from bot.slack.corrections import Corrections
-    from bot.slack.inbox import Inbox
+    from bot.slack.handlers.corrections import Corrections
+    from bot.slack.queue import Inbox
 
     surface = await _introduced(workspace)
     inbox = Inbox(workspace.library, waiting=workspace.settings.slack_waiting)
@@ -131,9 +131,8 @@ async def working(
 
 async def _introduced(workspace: Workspace) -> Surface:
     """Ask Slack who we are. Raises SlackError where it refuses us, SlackTroubleError where it is not there."""
-    from bot.slack.api import refused
-    from bot.slack.surface import Surface
-    from bot.slack.web import open_client, open_session, told
+    from bot.slack.client import Surface, open_client, open_session, told
+    from bot.slack.doctor import refused
 
     settings = workspace.settings
     async with contextlib.AsyncExitStack() as unless_known:
@@ -155,14 +154,14 @@ def _wired(workspace: Workspace, surface: Surface, inbox: Inbox, witness: Witnes
     """Build the app and what works behind it."""
     from slack_bolt.async_app import AsyncApp
 
-    from bot.slack.channels import ChannelSettings
-    from bot.slack.corrections import CorrectionSession
-    from bot.slack.home import Home
-    from bot.slack.judging import Judging
+    from bot.slack.actions import Judging
+    from bot.slack.channel_settings import ChannelSettings
+    from bot.slack.handlers.commands import CheckSession, CommandSession
+    from bot.slack.handlers.corrections import CorrectionSession
+    from bot.slack.handlers.home import Home
+    from bot.slack.handlers.questions import DeletionSession, Desk, QuestionSession
     from bot.slack.listeners import Listeners
-    from bot.slack.private import CheckSession, CommandSession
-    from bot.slack.questions import DeletionSession, Desk, QuestionSession
-    from bot.slack.reception import Reception
+    from bot.slack.routing import Reception
     from bot.slack.worker import Worker
 
     settings = workspace.settings

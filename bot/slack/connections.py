@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.starlette.async_handler import to_async_bolt_request, to_starlette_response
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
-from starlette.routing import Router
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
 
 from bot.errors import SlackError, SlackRefusedError, SlackTroubleError
-from bot.server.front import Front
-from bot.server.listening import Address, listening
-from bot.server.patience import Patience
-from bot.server.slack_events import EVENTS_PATH, slack_route
-from bot.slack.api import refused
-from bot.slack.web import told
+from bot.server.ask_request import read_body
+from bot.server.errors import Refusal
+from bot.server.middleware import Front
+from bot.server.runner import Address, listening
+from bot.server.timeouts import Patience
+from bot.slack.client import told
+from bot.slack.doctor import refused
 
+log = logging.getLogger(__name__)
+
+EVENTS_PATH = "/slack/events"
+_MOST_BYTES = 1_000_000
 _LONGEST = 30.0  # seconds that a request may take; Slack waits for three
 _PING = 10.0  # seconds between the SDK's looks at a socket, and before it tries again to open one
 
@@ -78,3 +87,20 @@ async def _drop_used_addresses(client: SocketModeClient) -> None:
         await asyncio.sleep(_PING / 2)
         if not await client.is_connected():
             client.wss_uri = None
+
+
+def slack_route(current: Callable[[], AsyncApp | None]) -> Route:
+    """Return the route of Slack's requests; `current` returns what takes them in, None where nothing does yet."""
+
+    async def receive(request: Request) -> Response:
+        body = await read_body(request, _MOST_BYTES)
+        app = current()
+        if app is None:  # who is meant cannot be told while we do not know who we are; Slack sends it again
+            raise Refusal(503, "away", "Slack's API cannot be reached now; send it again in a moment")
+        try:
+            return to_starlette_response(await app.async_dispatch(to_async_bolt_request(request, body)))
+        except Exception as exc:  # noqa: BLE001 - Bolt reads a body before it looks at the signature, and trusts its form
+            log.warning("a request that is not Slack's: %s", type(exc).__name__)
+            raise Refusal(400, "input", "that is no request of Slack's") from None
+
+    return Route(EVENTS_PATH, receive, methods=["POST"])

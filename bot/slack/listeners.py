@@ -11,14 +11,13 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from bot.slack import scopes
-from bot.slack.inbox import REQUEST
-from bot.slack.jobs import Kind, Request
-from bot.slack.messages import not_allowed_message
-from bot.slack.policy import Admission, admission
-from bot.slack.questions import Desk
-from bot.slack.reading import words_of
-from bot.slack.reception import Reception
-from bot.slack.views import check_view
+from bot.slack.events import words_of
+from bot.slack.handlers.questions import Desk
+from bot.slack.models import Kind, Request
+from bot.slack.queue import REQUEST
+from bot.slack.rendering.messages import not_allowed_message
+from bot.slack.rendering.views import check_view
+from bot.slack.routing import Admission, Reception, admission
 
 log = logging.getLogger(__name__)
 

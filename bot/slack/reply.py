@@ -14,15 +14,14 @@ from typing import Any
 
 from slack_sdk.web.async_chat_stream import AsyncChatStream
 
-from bot.answers.answer import Answer, Citation, Sentence
-from bot.answers.turn import Notice
+from bot.answering.answer import Answer, Citation, Sentence
+from bot.answering.question import Notice
 from bot.errors import SlackRefusedError
-from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
-from bot.slack.inbox import Inbox
-from bot.slack.jobs import Job
-from bot.slack.messages import LOADING, READING
-from bot.slack.surface import Surface
-from bot.slack.web import post, replies, told
+from bot.slack.client import Surface, post, replies, told
+from bot.slack.models import Job
+from bot.slack.queue import Inbox
+from bot.slack.rendering.answer import Message, answer_message, closing_blocks, partial_message, streamed
+from bot.slack.rendering.messages import LOADING, READING
 
 log = logging.getLogger(__name__)
 

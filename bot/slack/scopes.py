@@ -11,6 +11,9 @@ COMMAND = "/cite"
 SHORTCUT = "check_message"
 SHORTCUT_NAME = "Check against articles"  # Slack takes 24 characters
 APP_SCOPE = "connections:write"  # the app-level token's own, for Socket Mode
+# Neither needs a scope: the Home tab and the agent's pane being opened, and what is done with our own views.
+FREE_EVENTS = ("app_home_opened",)
+FREE_METHODS = ("auth.test", "views.open", "views.update", "views.publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,6 @@ BOT_SCOPES = {
     ),
 }
 
-# Neither needs a scope: the Home tab and the agent's pane being opened, and what is done with our own views.
-FREE_EVENTS = ("app_home_opened",)
-FREE_METHODS = ("auth.test", "views.open", "views.update", "views.publish")
 
 BOT_EVENTS = tuple(
     sorted({*FREE_EVENTS, *(event for scope in BOT_SCOPES.values() for event in scope.events)})

@@ -9,26 +9,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from bot.answers.answer import new_answer_id
-from bot.errors import (
-    CitewireError,
-    QuestionError,
-    SlackRefusedError,
-    SlackTroubleError,
-    VectorsAwayError,
-)
-from bot.observing import Witness, bind, span, told
-from bot.slack.blocks import Message
-from bot.slack.inbox import LEASE, Inbox
-from bot.slack.jobs import Job, Kind
-from bot.slack.messages import (
+from bot.answering.answer import new_answer_id
+from bot.answering.observer import Witness
+from bot.errors import CitewireError, QuestionError, SlackRefusedError, SlackTroubleError, VectorsAwayError
+from bot.observability.tracing import bind, span, told
+from bot.slack.client import LAST_WORDS
+from bot.slack.models import Job, Kind
+from bot.slack.queue import LEASE, Inbox
+from bot.slack.rendering.answer import Message
+from bot.slack.rendering.messages import (
     failure_message,
     interrupted_message,
     question_message,
     unsearchable_message,
 )
 from bot.slack.reply import LostError
-from bot.slack.surface import LAST_WORDS
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+# As powers of ten. "m" standing by itself is as likely metres, "k" and "b" are letters: those count only
+# where they are glued to digits.
+_LARGE = {"thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "bn": 9, "trillion": 12}
+_SCALES = {"hundred": 2} | _LARGE
+GLUED = _LARGE | {"k": 3, "m": 6, "mn": 6, "mln": 6, "b": 9, "tn": 12, "trn": 12}
+_DIGITS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_NOT_IN_NUMBERS = re.compile("[^0-9.]")
+
 
 class Merged(NamedTuple):
     """What `words` words together say."""
@@ -38,17 +46,9 @@ _ORDINALS = (
     | _counted("thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth hundredth", 30, 10)
 )
 
-# As powers of ten. "m" standing by itself is as likely metres, "k" and "b" are letters: those count only
-# where they are glued to digits.
-_LARGE = {"thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "bn": 9, "trillion": 12}
-_SCALES = {"hundred": 2} | _LARGE
-GLUED = _LARGE | {"k": 3, "m": 6, "mn": 6, "mln": 6, "b": 9, "tn": 12, "trn": 12}
 
 # Words that are numbers; "one" and "second" mostly are none.
 NUMBER_WORDS = (_CARDINALS.keys() | _ORDINALS.keys() | _SCALES.keys()) - {"one", "second", "b", "m"}
-
-_DIGITS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_NOT_IN_NUMBERS = re.compile("[^0-9.]")
 
 
 def canonical(number: str, zeros: int = 0) -> str:

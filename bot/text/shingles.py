@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bot.text.datelines import DATELINE
 from bot.text.numerals import NUMBER_WORDS
 
 if TYPE_CHECKING:
@@ -34,6 +33,12 @@ _WORD = re.compile(r"\w+")
 
 _FACTORS = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 _MIX, _SHIFT, _SIGN = np.uint64(0xFF51AFD7ED558CCD), np.uint64(33), np.uint64(1)
+# "PARIS (AP) — ", "(CNN) " and "BOGOTA, Colombia — ".
+_AGENCY = "AP|AFP|ANI|ANSA|BBC|Bloomberg|CNN(?: Business)?|DPA|dpa|EFE|IANS|Kyodo|PTI|Reuters|TASS|UPI|Xinhua"
+DATELINE = re.compile(
+    rf"(?:(?:[A-Z][\w.,’'/ -]{{1,40}} )?\((?:{_AGENCY})\) ?(?:[-–—]+ ?)?|"
+    r"[A-Z][A-Z.’'/ -]+[A-Z](?:, [A-Z][\w. ]{1,20}?)? [-–—]+ )(?=[A-Z“\"‘])"
+)
 
 
 def words(text: str) -> frozenset[str]:

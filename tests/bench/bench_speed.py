@@ -22,14 +22,14 @@ import numpy as np
 from slack_server import SlackServer
 
 from bot.articles.article import Article
-from bot.articles.readers import read_articles
-from bot.retrieval.embeddings import SentenceTransformerEmbedder
-from bot.retrieval.encoder import EncoderState
-from bot.retrieval.indexer import embedded_text
-from bot.retrieval.ingest import Report, ingest
-from bot.retrieval.weights import packaged_folder
+from bot.indexing.embeddings import SentenceTransformerEmbedder
+from bot.indexing.index_writer import embedded_text
+from bot.indexing.model_files import packaged_folder
+from bot.indexing.onnx_encoder import EncoderState
+from bot.ingestion.loaders import read_articles
+from bot.ingestion.pipeline import Report, ingest
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 CITEWIRE = str(Path(sys.executable).with_name("citewire"))
 CORPUS = Path(__file__).parents[2] / "corpus"
@@ -39,7 +39,7 @@ QUESTIONS = ("Who won the World Cup final?", "How strong was the earthquake?", "
 # The packaged weights by their folder, as whoever has no network loads them.
 ENCODE = """
 from sentence_transformers import SentenceTransformer
-from bot.retrieval.weights import packaged_folder
+from bot.indexing.model_files import packaged_folder
 SentenceTransformer(str(packaged_folder())).encode(["One sentence."])
 """
 # As most people have it: pip compiles what it installs, and Python what it imports from a folder of one's own.

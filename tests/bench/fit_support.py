@@ -1,4 +1,4 @@
-"""Fits the weights of bot.answers.support.Evidence.
+"""Fits the weights of bot.verification.verifier.Evidence.
 
     python tests/bench/fit_support.py SENTENCES.jsonl
 
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from labelled import auroc, folds, plain_score, read_labelled
 
-from bot.answers.claims.verbatim import verbatim
-from bot.answers.support import Evidence, measure, plain
+from bot.verification.claims.quotations import verbatim
+from bot.verification.verifier import Evidence, measure, plain
 
 _RIDGE, _LOWEST = 1e-3, -99.0
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bot.answers.alignment import common
-from bot.articles.passages import split_sentences
-from bot.retrieval.words import analyze
+from bot.articles.chunking import split_sentences
+from bot.indexing.bm25_index import analyze
+from bot.verification.coverage import common
 
 
 class Labelled(NamedTuple):

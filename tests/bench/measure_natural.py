@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from bot.answers.answer import Answer
-from bot.answers.question import Question
-from bot.evaluation.run import NOON
+from bot.answering.answer import Answer
+from bot.answering.question import Question
+from bot.evaluation.runner import NOON
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 
 def words(text: str) -> list[str]:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot.articles.article import Article
-from bot.articles.readers import read_articles
-from bot.retrieval.stories import _SHARED, _is_reprint
+from bot.indexing.story_clusters import _SHARED, _is_reprint
+from bot.ingestion.loaders import read_articles
 from bot.text.shingles import containment, shingles, sketch
 
 _MADE = 200

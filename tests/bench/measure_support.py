@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from labelled import Labelled, auroc, plain_score, read_labelled
 
-from bot.answers.support import UNSUPPORTED, Verifier
+from bot.verification.verifier import UNSUPPORTED, Verifier
 
 _PLAIN_CUT = 1.4
 

@@ -31,13 +31,13 @@ from bench.planting import LIES, TRUTHS, WRONG_PASSAGE, Said
 from bench.planting.world import WORD, World, read_prompt
 from openai_server import ChatRequest, OpenAIServer, Reply
 
-from bot.answers.answer import Answer, Sentence
-from bot.answers.question import Question
-from bot.evaluation.records import Case
-from bot.evaluation.run import NOON, K
-from bot.evaluation.testset import load_testset
+from bot.answering.answer import Answer, Sentence
+from bot.answering.question import Question
+from bot.evaluation.dataset import load_testset
+from bot.evaluation.models import Case
+from bot.evaluation.runner import NOON, K
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 PACE = 0.002  # seconds a word: quick, so that a run takes minutes; a sentence is certain with the next word
 ENDS = REACHED, MOVED, DROPPED, LOST = "as planted", "re-attributed", "dropped", "lost"

@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.load.http import KINDS, Outcome, Target, send
 
-from bot.answers.sealed import SealedLinks
-from bot.articles.library import open_library
-from bot.articles.passages import Span
+from bot.answering.signed_links import SealedLinks
+from bot.articles.chunking import Span
+from bot.storage.article_store import open_library
 
 CITEWIRE = Path(sys.executable).with_name("citewire")
 _GROWTH = 1.05

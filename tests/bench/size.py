@@ -21,17 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from bot.answers.question import Question
+from bot.answering.question import Question
 from bot.articles.article import Article
-from bot.articles.passages import split_passages
-from bot.articles.records import Draft
-from bot.retrieval.chroma_core import CoreCollection
-from bot.retrieval.filters import Filters
-from bot.retrieval.indexer import embedded_text
-from bot.retrieval.ingest import ingest
-from bot.retrieval.window import Window
+from bot.articles.chunking import split_passages
+from bot.indexing.chroma_embedded import CoreCollection
+from bot.indexing.filters import Filters, Window
+from bot.indexing.index_writer import embedded_text
+from bot.ingestion.pipeline import ingest
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
+from bot.storage.models import Draft
 
 SIZES = (10_000, 100_000, 250_000)
 OUTLETS = tuple(f"Outlet {n}" for n in range(40))

@@ -31,7 +31,7 @@ from bench.load.reading import Result, foreign, read_back
 from bench.load.replicas import CITEWIRE, Replica, wait_for
 from slack_server import SlackServer
 
-from bot.articles.library import open_library
+from bot.storage.article_store import open_library
 
 CHANNELS = 8
 REDELIVERED = 0.2

@@ -6,16 +6,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from bot.server.auth import is_loopback
+from bot.server.rate_limit import Rate, neighbourhood
 from service_app import CUP, Service, StartService
 
 from bot.errors import ServiceError, SettingsError
-from bot.server.access import is_loopback
 from bot.server.app import run_server, serve
-from bot.server.listening import Address
-from bot.server.rates import Rate, neighbourhood
-from bot.server.refusal import Refusal
+from bot.server.errors import Refusal
+from bot.server.runner import Address
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 TOKEN, OTHER = "0123456789abcdef-intranet", "fedcba9876543210-desk"
 TOKENS = f"intranet:{TOKEN}, desk:{OTHER}"

@@ -12,8 +12,8 @@ from chroma_process import ChromaProcess
 from conftest import FOUR, make, take_in
 from service_app import CUP, WHO_WON, Service, StartService
 
-from bot.answers.answer import Answer
-from bot.server.wanted import MOST_BYTES
+from bot.answering.answer import Answer
+from bot.server.ask_request import MOST_BYTES
 
 
 def test_an_answer_is_that_of_the_command_line_and_is_remembered(service: Service) -> None:

@@ -12,7 +12,7 @@ from selenium.webdriver.chrome.service import Service as Driver
 from service_app import StartService
 from test_report_browser import ARGUMENTS, CHROMIUM, DRIVER, HOSTILE
 
-from bot.articles.passages import Span
+from bot.articles.chunking import Span
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM.exists() and DRIVER.exists()), reason=f"needs {CHROMIUM} and {DRIVER}"

@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from service_app import Service, StartService
 
-from bot.answers.sealed import SealedLinks
+from bot.answering.signed_links import SealedLinks
 from bot.articles.article import Article
-from bot.articles.library import open_library
-from bot.articles.passages import Span, split_passages
-from bot.articles.records import Draft, Edition
+from bot.articles.chunking import Span, split_passages
 from bot.server.evidence import Evidence
-from bot.server.page import article_page
-from bot.workspace import Workspace
+from bot.server.pages import article_page
+from bot.services import Workspace
+from bot.storage.article_store import open_library
+from bot.storage.models import Draft, Edition
 
 PUBLIC = "https://citewire.example.org"
 TOKENS = "desk:0123456789abcdef"

@@ -17,12 +17,12 @@ import pytest
 from service_app import CUP, WHO_WON, Service, StartService, read_events
 from starlette.types import Receive, Scope, Send
 
-from bot.server.admission import Places
-from bot.server.asking import unless_gone
-from bot.server.front import GoneError
-from bot.server.listening import Address, listening
-from bot.server.patience import Patience
-from bot.server.refusal import Refusal
+from bot.server.ask import unless_gone
+from bot.server.concurrency import Places
+from bot.server.errors import Refusal
+from bot.server.middleware import GoneError
+from bot.server.runner import Address, listening
+from bot.server.timeouts import Patience
 
 
 def until(happened: Callable[[], bool]) -> None:

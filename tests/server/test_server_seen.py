@@ -20,12 +20,11 @@ from otlp_collector import Collector, Span
 from prometheus_client.parser import text_string_to_metric_families
 from service_app import CUP, WHO_WON, Service, StartService
 
+from bot.crawler.store import FeedRecord, Ledger
 from bot.errors import EmbeddingError, SettingsError
-from bot.logs import keep_log
-from bot.server.refusal import Reason
-from bot.sources.ledger import Ledger
-from bot.sources.records import FeedRecord
-from bot.tracing import tracing
+from bot.observability.logging import keep_log
+from bot.observability.tracing import tracing
+from bot.server.errors import Reason
 
 CITEWIRE = Path(sys.executable).with_name("citewire")
 
@@ -276,9 +275,9 @@ def test_spans_are_sent_where_opentelemetry_s_variables_say(
 
 def test_without_them_nothing_of_it_is_imported() -> None:
     script = (
-        "import sys; from bot.tracing import tracing\n"
+        "import sys; from bot.observability.tracing import tracing\n"
         "with tracing(): pass\n"
-        "from bot.observing import span\n"
+        "from bot.observability.tracing import span\n"
         "with span('x', a=1): pass\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )

@@ -12,8 +12,8 @@ from slack_app import ANN, ME, NEWS, replies, words
 from slack_server import SlackServer
 
 from bot.errors import SlackError
-from bot.server.patience import Patience
-from bot.tracing import tracing
+from bot.observability.tracing import tracing
+from bot.server.timeouts import Patience
 
 
 @pytest.fixture

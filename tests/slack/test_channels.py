@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 from conftest import make
 
-from bot.articles.library import Library
-from bot.articles.passages import split_passages
-from bot.articles.records import Draft
+from bot.articles.chunking import split_passages
 from bot.errors import SettingsError
-from bot.slack.channels import ChannelSetting, ChannelSettings
+from bot.slack.channel_settings import ChannelSetting, ChannelSettings
+from bot.storage.article_store import Library
+from bot.storage.models import Draft
 
 ADMIN, OTHER = "U0ADMIN", "W0OTHER"
 

@@ -9,14 +9,13 @@ from threading import Lock
 
 import pytest
 
-from bot.answers.answer import Answer, Sentence
-from bot.answers.journal import Journal
-from bot.answers.question import Question
-from bot.answers.turn import Trace
-from bot.articles.library import Library
-from bot.retrieval.filters import Filters
-from bot.slack.inbox import LEASE, Inbox, Taken
-from bot.slack.jobs import Job, Request
+from bot.answering.answer import Answer, Sentence
+from bot.answering.answer_store import Journal
+from bot.answering.question import Question, Trace
+from bot.indexing.filters import Filters
+from bot.slack.models import Job, Request
+from bot.slack.queue import LEASE, Inbox, Taken
+from bot.storage.article_store import Library
 
 
 class Clock:

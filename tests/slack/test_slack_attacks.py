@@ -13,7 +13,7 @@ import pytest
 from slack_app import ANN, BEN, CAT, DESK, ME, NEWS, SHARED, App, replies, words
 from slack_server import SlackServer
 
-from bot.slack.channels import ChannelSettings
+from bot.slack.channel_settings import ChannelSettings
 from bot.slack.scopes import SHORTCUT
 
 CUP = "Argentina won the final against France on penalties."

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slack_scanner import Seen, assert_harmless, assert_takeable, bare, read_markdown, read_mrkdwn, scan
 
-from bot.answers.answer import Answer, Citation, Nearest, Sentence
-from bot.answers.turn import Notice
+from bot.answering.answer import Answer, Citation, Nearest, Sentence
+from bot.answering.question import Notice
 from bot.articles.article import clean_text
-from bot.retrieval.window import Window
-from bot.slack.blocks import Message, answer_message, closing_blocks, partial_message, streamed
-from bot.slack.text import visible
+from bot.indexing.filters import Window
+from bot.slack.rendering.answer import Message, answer_message, closing_blocks, partial_message, streamed
+from bot.slack.rendering.escaping import visible
 
 DAY = datetime(2025, 9, 3, 14, tzinfo=UTC)
 QUOTE = "The dam above Derna broke on Monday night."

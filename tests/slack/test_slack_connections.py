@@ -10,10 +10,10 @@ from slack_app import ANN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 from sqlalchemy import func, select
 
-from bot.articles.library import open_library
-from bot.articles.schema import slack_events
 from bot.errors import SlackError
-from bot.slack.inbox import Inbox
+from bot.slack.queue import Inbox
+from bot.storage.article_store import open_library
+from bot.storage.schema import slack_events
 
 CUP = "Argentina won the final against France on penalties."
 Start = Callable[..., App]

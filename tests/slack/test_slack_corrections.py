@@ -12,9 +12,9 @@ from slack_app import ANN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 from sqlalchemy import Update, update
 
-from bot.articles.schema import TOLD, facts, slack_jobs
-from bot.slack.corrections import Corrections
-from bot.slack.inbox import Inbox
+from bot.slack.handlers.corrections import Corrections
+from bot.slack.queue import Inbox
+from bot.storage.schema import TOLD, facts, slack_jobs
 
 CUP = dict(FOUR[2])
 QUOTE = "Argentina won the final against France on penalties."

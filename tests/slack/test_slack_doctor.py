@@ -12,11 +12,10 @@ import pytest
 from slack_server import SlackServer
 from typer.testing import CliRunner
 
-from bot.cli import app
+from bot.cli.main import app
 from bot.doctor import Check
 from bot.settings import load_settings
-from bot.slack.api import REFUSALS
-from bot.slack.doctor import examine_slack
+from bot.slack.doctor import REFUSALS, examine_slack
 from bot.slack.scopes import BOT_SCOPES
 
 Set = Callable[..., None]
@@ -247,7 +246,7 @@ def test_a_page_in_the_place_of_an_answer_is_not_passed_on(slack: SlackServer) -
 def test_an_answer_that_does_not_come_is_not_waited_for(
     slack: SlackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.api.TIMEOUT", 0.1)
+    monkeypatch.setattr("bot.slack.doctor.TIMEOUT", 0.1)
     slack.delay("auth.test", 5)
     assert examined()["token"].detail == f"{slack.url} cannot be reached (no answer in 0.1 seconds)"
 

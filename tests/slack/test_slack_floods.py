@@ -19,8 +19,8 @@ from slack_app import ANN, BEN, CAT, DESK, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 from sqlalchemy import insert, select
 
-from bot.articles.schema import slack_events
 from bot.slack.scopes import SHORTCUT
+from bot.storage.schema import slack_events
 
 CUP = "Argentina won the final against France on penalties."
 QUESTION = f"{ME} Who won the final against France?"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bot.settings import load_settings
-from bot.slack.intake import heard
-from bot.slack.policy import Admission, admission
+from bot.slack.events import heard
+from bot.slack.routing import Admission, admission
 
 ME, ANN, BEN, NEWS, DIRECT = "U0BOT", "U0ANN", "U0BEN", "C0NEWS", "D0ANN"
 SAID = {"type": "message", "channel": NEWS, "user": ANN, "text": "Who won?", "ts": "1.0"}

@@ -11,10 +11,10 @@ from slack_app import ANN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 from sqlalchemy import update
 
-from bot.articles.schema import slack_jobs
-from bot.server.patience import Patience
-from bot.slack.inbox import Inbox
-from bot.slack.jobs import Request
+from bot.server.timeouts import Patience
+from bot.slack.models import Request
+from bot.slack.queue import Inbox
+from bot.storage.schema import slack_jobs
 
 CUP = "Argentina won the final against France on penalties."
 BANK = "A bank in California failed on Friday."

@@ -16,7 +16,7 @@ from openai_server import OpenAIServer, Reply
 from slack_app import ANN, BEN, CAT, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 
-from bot.server.patience import Patience
+from bot.server.timeouts import Patience
 
 CUP = "Argentina won the final against France on penalties."
 QUESTION = f"{ME} Who won the final against France?"

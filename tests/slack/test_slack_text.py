@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_scanner import assert_harmless, bare, read_markdown, read_mrkdwn
 
+from bot.answering.quotes import QuoteParts
 from bot.articles.article import clean_line
-from bot.quotes import QuoteParts
-from bot.slack.reading import mentioned, words_of
-from bot.slack.text import (
+from bot.slack.events import mentioned, words_of
+from bot.slack.rendering.escaping import (
     bold_words,
     clip,
     clip_escaped,

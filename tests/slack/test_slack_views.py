@@ -14,13 +14,25 @@ from hypothesis import strategies as st
 from slack_scanner import Seen, assert_harmless, assert_takeable, scan
 from slack_sdk.models.views import View
 
-from bot.answers.answer import Answer, Citation, Sentence
-from bot.answers.checking import Checked
+from bot.answering.answer import Answer, Citation, Sentence
+from bot.answering.fact_check import Checked
 from bot.articles.article import Article
-from bot.articles.records import Headline, Totals
-from bot.slack.channels import ChannelSetting
-from bot.slack.messages import failure_message, help_wanted_message, question_message, suggested_prompts
-from bot.slack.views import channel_view, check_view, home_view, notice_view, outlet_options, sources_view
+from bot.slack.channel_settings import ChannelSetting
+from bot.slack.rendering.messages import (
+    failure_message,
+    help_wanted_message,
+    question_message,
+    suggested_prompts,
+)
+from bot.slack.rendering.views import (
+    channel_view,
+    check_view,
+    home_view,
+    notice_view,
+    outlet_options,
+    sources_view,
+)
+from bot.storage.models import Headline, Totals
 
 DAY = datetime(2025, 9, 3, tzinfo=UTC)
 TEXT = f"{'Rain had fallen for days. ' * 40}The dam broke. {'Houses fell into the sea. ' * 40}"

@@ -12,11 +12,10 @@ import pytest
 from slack_app import ANN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 
-from bot.answers.answer import Answer, Citation, Sentence
-from bot.answers.chain import AnswerChain
-from bot.answers.question import Question
-from bot.answers.turn import Notice, Trace
-from bot.retrieval.filters import Filters
+from bot.answering.answer import Answer, Citation, Sentence
+from bot.answering.langchain import AnswerChain
+from bot.answering.question import Notice, Question, Trace
+from bot.indexing.filters import Filters
 
 QUOTE = "Argentina won the final against France on penalties."
 UNSURE = "I am not sure the articles answer this. The closest passage:"

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from bot.articles.library import Library
-from bot.slack.blocks import Message
-from bot.slack.inbox import Inbox, Taken
-from bot.slack.jobs import Job, Request
+from bot.slack.models import Job, Request
+from bot.slack.queue import Inbox, Taken
+from bot.slack.rendering.answer import Message
 from bot.slack.worker import Worker
+from bot.storage.article_store import Library
 
 
 class Broken:

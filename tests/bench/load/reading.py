@@ -11,8 +11,8 @@ from bench.load.asking import BOT, Ask
 from slack_server import SlackServer
 from sqlalchemy import select
 
-from bot.articles.library import Library
-from bot.articles.schema import answers
+from bot.storage.article_store import Library
+from bot.storage.schema import answers
 
 
 @dataclass

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from peers.step import Asked, Found, Search
 
-from bot.answers.question import Question
-from bot.evaluation.run import NOON
+from bot.answering.question import Question
+from bot.evaluation.runner import NOON
+from bot.services import Workspace
 from bot.settings import load_settings
-from bot.workspace import Workspace
 
 
 def searcher(folder: Path, model: str, k: int) -> Search:

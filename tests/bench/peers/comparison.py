@@ -14,8 +14,8 @@ from peers.contenders import CITEWIRE
 from peers.data import Data
 from peers.results import Results
 
-from bot.evaluation.records import Summary
-from bot.retrieval.weights import packaged_folder
+from bot.evaluation.models import Summary
+from bot.indexing.model_files import packaged_folder
 
 
 class Comparison:

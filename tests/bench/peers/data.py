@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from bot.articles.article import Article, canonical_url
-from bot.articles.readers import read_articles
 from bot.errors import EvaluationError
-from bot.evaluation.records import Case
-from bot.evaluation.testset import load_testset
+from bot.evaluation.dataset import load_testset
+from bot.evaluation.models import Case
+from bot.ingestion.loaders import read_articles
 
 _REHEARSED = 3  # articles
 

@@ -13,7 +13,7 @@ from peers.contenders import Peer
 from peers.processes import Measured
 
 from bot.evaluation.metrics import summarise
-from bot.evaluation.records import Case, Outcome, Ranked, Summary
+from bot.evaluation.models import Case, Outcome, Ranked, Summary
 
 Row = dict[str, Any]  # of a question: milliseconds, and what was found as pairs of article and text
 NOTHING = Measured(0.0, 0.0, 0.0, "")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from bot.answers.sentences import is_quotable
-from bot.articles.passages import split_sentences
+from bot.answering.quote_ranking import is_quotable
+from bot.articles.chunking import split_sentences
 
 WORD = re.compile(r"[^\W_]+(?:[’'-][^\W_]+)*")
 _QUOTED = re.compile(r"“[^“”]*”|\"[^\"]*\"")

@@ -1,0 +1,210 @@
+"""Ranks the sentences of found passages by how likely each of them answers the question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from bot.articles.chunking import Span, split_sentences
+from bot.reader.onnx_reader import Window
+from bot.reader.windows import split_windows
+from bot.retrieval.models import Hit
+from bot.text.shingles import DATELINE
+from bot.verification.prompt_injection import reported
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bot.indexing.embeddings import Embedder
+    from bot.reader.predictions import Reading
+    from bot.reader.reader import Reader
+
+_WORDS = (4, 90)  # fewer is a heading, more is a table that lost its lines
+_ENDS = re.compile(r"[.!…][\"'”’)\]]*$")  # what asks answers nothing, least of all a quiz's own question
+# What stands around an article: it speaks of the page, the newsletter or the picture.
+_FURNITURE = re.compile(
+    r"^\W*(?:read more|read the full|sign up|subscribe|click|follow us|follow @|watch:|listen:|related:|more:|"
+    r"advertisement|"
+    r"editor.?s note|contributing:|photo(?:graph)?s?(?: by|:| credit)|image(?: source|:| credit)|picture:|©|copyright|"
+    r"this (?:story|article|page|post) (?:has been|was|is) (?:updated|corrected|published|part)|"
+    r"a version of this (?:story|article)|by using this (?:site|website)|we use cookies|"
+    r"(?:please )?(?:enable|accept|manage) (?:javascript|cookies)|all rights reserved|"
+    r"by [A-Z][\w.’'-]+ [A-Z][\w.’'-]+(?:,| and| \|)|see the recall notice)|"
+    r"\bgetty images\b|\bshutterstock\b|\bap photo\b|[\w)]/(?:ap|afp|epa|reuters)\b|\b(?:ap|afp|epa)/\w|"
+    r"\b(?:sign up (?:here )?(?:for|to) (?:get |our |the |receive )|weekly newsletter\b|cookie policy|privacy policy|"
+    r"(?:read|see|find) more (?:here|at|on)\b|in your inbox|delivered to your inbox)",
+    re.IGNORECASE,
+)
+_POINTS_BACK = re.compile(
+    r"^\W*(?:he|she|it|they|his|her|hers|its|their|theirs|him|them|this(?! (?:week|month|year|summer|season)\b)|"
+    r"that|these|those|such|both|neither|"
+    r"but|and|so|however|meanwhile|instead|also|then|therefore|moreover|the former|the latter)\b",
+    re.IGNORECASE,
+)
+_READ = 6  # hits: the sentences of further ones are hardly ever the best
+_UNREAD = -20.0  # logits of a sentence that lies beyond the reader's room
+_COMPARED = 8  # the sentences that the reader likes best are compared with the question by meaning as well
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence of a hit; `span` counts in the passage's text. `before` is the sentence before it there."""
+
+    hit: Hit
+    span: Span
+    before: Span | None
+
+    @property
+    def text(self) -> str:
+        """The sentence, verbatim."""
+        return self.hit.passage.text[self.span.start : self.span.end]
+
+    @property
+    def points_back(self) -> bool:
+        """Whether it begins with a word that only what came before explains."""
+        return _points_back(self.text)
+
+    @property
+    def dangles(self) -> bool:
+        """Whether it points back, and not even the sentence before it, shown as well, would explain it."""
+        text, before = self.hit.passage.text, self.before
+        return self.points_back and (before is None or _points_back(text[before.start : before.end]))
+
+    @property
+    def clear(self) -> Span:
+        """The span that a reader understands: with the sentence before it, where that explains its beginning."""
+        if not self.points_back or self.before is None:
+            return self.span
+        return Span(self.before.start, self.span.end)
+
+
+def candidates(hits: Sequence[Hit]) -> Iterator[Candidate]:
+    """Yield every sentence of these hits that can be quoted, in the order of hits and text."""
+    for hit in hits:
+        for span, before in _quotable(hit.passage.text):
+            yield Candidate(hit, span, before)
+
+
+@lru_cache(maxsize=4_096)  # passages: a team asks of the day's news, and finds the same ones again and again
+def _quotable(text: str) -> tuple[tuple[Span, Span | None], ...]:
+    """Return the sentences of a passage that can be quoted, each with the one before it."""
+    found: list[tuple[Span, Span | None]] = []
+    before = None
+    for whole in split_sentences(reported(text)):
+        dateline = DATELINE.match(text, whole.start, whole.end)
+        span = Span(dateline.end(), whole.end) if dateline else whole
+        quotable = is_quotable(text[span.start : span.end])
+        if quotable:
+            found.append((span, before))
+        before = span if quotable else None
+    return tuple(found)
+
+
+def is_quotable(text: str) -> bool:
+    """Say whether this is a whole sentence of an article, no heading, caption, byline or notice of the page."""
+    few, many = _WORDS
+    return few <= len(text.split()) <= many and bool(_ENDS.search(text)) and not _FURNITURE.search(text)
+
+
+def _points_back(text: str) -> bool:
+    return _POINTS_BACK.match(text) is not None
+
+
+class Features(NamedTuple):
+    """Numbers that a conditional logistic model weighs against those of the question's other sentences.
+
+    Args:
+        margin: the best span's score over "no answer", in logits.
+        mass: the same of all spans together.
+        cosine: of the question and the sentence below its title.
+        passage: the passage's retrieval score, as a share of the best passage's.
+    """
+
+    margin: float
+    mass: float
+    cosine: float
+    passage: float
+
+    @property
+    def score(self) -> float:
+        """The weighted sum, fitted by training/fit_answers.py; only differences within a question mean something."""
+        return sum(weight * value for weight, value in zip(_WEIGHTS, self, strict=True))
+
+
+_WEIGHTS = Features(margin=0.120, mass=0.172, cosine=8.768, passage=5.643)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSentence:
+    """A sentence as the reader sees it; `answer` is its best span, in characters of the passage."""
+
+    candidate: Candidate
+    answer: Span | None
+    features: Features
+
+    @property
+    def score(self) -> float:
+        """How well it answers; comparable within one question."""
+        return self.features.score
+
+
+def read_sentences(
+    question: str, hits: Sequence[Hit], reader: Reader, embedder: Embedder, vector: NDArray[np.float32]
+) -> list[ReadSentence]:
+    """Return every sentence of the hits that can be quoted and that is worth comparing, best first.
+
+    Args:
+        question: in words; `vector` is its embedding.
+        hits: in the order of their ranks.
+    """
+    found = list(_read_hits(question, hits[:_READ], reader))
+    best = sorted(found, key=lambda sentence: -sentence.score)[:_COMPARED]
+    cosines = embedder.encode_query([_with_title(sentence.candidate) for sentence in best]) @ vector
+    compared = [
+        ReadSentence(s.candidate, s.answer, s.features._replace(cosine=float(cosine)))
+        for s, cosine in zip(best, cosines, strict=True)
+    ]
+    return sorted(compared, key=lambda sentence: -sentence.score)
+
+
+def _with_title(candidate: Candidate) -> str:
+    title = candidate.hit.headline.title
+    return f"{title}. {candidate.text}" if title else candidate.text
+
+
+def _read_hits(question: str, hits: Sequence[Hit], reader: Reader) -> Iterator[ReadSentence]:
+    """Yield the sentences with what the reader says of them; their cosine is not known yet."""
+    spans = [(i, span) for i, hit in enumerate(hits) for span in split_windows(reported(hit.passage.text))]
+    windows = [
+        Window(hits[i].headline.title, hits[i].passage.text[span.start : span.end]) for i, span in spans
+    ]
+    read = list(zip(spans, reader.read(question, windows), strict=True))
+    best = max((hit.score for hit in hits), default=0.0) or 1.0
+    for i, hit in enumerate(hits):
+        readings = [(span, reading) for (n, span), reading in read if n == i]
+        for candidate in candidates([hit]):
+            answer, margin, mass = _score_sentence(candidate.span, readings)
+            features = Features(
+                margin=margin,
+                mass=mass,
+                cosine=0.0,
+                passage=hit.score / best,
+            )
+            yield ReadSentence(candidate, answer, features)
+
+
+def _score_sentence(
+    sentence: Span, readings: Sequence[tuple[Span, Reading]]
+) -> tuple[Span | None, float, float]:
+    """Return the sentence's best answer span, its margin, and the mass of all its spans."""
+    for window, reading in readings:
+        if window.start <= sentence.start and sentence.end <= window.end:
+            within = Span(sentence.start - window.start, sentence.end - window.start)
+            if answer := reading.best_answer(within):
+                span = Span(answer.span.start + window.start, answer.span.end + window.start)
+                return span, answer.margin, reading.mass(within)
+    return None, _UNREAD, _UNREAD

@@ -1,0 +1,59 @@
+"""Commands that keep a collection safe: backup, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli.common import Json, open_workspace, print_json
+
+app = typer.Typer()
+
+
+@app.command()
+def backup(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    as_json: Json = False,
+) -> None:
+    """Write the data folder to one file, as it is at one moment; the bot and an ingest go on meanwhile.
+
+    Word index and question encoder are left out: `citewire restore` makes them anew.
+    """
+    from bot.cli import console
+    from bot.storage.backup import back_up
+
+    with console.working("Backing up"):
+        manifest = back_up(open_workspace(ctx).settings, file)
+    if as_json:
+        print_json(manifest.model_dump(mode="json"))
+    else:
+        print(
+            f"{manifest.articles:,} articles, {manifest.passages:,} passages, {manifest.size / 1e6:,.1f} MB in {file}"
+        )
+
+
+@app.command()
+def restore(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `citewire backup` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Restore a back-up into a data folder that is new or empty, or leave it as empty as it was."""
+    from bot.cli import console
+    from bot.storage.restore import restore as run
+
+    workspace = open_workspace(ctx)
+    with console.working("Restoring"):
+        manifest = run(workspace.settings, file)
+    with console.told_errors(), console.working("Preparing word index and question encoder"):
+        workspace.follower.follow(wait=True)
+        if manifest.articles:
+            workspace.embedder.ensure_encoder()
+    if as_json:
+        print_json(manifest.model_dump(mode="json"))
+    else:
+        what = f"{manifest.articles:,} articles, {manifest.passages:,} passages"
+        print(f"{what} as of {manifest.made} in {workspace.settings.data_dir}")

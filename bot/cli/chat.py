@@ -1,0 +1,192 @@
+"""A conversation in the terminal, or through a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.cli import console, render
+from bot.errors import CitewireError, QuestionError
+
+if TYPE_CHECKING:
+    from bot.answering.answer import Answer
+    from bot.answering.question import Exchange
+    from bot.indexing.filters import Filters
+    from bot.services import Workspace
+
+_HELP = """\
+Ask in plain words; follow up with "and when?", "what about Paris?". Ctrl-C stops an answer.
+:sources N              show citation N of the last answer within its article
+:since DAY, :until DAY  only articles of these days (2022, 2022-06, 2022-06-17); without a day, all
+:model NAME             let this chat model answer (provider:model); "none": quotes alone
+:right, :wrong [NOTE]   judge the last answer
+:save FILE              write the conversation to a new file, as Markdown
+:new                    forget the conversation and start another
+:help                   this text
+:quit                   leave (so does Ctrl-D)"""
+_REMEMBERED_LINES = 1_000
+
+
+def run_chat(workspace: Workspace) -> None:
+    """Answer question after question until the input ends."""
+    if sys.stdin.isatty():
+        totals = workspace.library.totals()
+        _load_in_background(workspace)
+        console.out.print(f"{totals.articles:,} articles. Ask away; :help for help, Ctrl-D to leave.")
+    chat = _Chat(workspace)
+    for line in _lines(workspace.settings.data_dir / "chat_history"):
+        if line.strip() in (":quit", ":q", ":exit"):
+            break
+        with console.told_errors():
+            chat.hear(line.strip())
+
+
+class _Chat:
+    """One conversation: the questions and answers so far, and what narrows the search."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._steps = workspace.steps
+        self._model = workspace.settings.chat_model
+        self._history: list[Exchange] = []
+        self._said: list[Answer] = []
+        self._since = self._until = ""
+
+    def hear(self, line: str) -> None:
+        """Do what a line says: answer it, or obey it where it begins with a colon."""
+        command, _, rest = line.partition(" ")
+        commands = {
+            ":sources": self._sources,
+            ":since": self._narrow_since,
+            ":until": self._narrow_until,
+            ":model": self._change_model,
+            ":right": lambda note: self._judge("right", note),
+            ":wrong": lambda note: self._judge("wrong", note),
+            ":save": self._save,
+        }
+        if command in commands:
+            commands[command](rest.strip())
+        elif line == ":new":
+            self._history.clear()
+            console.out.print("A new conversation.")
+        elif line.startswith(":"):
+            console.out.print(_HELP)
+        elif line:
+            self._answer(line)
+
+    def _answer(self, text: str) -> None:
+        from bot.answering.question import Exchange, Question
+
+        question = Question(text, history=tuple(self._history), filters=self._filters())
+        trace = render.print_stream(self._steps.traced(question))
+        self._workspace.journal.remember(trace)
+        console.out.print()
+        answer = trace.answer
+        self._said.append(answer)
+        if answer.status in ("answered", "not_found"):
+            said = answer.text if answer.status == "answered" else ""
+            self._history.append(Exchange(text, said))
+
+    def _filters(self) -> Filters:
+        from bot.indexing.filters import Filters
+        from bot.retrieval.time_filter import given_window
+
+        return Filters(given_window(self._since, self._until))
+
+    def _narrow_since(self, day: str) -> None:
+        self._narrow(day, self._until)
+
+    def _narrow_until(self, day: str) -> None:
+        self._narrow(self._since, day)
+
+    def _narrow(self, since: str, until: str) -> None:
+        from bot.retrieval.time_filter import given_window
+
+        window = given_window(since, until)  # refuses what is no day before anything is kept
+        self._since, self._until = since, until
+        console.out.print(
+            f"Only articles of this time: {window.named}." if window else "Articles of any time."
+        )
+
+    def _sources(self, number: str) -> None:
+        citations = self._said[-1].citations if self._said else ()
+        chosen = next((citation for citation in citations if str(citation.n) == number.strip("[]")), None)
+        if chosen is None:
+            known = f"1 to {len(citations)}" if citations else "none"
+            raise QuestionError(f"there is no citation {number or '(which?)'}; the last answer has {known}")
+        article = self._workspace.library.article(chosen.article_id, chosen.version)
+        if article is None:
+            raise QuestionError(f"the article of citation {number} is no longer in the library")
+        render.print_passage(chosen, article)
+
+    def _change_model(self, name: str) -> None:
+        if name:
+            wanted = "" if name == "none" else name
+            self._steps = self._workspace.steps_with(wanted)
+            self._model = wanted
+        console.out.print(f"Answers come from {self._model or 'the articles, as quotes'}.")
+
+    def _save(self, name: str) -> None:
+        from bot.cli.transcript import write_transcript
+
+        if not name:
+            raise QuestionError("name a file: `:save FILE`")
+        path = Path(name).expanduser()
+        write_transcript(self._said, path)
+        console.out.print(f"{len(self._said)} answers written to {path}", soft_wrap=True)
+
+    def _judge(self, verdict: str, note: str) -> None:
+        judged = next((answer for answer in reversed(self._said) if answer.status != "small_talk"), None)
+        if judged is None:
+            console.out.print("There is no answer to judge yet.")
+            return
+        self._workspace.journal.judge(judged.id, verdict, note)
+        console.out.print("Noted; `citewire eval harvest` makes a test question of it.")
+
+
+def _lines(history: Path) -> Iterator[str]:
+    if not sys.stdin.isatty():
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a byte that is no UTF-8 must not end the conversation
+            sys.stdin.reconfigure(errors="replace")
+        yield from sys.stdin
+        return
+    with _line_history(history):
+        while True:
+            try:
+                yield input("\n› ")
+            except EOFError:
+                print()
+                return
+            except KeyboardInterrupt:
+                print("\n(Ctrl-D or :quit leaves)")
+
+
+@contextlib.contextmanager
+def _line_history(file: Path) -> Iterator[None]:
+    """Give input() line editing, and what was typed in earlier conversations."""
+    import readline
+
+    readline.set_history_length(_REMEMBERED_LINES)
+    with contextlib.suppress(OSError):  # none yet, or not to be read: a new one begins
+        readline.read_history_file(file)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a folder that cannot be written to must not spoil the end
+            file.touch(mode=0o600)
+            readline.write_history_file(file)
+
+
+def _load_in_background(workspace: Workspace) -> None:
+    """Load the model while the first question is being typed."""
+
+    def load() -> None:
+        with contextlib.suppress(CitewireError):  # the first question meets the same error and tells it
+            workspace.load_models()
+
+    threading.Thread(target=load, daemon=True).start()

@@ -1,0 +1,121 @@
+"""What a person sees in a terminal. Every text from an article is printed as text, never as markup."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from bot.articles.article import clean_line
+from bot.errors import CitewireError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from bot.ingestion.pipeline import Report
+    from bot.storage.models import Totals
+
+out = Console(highlight=False, emoji=False, markup=False)
+err = Console(stderr=True, highlight=False, emoji=False, markup=False)
+
+_PLAIN_SECONDS = 10.0  # between two progress lines where there is no terminal
+_SHOWN_SKIPS = 20
+
+
+def print_report(report: Report, totals: Totals) -> None:
+    """Sum an ingest up: what changed on stdout, what was skipped and why on stderr."""
+    for skip in report.skipped[:_SHOWN_SKIPS]:
+        # clean_line: a file's name can hold what a terminal would obey
+        err.print(
+            Text(f"{'passed over' if skip.expected else 'skipped'}: {clean_line(str(skip))}"), soft_wrap=True
+        )
+    if len(report.skipped) > _SHOWN_SKIPS:
+        err.print(f"… and {len(report.skipped) - _SHOWN_SKIPS:,} more (`--json` lists all)")
+    counts = (("added", report.added), ("changed", report.changed), ("unchanged", report.unchanged),
+              ("removed", report.removed), ("skipped", len(report.failures)))  # fmt: skip
+    out.print(", ".join(f"{count:,} {name}" for name, count in counts), soft_wrap=True)
+    rate = f", {report.passages / report.seconds:,.0f} a second" if report.passages else ""
+    out.print(
+        f"{report.passages:,} passages in {report.seconds:,.1f} s{rate}; "
+        f"the library holds {totals.articles:,} articles, {totals.passages:,} passages",
+        soft_wrap=True,
+    )
+
+
+def report_fields(report: Report, totals: Totals) -> dict[str, Any]:
+    """Return an ingest's report for JSON."""
+    fields = asdict(report)
+    return {**fields, "seconds": round(report.seconds, 3), "library": asdict(totals)}
+
+
+def waiting() -> None:
+    """Say that another process writes to the same data folder."""
+    err.print("Another citewire process is writing to this data folder; waiting for it to finish …")
+
+
+@contextlib.contextmanager
+def told_errors() -> Iterator[None]:
+    """Tell an error and go on; Ctrl-C ends what is being done and no more."""
+    try:
+        yield
+    except CitewireError as exc:
+        err.print(f"citewire: {exc}", soft_wrap=True)
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something is being done, where somebody is watching."""
+    with err.status(f"{what} …") if err.is_terminal else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def ingest_progress() -> Iterator[Callable[[Report], None]]:
+    """Show how an ingest gets on: a live line in a terminal, else one now and then."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("Reading …", total=None)
+        last = time.monotonic()
+
+        def show(report: Report) -> None:
+            nonlocal last
+            rate = f"{report.passages / report.seconds:,.0f} a second"
+            line = f"{report.read:,} articles read, {report.passages:,} passages embedded, {rate}"
+            bar.update(task, description=line)
+            if not err.is_terminal and time.monotonic() - last > _PLAIN_SECONDS:
+                last = time.monotonic()
+                err.print(line, soft_wrap=True)
+
+        yield show
+
+
+@contextlib.contextmanager
+def passage_progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` passages are done."""
+    with _bar("Indexing") as bar:
+        task = bar.add_task("passages", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def question_progress(total: int, done: int) -> Iterator[Callable[[], None]]:
+    """Show how many of `total` questions are answered, beginning at `done`."""
+    with _bar("Asking") as bar:
+        task = bar.add_task("questions", total=total, completed=done)
+        yield lambda: bar.advance(task)
+
+
+def _bar(what: str) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)

@@ -1,0 +1,244 @@
+"""`citewire eval …`: run a test set, score a run again, compare two, check a test set, harvest feedback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.cli.common import Json, open_workspace, print_json
+from bot.cli.eval_output import conclude, read_gates
+
+if TYPE_CHECKING:
+    from bot.evaluation.dataset import TestSet
+    from bot.evaluation.models import Case
+    from bot.evaluation.run_log import RunFile
+    from bot.services import Workspace
+
+app = typer.Typer(
+    name="eval",
+    help="Measure answers against a test set, compare runs, and gate on the figures.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+_Report = Annotated[Path | None, typer.Option(help="Write a report: F.html, F.md or F.csv.", metavar="F")]
+_Junit = Annotated[
+    Path | None, typer.Option(help="Write JUnit XML: a test case a question and a gate.", metavar="F")
+]
+_Under = Annotated[
+    list[str] | None, typer.Option(help="Fail when the metric is below; may be repeated.", metavar="M=X")
+]
+_Over = Annotated[
+    list[str] | None, typer.Option(help="Fail when the metric is above; may be repeated.", metavar="M=X")
+]
+_Baseline = Annotated[Path | None, typer.Option(help="A run to compare with.", exists=True, dir_okay=False)]
+_Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Fail when the metric is significantly worse than the baseline by more.", metavar="M=D"
+    ),
+]
+_WARM_UP = "Who won the final?"  # asked first and not counted: no question's time holds the loading
+_Strict = Annotated[bool, typer.Option("--strict", help="Count a drop whether it is significant or not.")]
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    testset: _File,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", dir_okay=False, help="The run file; default in the data folder."),
+    ] = None,
+    retrieval_only: Annotated[
+        bool, typer.Option("--retrieval-only", help="Search, but do not answer.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, max=64, help="Questions asked at once.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only questions with this tag; may be repeated.")
+    ] = None,
+    report: _Report = None,
+    junit: _Junit = None,
+    as_json: Json = False,
+    fail_under: _Under = None,
+    fail_over: _Over = None,
+    baseline: _Baseline = None,
+    max_drop: _Drop = None,
+    strict: _Strict = False,
+) -> None:
+    """Ask a test set, question by question. Stopped at any moment, the same command goes on.
+
+    Exit 0 whatever the score, unless a gate fails (1); 2 usage or not comparable; 3 incomplete; 130 interrupted.
+    """
+    from bot.evaluation.metrics import summarise
+    from bot.evaluation.run_log import RunFile
+    from bot.evaluation.runner import make_header
+
+    judge = read_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    workspace, loaded = open_workspace(ctx), _sound_testset(testset)
+    cases = _chosen(loaded, limit, tag or [])
+    _warn_of_unknown(workspace, cases)
+    options = {"retrieval_only": retrieval_only, "limit": limit, "tags": tag or []}
+    header = make_header(workspace, loaded, cases, options)
+    file = RunFile(output or _default_output(workspace, header, testset), header)
+    _ask_all(workspace, file, cases, retrieval_only=retrieval_only, jobs=jobs)
+    done = file.as_run(cases)
+    file.finish(summarise(done.outcomes))
+    file.close()
+    print(f"Run file: {file.path}", file=sys.stderr)
+    conclude(done, judge, report, junit, as_json=as_json)
+
+
+@app.command()
+def score(
+    run_file: _File,
+    report: _Report = None,
+    junit: _Junit = None,
+    as_json: Json = False,
+    fail_under: _Under = None,
+    fail_over: _Over = None,
+    baseline: _Baseline = None,
+    max_drop: _Drop = None,
+    strict: _Strict = False,
+) -> None:
+    """Compute the metrics again from a run's stored answers."""
+    from bot.evaluation.run_log import read_run
+
+    judge = read_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    conclude(read_run(run_file), judge, report, junit, as_json=as_json)
+
+
+@app.command()
+def compare(a: _File, b: _File, as_json: Json = False) -> None:
+    """Compare two runs question by question: is B better or worse than A, and could it be chance?"""
+    from bot.evaluation.comparison import compare as compare_runs
+    from bot.evaluation.comparison import comparison_text
+    from bot.evaluation.run_log import read_run
+
+    comparison = compare_runs(read_run(a), read_run(b))
+    if as_json:
+        print_json(comparison.fields())
+    else:
+        print(comparison_text(comparison))
+
+
+@app.command()
+def check(ctx: typer.Context, testset: _File, as_json: Json = False) -> None:
+    """Report every error in a test set with its line, and gold articles that are not in the library.
+
+    Exit 0 when there is none, else 2.
+    """
+    from bot.evaluation.dataset import load_testset, unknown_articles
+
+    loaded = load_testset(testset)
+    unknown = unknown_articles(loaded.cases, open_workspace(ctx).library.find)
+    if as_json:
+        print_json(
+            {
+                "questions": len(loaded.cases),
+                "errors": [asdict(problem) for problem in loaded.problems],
+                "unknown_articles": [
+                    {"line": loaded.lines[case.id], "id": case.id, "article": article}
+                    for case, article in unknown
+                ],
+            }
+        )
+    else:
+        for problem in loaded.problems:
+            print(f"{testset}: {problem}")
+        for case, article in unknown:
+            line = loaded.lines[case.id]
+            print(f"{testset}: line {line}: article {article!r} of question {case.id} is not in the library")
+        print(
+            f"{len(loaded.cases)} questions, {len(loaded.problems)} errors, {len(unknown)} articles not in the library"
+        )
+    raise typer.Exit(2 if loaded.problems or unknown else 0)
+
+
+@app.command()
+def harvest(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The test set to add to.", dir_okay=False)],
+) -> None:
+    """Write test questions from readers' feedback, each `"curated": false` until somebody sets it right.
+
+    A question that the file holds already is passed over, and nothing in it is changed.
+    """
+    from bot.evaluation.feedback import add_candidates
+
+    added = add_candidates(open_workspace(ctx).journal, output)
+    print(f'{added} candidates added to {output}; set "curated" to true where they are right')
+
+
+def _sound_testset(path: Path) -> TestSet:
+    from bot.errors import EvaluationError
+    from bot.evaluation.dataset import NO_QUESTIONS, load_testset
+
+    loaded = load_testset(path)
+    if loaded.problems and loaded.problems != (NO_QUESTIONS,):  # nothing to run is an exit code of its own
+        more = f" and {len(loaded.problems) - 1} more" if len(loaded.problems) > 1 else ""
+        raise EvaluationError(f"{path}: {loaded.problems[0]}{more}; `citewire eval check` lists them all")
+    return loaded
+
+
+def _chosen(loaded: TestSet, limit: int | None, tags: list[str]) -> list[Case]:
+    cases = [case for case in loaded.cases if case.curated]
+    if left_out := len(loaded.cases) - len(cases):
+        print(f'{left_out} left out: "curated" is false until somebody has set them right', file=sys.stderr)
+    return [case for case in cases if not tags or set(tags) & set(case.tags)][:limit]
+
+
+def _warn_of_unknown(workspace: Workspace, cases: list[Case]) -> None:
+    """Say that gold articles are missing: it may be another library than was meant."""
+    from bot.evaluation.dataset import unknown_articles
+
+    if unknown := unknown_articles(cases, workspace.library.find):
+        print(
+            f"{len(unknown)} gold articles are not in the library; `citewire eval check` lists them",
+            file=sys.stderr,
+        )
+
+
+def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path) -> Path:
+    """Return a name that the same command finds again; a complete run under it makes room for a new one."""
+    from bot.articles.article import short_hash
+    from bot.evaluation.run_log import flat, is_complete
+
+    name = f"{testset.stem}-{short_hash(json.dumps(flat(header), sort_keys=True, default=str))[:8]}.jsonl"
+    path = workspace.settings.data_dir / "runs" / name
+    if is_complete(path):
+        path.unlink()
+    return path
+
+
+def _ask_all(
+    workspace: Workspace, file: RunFile, cases: list[Case], *, retrieval_only: bool, jobs: int
+) -> None:
+    from functools import partial
+
+    from bot.cli import console
+    from bot.evaluation.models import Case
+    from bot.evaluation.runner import ask_chain, run_cases
+
+    left = [case for case in cases if case.id not in file.done]
+    if len(left) < len(cases):
+        print(f"{len(cases) - len(left)} of {len(cases)} questions were answered before", file=sys.stderr)
+    if not left:
+        return
+    ask = partial(ask_chain, workspace, retrieval_only=retrieval_only)
+    workspace.load_models()
+    run_cases([Case("", _WARM_UP)], ask, workers=1, finished=lambda _: None)
+    with console.question_progress(len(cases), len(cases) - len(left)) as advance:
+
+        def finished(outcome: Any) -> None:
+            file.add(outcome)
+            advance()
+
+        run_cases(left, ask, workers=jobs, finished=finished)

@@ -1,0 +1,107 @@
+"""`citewire explain`: what an answer came from, for a person to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bot.answering.answer import NOT_SURE
+from bot.answering.citation_status import told
+from bot.answering.quotes import split_quote
+from bot.articles.article import clean_text
+from bot.text.formatting import format_date, format_page
+
+if TYPE_CHECKING:
+    from bot.answering.answer import Answer, Citation
+    from bot.answering.citation_status import Affected
+
+
+def explanation_text(affected: Affected, record: dict[str, Any]) -> str:
+    """Return question, search, passages with scores, model, dropped sentences and timings, a line each.
+
+    Below a citation whose article is another by now stands what has become of it.
+    """
+    return "\n".join(clean_text(line.replace("\n", " ")) for line in _lines(affected, record))
+
+
+def _lines(affected: Affected, record: dict[str, Any]) -> Iterator[str]:
+    answer = affected.answer
+    yield f"question      {answer.question}"
+    if answer.standalone_question != answer.question:
+        yield f"stands alone  {answer.standalone_question}"
+    for earlier in record.get("history", ()):
+        yield f"asked before  {earlier['question']}"
+    yield f"asked         {record.get('asked', 'not recorded')}"
+    yield f"window        {answer.window.named if answer.window else 'any time'}"
+    yield from _filters(record)
+    yield f"status        {answer.status}, confidence {answer.confidence:.3f}"
+    if answer.notice:
+        yield f"notice        {answer.notice}"
+    yield from _model(answer, record)
+    yield f"timings       {', '.join(f'{step} {ms:g} ms' for step, ms in answer.timings.items())}"
+    yield from _sentences(affected)
+    yield from _closest(answer)
+    yield from _hits(record)
+
+
+def _filters(record: dict[str, Any]) -> Iterator[str]:
+    for name in ("sources", "tags"):
+        if record.get(name):
+            yield f"{name:<13} {', '.join(record[name])}"
+
+
+def _model(answer: Answer, record: dict[str, Any]) -> Iterator[str]:
+    yield f"answerer      {answer.answerer}"
+    if record.get("prompt_sha256"):
+        yield f"prompt        sha256 {record['prompt_sha256']}"
+    if usage := answer.usage:
+        about = "about " if usage.estimated else ""
+        cost = f", ${usage.cost:.6f}" if usage.cost is not None else ""
+        yield f"tokens        {about}{usage.input_tokens:,} read, {usage.output_tokens:,} written{cost}"
+
+
+def _sentences(affected: Affected) -> Iterator[str]:
+    answer = affected.answer
+    for sentence in answer.sentences:
+        marks = "".join(f"[{n}]" for n in sentence.citations)
+        yield f"{sentence.support:<13} {sentence.text} {marks}"
+    for citation in answer.citations:
+        yield f"  [{citation.n}] {_place(citation)}"
+        yield from _answering(citation)
+        if since := affected.since.get(citation.n):
+            yield f"      {told(citation.standing, since)}"
+    for dropped in answer.dropped:
+        score = f" (score {dropped.score:.2f})" if dropped.score is not None else ""
+        cited = "".join(f"[{n}]" for n in dropped.cited)
+        yield f"dropped       {dropped.text} {cited}: {dropped.reason}{score}"
+
+
+def _closest(answer: Answer) -> Iterator[str]:
+    """Yield the passage that is closest to an answer, without a number: nothing cites it."""
+    for citation in answer.closest:
+        yield f"not sure      {NOT_SURE}"
+        yield f"      “{citation.quote}”"
+        yield f"      {' · '.join(filter(None, (citation.source, _place(citation), citation.link)))}"
+        yield from _answering(citation)
+
+
+def _place(citation: Citation) -> str:
+    """Return an article's title, date, id, page and version, and the offsets of the quote in it."""
+    page = f" {format_page(citation.page)}," if citation.page else ""
+    named = f"{citation.title} · {format_date(citation.published)} · {citation.article_id}"
+    return f"{named}{page} version {citation.version}, {citation.start}–{citation.end}"
+
+
+def _answering(citation: Citation) -> Iterator[str]:
+    """Yield the words of a quote that answer, with their offsets in the article."""
+    if words := split_quote(citation).words:
+        yield f"      words that answer: “{words}”, {citation.answer_start}–{citation.answer_end}"
+
+
+def _hits(record: dict[str, Any]) -> Iterator[str]:
+    for place, hit in enumerate(record.get("hits", ()), start=1):
+        found = ", ".join(
+            f"{index} {score:g}" + (f" (rank {hit['ranks'][index]})" if index in hit["ranks"] else "")
+            for index, score in hit["scores"].items()
+        )
+        yield f"passage {place:>2}    {hit['score']:.3f}  {hit['title']} · {hit['passage_id']} · {found}"

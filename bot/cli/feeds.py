@@ -1,0 +1,138 @@
+"""Commands over what comes from the web: watch, feeds; and what `ingest` does with addresses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.cli.common import Json, open_workspace, print_json, tell_report
+from bot.errors import CitewireError
+
+if TYPE_CHECKING:
+    from bot.ingestion.pipeline import Report
+    from bot.services import Workspace
+
+app = typer.Typer()
+
+
+def is_url(place: str) -> bool:
+    """Say whether an argument is a web address; all else is a path."""
+    return place.lower().startswith(("http://", "https://"))
+
+
+def fetch(workspace: Workspace, urls: Sequence[str], *, feeds: bool, source: str) -> Report:
+    """Take in pages, or feeds that are remembered for `watch`."""
+    from bot.articles.article import clean_line
+    from bot.cli import console
+    from bot.crawler.watcher import Watch
+    from bot.ingestion.pipeline import Report
+
+    watch = Watch(workspace, stopping=threading.Event(), on_wait=console.waiting)
+    pages, fed = ([], urls) if feeds else (urls, [])
+    so_far = Report()
+    with contextlib.closing(watch), console.ingest_progress() as progress:
+
+        def show(step: Report) -> None:
+            so_far.add(step)
+            if so_far.seconds:
+                progress(so_far)
+
+        return watch.take_in(pages=pages, feeds=fed, source=clean_line(source), told=show)
+
+
+@app.command()
+def watch(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Poll every feed once, now, and exit.")] = False,
+    every: Annotated[
+        float, typer.Option(min=1, help="Seconds between two polls of a feed at the least.")
+    ] = 300,
+    as_json: Json = False,
+) -> None:
+    """Poll the feeds that `ingest --feed` took in, and bring in what is new, corrected or withdrawn.
+
+    Runs until Ctrl-C or SIGTERM; each feed is polled as often as it changes, within five minutes and a day.
+    """
+    from bot.cli import console
+    from bot.crawler.lock import only_watcher
+    from bot.crawler.watcher import Watch
+
+    workspace, stopping = open_workspace(ctx), threading.Event()
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bot.crawler").setLevel(logging.INFO)
+    with _ended_by_signals(stopping), only_watcher(workspace, wait=not once, stopping=stopping):
+        watcher = Watch(workspace, stopping=stopping, shortest=every, on_wait=console.waiting)
+        if not watcher.ledger.feeds():
+            raise CitewireError(
+                "no feeds are known: `citewire ingest --feed URL` takes one in and remembers it"
+            )
+        with contextlib.closing(watcher):
+            if once:
+                tell_report(workspace, watcher.once(), as_json=as_json)
+            else:
+                watcher.run(told=_print_line if as_json else _log)
+
+
+@app.command()
+def feeds(
+    ctx: typer.Context,
+    remove: Annotated[
+        str, typer.Option(metavar="URL", help="Poll this feed no more; its articles stay.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """List the feeds that `watch` polls, or stop one."""
+    from bot.cli.render import feed_fields, print_feeds
+    from bot.crawler.store import Ledger
+
+    ledger = Ledger(open_workspace(ctx).library)
+    if remove and not ledger.remove_feed(remove):
+        raise CitewireError(f"no such feed: {remove}; `citewire feeds` lists what is polled")
+    known = ledger.feeds()
+    if as_json:
+        print_json({"feeds": [feed_fields(feed) for feed in known]})
+    else:
+        print_feeds(known)
+
+
+@contextlib.contextmanager
+def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM end the work in good order, and a second one at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        stopping.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log(report: Report) -> None:
+    """Log a line where something changed."""
+    from bot.articles.article import clean_line
+
+    logger = logging.getLogger("bot.crawler.watch")
+    for skip in report.failures:
+        logger.warning("%s", clean_line(str(skip)))
+    if report.added or report.changed or report.removed:
+        logger.info("%d added, %d changed, %d removed", report.added, report.changed, report.removed)
+
+
+def _print_line(report: Report) -> None:
+    """Print a JSON line where something changed or failed."""
+    from dataclasses import asdict
+
+    if report.added or report.changed or report.removed or report.failures:
+        print(json.dumps(asdict(report), ensure_ascii=False), flush=True)

@@ -1,0 +1,184 @@
+"""Commands over the collection: ingest, articles, forget, reindex."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.cli.common import PREPARING, Json, open_workspace, prepare_encoder, print_json, tell_report
+from bot.cli.feeds import fetch, is_url
+from bot.errors import CitewireError
+
+if TYPE_CHECKING:
+    from bot.ingestion.pipeline import Report
+    from bot.services import Workspace
+
+app = typer.Typer()
+
+
+class Engine(StrEnum):
+    """What reads, splits and embeds."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+@app.command()
+def ingest(
+    ctx: typer.Context,
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH|URL...",
+            help="Files and folders (text, Markdown, HTML, PDF, DOCX, JSON, CSV, e-mail, web archives); addresses.",
+        ),
+    ],
+    feed: Annotated[
+        bool, typer.Option("--feed", help="The addresses are feeds or sitemaps; `citewire watch` polls them.")
+    ] = False,
+    source: Annotated[str, typer.Option(help="The outlet of articles that name none.")] = "",
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove articles that came from these paths and are gone.")
+    ] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="What reads, splits and embeds: this process, or Ray's workers.")
+    ] = Engine.LOCAL,
+    address: Annotated[
+        str, typer.Option(help="A Ray cluster, as host:port; without one, Ray is started here.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Bring articles in. Unchanged ones are passed over, changed ones replaced.
+
+    It can be stopped at any moment; the same command goes on. Exits 1 when something was skipped.
+    """
+    from bot.ingestion.pipeline import Report
+
+    urls = [place for place in places if is_url(place)]
+    paths = [Path(place) for place in places if not is_url(place)]
+    if feed and not urls:
+        raise typer.BadParameter("it goes with a feed's address", param_hint="--feed")
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise typer.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="PATH|URL")
+    if address and engine is Engine.LOCAL:
+        raise typer.BadParameter("it goes with --engine ray", param_hint="--address")
+    if urls and engine is Engine.RAY:
+        raise typer.BadParameter("addresses are fetched without Ray", param_hint="--engine")
+    workspace, report = open_workspace(ctx), Report()
+    if paths:
+        report.add(_read(workspace, paths, source=source, prune=prune, engine=engine, address=address))
+    if urls:
+        report.add(fetch(workspace, urls, feeds=feed, source=source))
+    tell_report(workspace, report, as_json=as_json)
+
+
+def _read(
+    workspace: Workspace, paths: list[Path], *, source: str, prune: bool, engine: Engine, address: str
+) -> Report:
+    from bot.articles.article import clean_line
+    from bot.cli import console
+    from bot.ingestion.loaders import read_articles
+    from bot.ingestion.pipeline import ingest as run
+
+    with contextlib.ExitStack() as exits:
+        if engine is Engine.RAY:
+            from bot.ingestion import ray_backend
+
+            exits.enter_context(ray_backend.running(address))
+            found = ray_backend.read_and_encode(workspace, paths, source=clean_line(source))
+        else:
+            found = read_articles(paths, source=clean_line(source))
+        indexer = exits.enter_context(workspace.writing(on_wait=console.waiting))
+        progress = exits.enter_context(console.ingest_progress())
+        return run(indexer, workspace.library, found, prune=paths if prune else (), progress=progress)
+
+
+@app.command()
+def articles(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the articles, newest first."""
+    from bot.cli import render
+
+    library = open_workspace(ctx).library
+    if as_json:
+        print_json({"articles": [render.headline_fields(headline) for headline in library.headlines()]})
+    else:
+        render.print_headlines(library.headlines())
+
+
+@app.command()
+def forget(
+    ctx: typer.Context,
+    references: Annotated[list[str], typer.Argument(metavar="URL|ID...", help="Articles by address or id.")],
+    as_json: Json = False,
+) -> None:
+    """Remove articles and all their versions, from the library and both indexes."""
+    from bot.cli import console
+
+    workspace = open_workspace(ctx)
+    with workspace.writing(on_wait=console.waiting) as indexer:
+        found = {reference: workspace.library.find(reference) for reference in references}
+        unknown = [reference for reference, article_id in found.items() if article_id is None]
+        ids = list(dict.fromkeys(article_id for article_id in found.values() if article_id))
+        indexer.publish(retired=ids)
+    if as_json:
+        print_json({"forgotten": ids, "unknown": unknown})
+    else:
+        print(f"{len(ids)} forgotten")
+    if unknown:
+        raise CitewireError(f"not in the library: {', '.join(unknown)}; `citewire articles` lists what is")
+
+
+@app.command()
+def reindex(
+    ctx: typer.Context,
+    encoder: Annotated[
+        bool, typer.Option("--encoder", help="Only export the question encoder anew, not the indexes.")
+    ] = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Only make the word index anew, which needs no model.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make both indexes anew from the library, for instance for another embedding model."""
+    from bot.cli import console
+
+    workspace = open_workspace(ctx)
+    fields: dict[str, Any]
+    if encoder:
+        with console.working(PREPARING):
+            workspace.embedder.ensure_encoder(anew=True)
+        fields = {"model": workspace.embedder.model}
+        said = f"question encoder exported from {workspace.embedder.model}"
+    elif words:
+        with _passage_progress(workspace) as progress:
+            fields = {"passages": workspace.follower.rebuild(progress)}
+        said = f"the words of {fields['passages']:,} passages indexed"
+    else:
+        fields = {"passages": _rebuild(workspace), "model": workspace.embedder.model}
+        said = f"{fields['passages']:,} passages indexed with {workspace.embedder.model}"
+    if as_json:
+        print_json(fields)
+    else:
+        print(said)
+
+
+def _rebuild(workspace: Workspace) -> int:
+    from bot.cli import console
+
+    with workspace.writing(on_wait=console.waiting) as indexer, _passage_progress(workspace) as progress:
+        done = indexer.rebuild(progress)
+    if done:
+        prepare_encoder(workspace)
+    return done
+
+
+def _passage_progress(workspace: Workspace) -> AbstractContextManager[Callable[[int], None]]:
+    from bot.cli import console
+
+    return console.passage_progress(workspace.library.totals().passages)

@@ -1,0 +1,92 @@
+"""Commands that serve a team and look after it: slack, serve, doctor."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.cli.common import Json, open_workspace, print_json
+
+if TYPE_CHECKING:
+    from bot.services import Workspace
+
+app = typer.Typer()
+
+
+@app.command()
+def slack(
+    ctx: typer.Context,
+    http: Annotated[
+        bool,
+        typer.Option("--http", help="Take Slack's requests over HTTP instead of opening a socket to it."),
+    ] = False,
+    host: Annotated[str, typer.Option(help="Where to listen, with --http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, with --http.")] = 3000,
+) -> None:
+    """Answer in Slack, until Ctrl-C or SIGTERM; then finish what is under way.
+
+    Needs SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for the socket or SLACK_SIGNING_SECRET for HTTP.
+    """
+    from bot.cli import console
+    from bot.server.runner import Address
+    from bot.slack.app import run_slack
+
+    workspace = _service(ctx)
+    run_slack(workspace, http=Address(host, port) if http else None, say=console.err.print)
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8080,
+) -> None:
+    """Serve questions and evidence pages over HTTP, and Slack's events, until Ctrl-C or SIGTERM.
+
+    Beyond this machine only with CITEWIRE_API_TOKENS; Slack's events where SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET are
+    set.
+    """
+    from bot.cli import console
+    from bot.server.app import run_server
+    from bot.server.runner import Address
+    from bot.slack.supervisor import open_slack
+
+    run_server(_service(ctx), Address(host, port), say=console.err.print, open_slack=open_slack)
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    slack: Annotated[
+        bool, typer.Option("--slack", help="Ask Slack too: tokens, scopes and channels.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check weights, library, both indexes and question encoder. Exits 1 when something is wrong."""
+    from bot.cli.render import print_checks
+    from bot.doctor import examine
+
+    workspace = open_workspace(ctx)
+    checks = examine(workspace)
+    if slack:
+        from bot.slack.doctor import examine_slack
+
+        checks += examine_slack(workspace.settings)
+    healthy = all(check.ok for check in checks)
+    if as_json:
+        print_json({"ok": healthy, "checks": [check.fields() for check in checks]})
+    else:
+        print_checks(checks)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _service(ctx: typer.Context) -> Workspace:
+    """Open a workspace for a process that stays, and keep its log."""
+    from bot.observability.logging import keep_log
+
+    gc.set_threshold(10_000, 10, 10)  # set for commands that end: here what is left would pile up
+    workspace = open_workspace(ctx)
+    keep_log(workspace.settings.log_format, verbose=ctx.find_root().params["verbose"])
+    return workspace

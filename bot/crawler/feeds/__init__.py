@@ -1,0 +1,1 @@
+"""Parses RSS, Atom, JSON Feed and sitemaps."""

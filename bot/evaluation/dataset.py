@@ -1,0 +1,270 @@
+"""Reads test sets: JSON lines or CSV, with the names that other tools give the same fields."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot.articles.article import clean_line
+from bot.errors import EvaluationError
+from bot.evaluation.models import Case
+from bot.text.tokens import tokens
+
+_T = TypeVar("_T")
+# What the fields are called elsewhere (Ragas, TruLens, SQuAD, LangSmith, DeepEval, promptfoo). Of several names
+# in a row the first counts, and the others are kept as they are: beside Ragas's "ground_truth", "answer" is a model's.
+SYNONYMS = {
+    "id": ("qid", "question_id", "query_id", "uid"),
+    "question": ("query", "user_input", "input", "prompt"),
+    "answers": ("reference", "ground_truth", "ground_truths", "expected", "expected_output", "gold", "answer"),
+    "long_answer": ("long_answers", "reference_answer", "ideal_answer"),
+    "articles": ("article", "urls", "url", "documents", "doc_ids", "reference_context_ids"),
+    "answerable": ("is_answerable",),
+    "asked": ("date", "asked_at", "as_of"),
+    "history": ("chat_history",),
+    "tags": ("tag", "category", "categories"),
+    "curated": (),
+}  # fmt: skip
+LISTS = ("answers", "long_answer", "articles", "history", "tags")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a test set, at a line that counts from 1."""
+
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """The questions of a file, with everything that is wrong in it."""
+
+    __test__ = False  # no test class, whatever pytest thinks of the name
+
+    path: Path
+    sha256: str
+    cases: tuple[Case, ...]
+    problems: tuple[Problem, ...]
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where each question stands, by its id."""
+
+
+NO_QUESTIONS = Problem(1, "no questions")
+_Rows = Iterator[Problem | tuple[int, dict[str, Any]]]
+
+
+def load_testset(path: Path) -> TestSet:
+    """Read a test set; what is wrong in it stands in `problems`. Raises EvaluationError if it cannot be read."""
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as exc:
+        raise EvaluationError(f"{path}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise EvaluationError(f"{path}: not UTF-8 (byte {exc.start}); save it as UTF-8") from exc
+    rows = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
+    cases: list[Case] = []
+    lines: dict[str, int] = {}
+    problems: list[Problem] = []
+    for row in rows(text):
+        if isinstance(row, Problem):
+            problems.append(row)
+            continue
+        line, (case, faults) = row[0], _case(*row)
+        if case.id in lines:
+            faults.append(f"id {case.id!r} stands on line {lines[case.id]} too")
+        lines.setdefault(case.id, line)
+        problems += [Problem(line, fault) for fault in faults]
+        cases += [] if faults else [case]
+    if not cases and not problems:
+        problems.append(NO_QUESTIONS)
+    return TestSet(path, hashlib.sha256(data).hexdigest(), tuple(cases), tuple(problems), lines)
+
+
+def unknown_articles(cases: Sequence[Case], find: Callable[[str], str | None]) -> list[tuple[Case, str]]:
+    """Return the gold articles that the library does not hold, each with its question."""
+    return [(case, article) for case in cases for article in case.articles if find(article) is None]
+
+
+def _json_rows(text: str) -> _Rows:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                found = json.loads(line, object_pairs_hook=_each_once, parse_constant=_refuse_constant)
+                row = _object(number, found)
+            except (ValueError, RecursionError) as exc:
+                yield Problem(number, f"not valid JSON: {exc}")
+            else:
+                yield row
+
+
+def _object(line: int, row: object) -> Problem | tuple[int, dict[str, Any]]:
+    if not isinstance(row, dict):
+        return Problem(line, "expected an object")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as exc:
+        return Problem(
+            line, f"half a character ({exc.object[exc.start : exc.end]!a}), which no file can hold"
+        )
+    return line, row
+
+
+def _each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key stands twice among {', '.join(key for key, _ in pairs)}")
+    return found
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _csv_rows(text: str) -> _Rows:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    while True:
+        line = reader.line_num + 1  # where the row begins: a cell may hold line breaks
+        try:
+            cells = next(reader, None)
+        except csv.Error as exc:
+            yield Problem(line, f"not valid CSV: {exc}")
+            return
+        if cells is None:
+            return
+        if header is None:
+            if fault := _fault_of_header(header := cells):
+                yield Problem(line, fault)
+                return
+        elif len(cells) > len(header):
+            yield Problem(line, "more cells than the header has columns")
+        elif any(cells):
+            named = zip(header, cells, strict=False)  # the cells at the end of a row may be left out
+            yield line, {key: _cell(key, value) for key, value in named if value}
+
+
+def _fault_of_header(columns: Sequence[str]) -> str | None:
+    fields = [FIELDS.get(column.strip().lower()) for column in columns]
+    if "question" not in fields:
+        return "no column is called question; write the columns' names in the first line, with commas between"
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    return f"a column stands twice: {', '.join(twice)}" if twice else None
+
+
+def _cell(column: str, value: str) -> object:
+    return value.split("|") if FIELDS.get(column.strip().lower()) in LISTS else value
+
+
+def _case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
+    """Return a row's case and all that is wrong with it."""
+    fields, extra = sorted_out(row)
+    faults: list[str] = []
+
+    def read(field: str, reader: Callable[[object], _T], default: _T) -> _T:
+        try:
+            return reader(fields[field]) if field in fields else default
+        except ValueError as exc:
+            faults.append(f"{field}: {exc}")
+            return default
+
+    case = Case(
+        id=read("id", name, "") or f"line-{line}",
+        question=read("question", question, ""),
+        answers=read("answers", answers, ()),
+        long_answers=read("long_answer", texts, ()),
+        articles=read("articles", texts, ()),
+        answerable=read("answerable", truth, None),
+        asked=read("asked", day, None),
+        history=read("history", texts, ()),
+        tags=read("tags", texts, ()),
+        curated=read("curated", truth, True),
+        extra=extra,
+    )
+    return _settled(case), [*faults, *_faults(case)]
+
+
+def _settled(case: Case) -> Case:
+    """Who gives a right answer means that there is one."""
+    known = case.answers or case.long_answers or case.articles
+    return replace(case, answerable=True) if case.answerable is None and known else case
+
+
+def _faults(case: Case) -> Iterator[str]:
+    if not case.question:
+        yield "no question"
+    if case.answerable is False and (case.answers or case.long_answers):
+        yield "answerable is false, but there are answers"
+
+
+FIELDS = {name: field for field, names in SYNONYMS.items() for name in (field, *names)}
+
+
+def sorted_out(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part a row into the fields we know, by whatever name, and the rest."""
+    keys = {key.strip().lower(): key for key, value in row.items() if value is not None}
+    used = {
+        field: next((keys[name] for name in (field, *names) if name in keys), None)
+        for field, names in SYNONYMS.items()
+    }
+    fields = {field: row[key] for field, key in used.items() if key is not None}
+    empty = {key for key, value in row.items() if value is None and key.strip().lower() in FIELDS}
+    return fields, {key: value for key, value in row.items() if key not in {*used.values(), *empty}}
+
+
+def question(value: object) -> str:
+    """Return the question as one line; empty where there is none."""
+    return clean_line(value) if isinstance(value, str) else ""
+
+
+def name(value: object) -> str:
+    """Return an id. Raises ValueError, as do all below."""
+    return _one_text(value, "a text or a number")
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Return one text or a list of them as texts, without the empty ones."""
+    values = value if isinstance(value, list) else [value]
+    return tuple(text for item in values if (text := _one_text(item, "a text or a list of texts")))
+
+
+def _one_text(value: object, expected: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"expected {expected}")
+    return str(value).strip()
+
+
+def answers(value: object) -> tuple[str, ...]:
+    """Return gold answers, each of which could be found in a text."""
+    found = texts(value)
+    if nothing := [answer for answer in found if not tokens(answer)]:
+        raise ValueError(f"{nothing[0]!r} holds no word and no number, so that it would be found nowhere")
+    return found
+
+
+def truth(value: object) -> bool:
+    """Return what a word such as "yes" says."""
+    known = value if isinstance(value, bool) else _TRUTH.get(str(value).strip().lower())
+    if known is None:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return known
+
+
+def day(value: object) -> date:
+    """Return the day of a date or a time."""
+    try:
+        return datetime.fromisoformat(str(value).strip()).date()
+    except ValueError as exc:
+        raise ValueError(f"{value!r} is not a day such as 2026-07-10") from exc

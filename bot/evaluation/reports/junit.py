@@ -1,0 +1,91 @@
+"""The report for a CI server: JUnit XML, a test case a question and one a gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from bot.articles.article import clean_line, clean_text
+from bot.evaluation.error_analysis import diagnose, judgeable
+from bot.evaluation.models import Outcome, Run
+from bot.evaluation.reports.summary import RESULTS, missing_questions
+
+if TYPE_CHECKING:
+    from bot.evaluation.gates import GateResult, Verdict
+
+_NAME = 200  # characters of a test case's name
+
+
+def junit(run: Run, verdict: Verdict | None) -> bytes:
+    """Return the XML: a question that went wrong is a failure with its diagnosis, one that failed an error.
+
+    What cannot be judged is skipped; questions that were not asked yet are one error.
+    """
+    root = ET.Element("testsuites", name="citewire eval")
+    questions = ET.SubElement(root, "testsuite", name="questions")
+    for outcome in run.outcomes:
+        _add_question(questions, outcome)
+    _add_missing(questions, missing_questions(run))
+    gates = ET.SubElement(root, "testsuite", name="gates")
+    for result in verdict.results if verdict is not None else ():
+        _add_gate(gates, result)
+    for suite in (questions, gates):
+        _count(suite)
+    _total(root, (questions, gates))
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _add_question(suite: ET.Element, outcome: Outcome) -> None:
+    seconds = f"{outcome.milliseconds / 1000:.3f}"
+    name = clean_line(f"{outcome.case.id}: {outcome.case.question}")[:_NAME]
+    case = ET.SubElement(suite, "testcase", classname="questions", name=name, time=seconds)
+    diagnosis = diagnose(outcome)
+    if diagnosis == "failed":
+        said = clean_line(outcome.error or "the answer's status is error")
+        ET.SubElement(case, "error", type=diagnosis, message=said).text = _told(outcome)
+    elif diagnosis:
+        message = f"{diagnosis}: {RESULTS[diagnosis]}"
+        ET.SubElement(case, "failure", type=diagnosis, message=message).text = _told(outcome)
+    elif not judgeable(outcome):
+        ET.SubElement(case, "skipped", message="the test set does not say enough to judge it")
+
+
+def _told(outcome: Outcome) -> str:
+    case, answer = outcome.case, outcome.answer
+    lines = (
+        f"question: {case.question}",
+        f"gold: {' | '.join(case.answers) or '–'}",
+        f"gold articles: {' | '.join(case.articles) or '–'}",
+        f"answer ({answer.status}): {answer.text}" if answer else "answer: –",
+    )
+    return clean_text("\n".join(lines))
+
+
+def _add_missing(suite: ET.Element, missing: int) -> None:
+    if missing:
+        case = ET.SubElement(suite, "testcase", classname="questions", name="the run is complete", time="0")
+        ET.SubElement(case, "error", type="incomplete", message=f"questions not asked yet: {missing}")
+
+
+def _add_gate(suite: ET.Element, result: GateResult) -> None:
+    message = clean_line(result.message)
+    case = ET.SubElement(
+        suite, "testcase", classname="gates", name=result.name, time="0"
+    )  # the same in every run
+    if not result.passed:
+        ET.SubElement(case, "failure", type="gate", message=message).text = message
+
+
+def _count(suite: ET.Element) -> None:
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    for kind, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        suite.set(name, str(sum(case.find(kind) is not None for case in cases)))
+    suite.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")
+
+
+def _total(root: ET.Element, suites: tuple[ET.Element, ...]) -> None:
+    for name in ("tests", "failures", "errors", "skipped"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
+    root.set("time", f"{sum(float(suite.get('time', '0')) for suite in suites):.3f}")

@@ -1,0 +1,1 @@
+"""Extracts articles from HTML, Markdown and plain text."""

@@ -1,0 +1,237 @@
+"""Ingest on Ray: a cluster reads, splits and encodes, and one committer, here, writes what comes back.
+
+The stages are Ray Data's: files are read and split by tasks, encoded by workers that load the model once. Rows come
+back in the order of the files, so that the outcome is that of the local engine. Nothing is written anywhere but by
+the Indexer: a worker that dies is started again by Ray with what it was working on, and after the death of the
+whole run the same command goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from bot.articles.article import Article
+from bot.articles.chunking import split_passages
+from bot.errors import CitewireError, EmbeddingError, EngineError
+from bot.indexing.index_writer import embedded_text
+from bot.ingestion.loaders import Skipped, files_below, read_articles
+from bot.storage.models import Embedded
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from ray import ObjectRef
+
+    from bot.indexing.embeddings import Embedder
+    from bot.services import Workspace
+
+_BLOCK = 400_000  # bytes of articles that go through the stages together: about 500 passages
+_STORE = 500_000_000  # bytes that a Ray started here may hold between its stages
+_CONNECT_SECONDS = 10
+_LIGHT = 0.1  # of a core, for reading and splitting: so little that encoders can have all the others
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it would print what it does after a death, to stdout
+    "RAY_gcs_rpc_server_reconnect_timeout_s": str(_CONNECT_SECONDS),
+}
+
+_Row = dict[str, bytes]
+_Batch = dict[str, "NDArray[Any]"]
+
+
+@contextlib.contextmanager
+def running(address: str) -> Iterator[None]:
+    """Join the Ray cluster at an address, or start Ray on this machine; leave or stop it at the end.
+
+    Raises EngineError where Ray is not installed or does not answer.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ModuleNotFoundError as exc:
+        raise EngineError("Ray is not installed: pip install 'citewire[ray]'") from exc
+    where = {"address": address} if address else _own()
+    if address:
+        _require_answer(address)
+    try:
+        with _muted():
+            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as exc:
+        raise EngineError(
+            f"Ray {f'at {address}' if address else 'here'} cannot be used: {_reason(exc)}"
+        ) from exc
+    try:
+        yield
+    except ray.exceptions.RayError as exc:
+        raise _translated(exc) from exc
+    finally:
+        ray.shutdown()
+
+
+def read_and_encode(
+    workspace: Workspace, paths: Iterable[Path], *, source: str
+) -> Iterator[Article | Skipped]:
+    """Yield what `read_articles` yields, the articles with their vectors but those that have not changed."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised
+    found = list(files_below(paths))
+    yield from (item for item in found if isinstance(item, Skipped))
+    # Workers have working folders of their own; a name need not be valid Unicode.
+    files = [{"file": os.fsencode(path.absolute())} for path in found if isinstance(path, Path)]
+    if not files:
+        return
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = _BLOCK
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    known = ray.put(
+        np.sort(np.fromiter((_hash(*pair) for pair in workspace.library.hashes()), dtype=np.uint64))
+    )
+    rows = (
+        ray.data.from_items(files)
+        .flat_map(cast("Any", _read), fn_kwargs={"source": source}, num_cpus=_LIGHT)
+        .map_batches(cast("Any", _split), fn_kwargs={"known": known}, batch_size=None, num_cpus=_LIGHT)
+        .map_batches(
+            _Encoder,
+            fn_constructor_args=(workspace.open_embedder, workspace.embedder.fingerprint),
+            batch_size=None,
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=_encoders()),
+        )
+    )
+    for batch in rows.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
+        for item, vectors in zip(batch["item"], batch["vectors"], strict=True):
+            yield _whole(pickle.loads(item), vectors)
+
+
+class _Encoder:
+    """A worker: encodes what `_split` has cut; the model is loaded when there is something to encode."""
+
+    def __init__(self, open_embedder: Callable[[], Embedder], fingerprint: str) -> None:
+        self._embedder = open_embedder()
+        if self._embedder.fingerprint != fingerprint:
+            raise EmbeddingError(
+                f"{socket.gethostname()} has other weights under the name {self._embedder.model}"
+            )
+
+    def __call__(self, batch: _Batch) -> _Batch:
+        texts = [pickle.loads(cut) for cut in batch["texts"]]
+        vectors = iter(self._embedder.encode([text for cut in texts for text in cut]) if any(texts) else ())
+        rows = [b"".join(next(vectors).tobytes() for _ in cut) for cut in texts]
+        return {"item": batch["item"], "vectors": _column(rows)}
+
+
+def _read(row: _Row, source: str) -> Iterator[_Row]:
+    for item in read_articles([Path(os.fsdecode(row["file"]))], source=source):
+        yield {"item": pickle.dumps(item)}
+
+
+def _split(batch: _Batch, known: ObjectRef[NDArray[np.uint64]]) -> _Batch:
+    import ray
+
+    hashes = ray.get(known)  # shared memory: one copy a machine
+    texts = [_texts(pickle.loads(item), hashes) for item in batch["item"]]
+    return {"item": batch["item"], "texts": _column([pickle.dumps(cut) for cut in texts])}
+
+
+def _texts(item: Article | Skipped, known: NDArray[np.uint64]) -> list[str]:
+    if isinstance(item, Skipped) or _is_known(item, known):
+        return []
+    return [embedded_text(item.title, passage.text) for passage in split_passages(item.id, 0, item.text)]
+
+
+def _is_known(article: Article, known: NDArray[np.uint64]) -> bool:
+    """Say whether an article's hash is among those; a wrong yes leaves it to the committer to encode."""
+    wanted = _hash(article.id, article.content_hash)
+    at = int(np.searchsorted(known, np.uint64(wanted)))
+    return at < len(known) and int(known[at]) == wanted
+
+
+def _hash(article_id: str, content_hash: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{article_id}\n{content_hash}".encode()).digest()[:8], "big")
+
+
+def _whole(item: Article | Skipped, vectors: bytes) -> Article | Skipped:
+    if isinstance(item, Skipped) or not vectors:
+        return item
+    rows = len(split_passages(item.id, 0, item.text))
+    fields = {name: getattr(item, name) for name in Article.__dataclass_fields__}
+    return Embedded(**fields, vectors=np.frombuffer(vectors, dtype=np.float32).reshape(rows, -1))
+
+
+def _column(rows: Sequence[bytes]) -> NDArray[Any]:
+    column = np.empty(len(rows), dtype=object)
+    column[:] = rows
+    return column
+
+
+def _encoders() -> int:
+    """Return how many workers encode at most: one for each core but one, which is for reading."""
+    import ray
+
+    return max(1, int(cast("Any", ray).cluster_resources()["CPU"]) - 1)
+
+
+def _own() -> dict[str, Any]:
+    # One core more than there are: encoders take all of them, and reading needs a little.
+    return {
+        "num_cpus": (os.cpu_count() or 1) + 1,
+        "object_store_memory": _STORE,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+    }
+
+
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
+    """Keep off the terminal what Ray's core writes there past Python."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _require_answer(address: str) -> None:
+    """Ask for an answer first: where there is none, or no Ray, Ray itself waits for minutes or ends the process."""
+    import grpc
+
+    try:
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+        if not os.environ.get("RAY_USE_TLS"):
+            with grpc.insecure_channel(address) as channel:
+                grpc.channel_ready_future(channel).result(timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError, OverflowError, grpc.FutureTimeoutError) as exc:
+        raise EngineError(
+            f"Ray at {address} does not answer ({_reason(exc)}); start it with `ray start --head`, or check --address"
+        ) from exc
+
+
+def _translated(exc: BaseException) -> CitewireError:
+    """Return what a worker has raised, out of what Ray wraps around it."""
+    while (cause := getattr(exc, "cause", None) or exc.__cause__) and cause is not exc:
+        exc = cause
+    if isinstance(exc, CitewireError):
+        return exc
+    return EngineError(f"Ray has failed: {_reason(exc)}; the same command goes on where it stopped")
+
+
+def _reason(exc: BaseException) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

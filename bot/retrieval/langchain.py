@@ -1,0 +1,50 @@
+"""The retriever as LangChain knows one, for programs that are built on LangChain."""
+
+from __future__ import annotations
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict
+
+from bot.indexing.filters import Filters, Window
+from bot.retrieval.models import Hit
+from bot.retrieval.retriever import DEFAULT_K, Retriever
+
+
+class PassageRetriever(BaseRetriever):
+    """The retriever as LangChain knows one: a question to Documents, whose metadata name their article."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    retriever: Retriever
+    k: int = DEFAULT_K
+    filters: Filters = Filters()
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return [to_document(hit) for hit in self.retriever.search(query, k=self.k, filters=self.filters)]
+
+
+# What a field's type is made of, where filters.py itself does not load it.
+PassageRetriever.model_rebuild(_types_namespace={"Window": Window})
+
+
+def to_document(hit: Hit) -> Document:
+    """Return a hit as a LangChain Document."""
+    headline, passage = hit.headline, hit.passage
+    return Document(
+        id=passage.id,
+        page_content=passage.text,
+        metadata={
+            "article_id": passage.article_id,
+            "start": passage.start,
+            "end": passage.end,
+            "title": headline.title,
+            "source": headline.source,
+            "published": headline.published.isoformat() if headline.published else None,
+            "url": headline.url,
+            "score": hit.score,
+        },
+    )

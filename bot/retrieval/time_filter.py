@@ -1,0 +1,251 @@
+"""The stretch of time a question is about, and the other conditions that narrow a search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+from bot.errors import QuestionError
+from bot.indexing.filters import Window
+from bot.retrieval.date_expressions import DATE, WEEKDAY, Kind, read_date
+from bot.retrieval.date_range import Clock, Span
+
+_CONTEXT = 80  # characters beside a date that are looked at
+_LAST = ("last", "past", "previous")
+_PERIOD_LEADS = r"since|before|prior\s+to|until|till|after|in|during|throughout"
+_DATED = (
+    rf"(?<![\w-])(?:(?P<lead>(?ai:{_PERIOD_LEADS}|up\s+to|on|over|within|by|between))\s+(?:the\s+year\s+)?)?"
+    rf"(?P<date>{DATE})"
+)
+_RANGE = rf"(?<![\w-])(?ai:between|from)\s+(?P<first>{DATE})\s+(?:and|to|through|until|till)\s+(?P<last>{DATE}|now\b)"
+_HAS_RANGE = re.compile(r"\b(?:between|from)\s", re.I)
+_PERIOD_LEAD = re.compile(_PERIOD_LEADS, re.I)
+_YEAR = re.compile(r"[0-9]{4}|last|year")
+_AFTER = re.compile(r"\s*(?:\Z|[,.;:!?…)\]](?![0-9])|\s[–—-]\s|(?<=\s)(?P<word>[^\W\d_]+)\b)")
+_SMALL_WORD = re.compile(
+    "a|about|after|against|ago|all|alone|also|although|amid|an|and|are|as|at|because|before|but|by|"
+    "can|could|did|do|does|due|during|following|for|from|had|has|have|he|her|his|how|if|in|into|is|"
+    "it|its|my|not|of|on|only|onward|onwards|or|our|over|she|should|since|so|than|that|the|their|"
+    "then|there|they|this|though|through|to|under|until|versus|was|we|were|what|when|where|whether|"
+    "which|while|who|whom|whose|why|with|without|would|you|your"
+)
+_COMPARED = re.compile(
+    r"\b(?:than|versus|vs\.?|compar(?:e[sd]?|ing|ison)"
+    r"|(?:up|down|rose|risen|fell|fallen|chang(?:e[sd]?|ing)|differ\w*|increased?|drop(?:ped)?) from)"
+    r"(?:\s+(?:to|with|it|they|he|she|we|is|was|were|are|did|had|in|on|at|the|same|time|period|levels?|prices?))*\s+$"
+)
+_ROUGHLY = re.compile(
+    r"(?:\bhalf|\b(?:more|less) than|\bover|\bunder|\bat least|\bup to|\bnearly|\balmost|[–-]|\w (?:to|or))\s*$"
+)
+_OWNED = re.compile(r"(?:\b(?:his|her|its|their|my|our|your|whose|the)|['’]s)\s+$")
+_AS_OF = re.compile(r"\bas of\s+$")
+_ONE_OF = re.compile(r"\s+of\b")
+_OTHER_DAY = re.compile(r"\b(?:next|every|each|coming|following|most|any|a)\s+$")
+_PART_OF_NAME = re.compile(
+    r"\s+(?:(?:Night|Morning|Afternoon|Evening)\b|(?:night|morning|afternoon|evening)s\b)"
+)
+_VERBISH = re.compile(
+    r"(?<![\w-])(?!(?:with|from|like|called|named|about|than|that|film|show|song|movie)\s)[a-z]{4,}\s+$"
+)
+_FUTURE = re.compile(
+    r"(?:\bwill|\bwon['’]t|\b(?:going to|expected to|set to|scheduled|upcoming)|['’]ll)\b[^.?!]*\Z", re.I
+)
+_USUAL = re.compile(r"\b(?:average|usually|typically|normally|always|every|days in)\b", re.I)
+_PAST = re.compile(r"\b(?:was|were|did|had|happened)\b", re.I)
+_PRESENT = re.compile(
+    r"(?<!at the )(?<!by the )\blatest\b|\b(?:newest|most recent|currently|at the moment|these days|nowadays|today)\b"
+    r"|(?<!direct )(?<!alternating )(?<!electric )(?<!electrical )(?<!ocean )(?<!rip )"
+    r"\bcurrent (?!(?:in|of|and|or|is|are|was|were|at|to|through|from|flow\w*|affairs)\b)(?=\w)"
+    r"|\bso far\b(?!-| (?:away|apart|from|behind|ahead|as|right|left|out|off)\b)"
+)
+_NOW = re.compile(
+    r"(?<!\bby )(?<!\bjust )(?<!what is )(?<!what's )(?<!what’s )(?<![\w-])now\b"
+    r"(?!-| (?:and|called|known|named|owned|defunct|former|famous)\b)"
+)
+_THEN = re.compile(r"\bthen\b")
+_NAMES = re.compile(  # titles in quotation marks, and names of days that are no dates
+    r"“[^“”]*”|\"[^\"]*\"|«[^«»]*»|(?i:\b(?:9/11|(?:fourth|4th) of july|may day|april fools?|march madness"
+    r"|march (?:for our lives|on washington)|(?:usa|russia|india|psychology) today|last week tonight"
+    r"|(?:black|bloody|good|super|ash|easter|palm|holy|cyber|giving|fat|shrove|whit|maundy|freaky|ruby|blue"
+    r"|manic|sheffield|happy|casual) (?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|(?:mon|thurs|fri|satur|sun)day night (?:football|live|lights|fever|raw)|friday the 13th"
+    r"|sunday (?:school|times|telegraph|mirror|express|brunch|roast))\b)"
+)
+_FIRST_WORD = re.compile(  # of a sentence, where a capital says nothing
+    r"(?:\A|(?<=[.!?:;]\s))\s*(?!(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun))[A-Z]"
+    r"(?![A-Z])"
+)
+
+
+def given_window(since: str, until: str) -> Window | None:
+    """Return the window between two days as people give them: 2022-06-17, or a month or year as 2022-06, 2022.
+
+    Both are included. Raises QuestionError for what is no day, and where the end lies before the beginning.
+    """
+    first, last = _given(since), _given(until)
+    if first and last and last[1] and first[0] >= last[1]:
+        raise QuestionError(f"since {since} lies after until {until}")
+    window = Window(first[0] if first else None, last[1] if last else None)
+    return window if first or last else None
+
+
+def _given(text: str) -> tuple[datetime, datetime | None] | None:
+    """Return when a day, month or year begins and ends; the calendar's last has no end."""
+    if not text:
+        return None
+    for form, step in (
+        ("%Y-%m-%d", timedelta(days=1)),
+        ("%Y-%m", timedelta(days=31)),
+        ("%Y", timedelta(days=366)),
+    ):
+        try:
+            first = datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        if first.year == date.max.year:
+            return first, None
+        after = first + step
+        return first, after.replace(
+            day=after.day if form == "%Y-%m-%d" else 1, month=1 if form == "%Y" else after.month
+        )
+    raise QuestionError(f"{text!r} is not a day such as 2022-06-17")
+
+
+def read_window(question: str, now: datetime) -> Window | None:
+    """Read when the articles asked about were published; None where the question's dates do not say.
+
+    `now` is the asker's time, with a zone; the bounds are in that zone.
+    """
+    text, clock = _plain(question), Clock(now, now.date())
+    found = _range(text, clock) or _joined(list(_dates(text, clock)))
+    if not found or not (found.since or found.until):
+        return None
+    return Window(found.since, found.until, question[found.start : found.end])
+
+
+def asks_for_now(question: str) -> bool:
+    """Tell whether a question is about the present state of things."""
+    text = _plain(question)
+    if _PRESENT.search(text):
+        return True
+    then, now = _THEN.search(text), _NOW.search(text)
+    return bool(now) and not (then and now and then.start() < now.start())
+
+
+def _plain(question: str) -> str:
+    """Hide what only looks like dates, and lower the capitals of sentences; every character keeps its place."""
+    text = _NAMES.sub(lambda m: "\0" * len(m[0]), question)
+    return _FIRST_WORD.sub(lambda m: m[0].lower(), text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """The bounds one date sets, and where it stands in the question."""
+
+    since: datetime | None
+    until: datetime | None
+    start: int
+    end: int
+
+
+def _range(text: str, clock: Clock) -> _Dated | None:
+    if not _HAS_RANGE.search(text):  # the long pattern compiles only where it is needed
+        return None
+    for m in re.finditer(_RANGE, text):
+        last = read_date("today" if m["last"] == "now" else m["last"], clock)
+        # "between June and August 2021": what has no year comes before the end, not before now.
+        first = last and read_date(m["first"], replace(clock, latest=last.span.since.date()))
+        if (
+            first
+            and last
+            and (last.kind in {"day", "weekday", "relative"} or _stands_free(text, m.start(), m.end()))
+        ):
+            since, until = first.span.since, last.span.until
+            if since < until and since <= clock.now:
+                return _Dated(since, until, m.start(), m.end())
+    return None
+
+
+def _dates(text: str, clock: Clock) -> Iterator[_Dated]:
+    for m in re.finditer(_DATED, text):
+        reading = read_date(m["date"], clock)
+        if reading and _says_when(text, m, reading.kind):
+            since, until = _bounds(" ".join((m["lead"] or "").lower().split()), reading.span)
+            # Nothing is published in the future: a date there is what the articles are about.
+            if (since or until or clock.now) <= clock.now:
+                yield _Dated(since, until, m.start(), m.end())
+
+
+def _bounds(lead: str, span: Span) -> tuple[datetime | None, datetime | None]:
+    if lead == "since":
+        return span.since, None
+    if lead == "after":
+        return span.until, None
+    if lead in {"before", "prior to"}:
+        return None, span.since
+    if lead in {"until", "till", "up to"}:
+        is_day = span.until - span.since <= timedelta(days=1)
+        return None, span.since if is_day else span.until
+    return span.since, span.reported
+
+
+def _joined(dates: list[_Dated]) -> _Dated | None:
+    """Return one stretch that holds all dates: too wide a window costs some rank, too narrow a one the answer."""
+    if not dates:
+        return None
+    since = [dated.since for dated in dates if dated.since]
+    until = [dated.until for dated in dates if dated.until]
+    both = (
+        len(dates) == 2 and len(since) == len(until) == 1 and since[0] < until[0]
+    )  # "after 2019, before 2021"
+    return _Dated(
+        min(since) if both or len(since) == len(dates) else None,
+        max(until) if both or len(until) == len(dates) else None,
+        dates[0].start,
+        dates[-1].end,
+    )
+
+
+def _says_when(text: str, m: re.Match[str], kind: Kind) -> bool:
+    """Tell whether a date says when something was reported, and is no part of a name or a comparison."""
+    start, words, lead = m.start("date"), m["date"], m["lead"] or ""
+    before = text[max(0, start - _CONTEXT) : start]
+    if lead.lower() == "by" or _COMPARED.search(before):
+        return False
+    if kind in {"ago", "relative"}:
+        owned = _ROUGHLY if kind == "ago" else _OWNED if words.startswith(_LAST) else _AS_OF
+        return not owned.search(before) and not _ONE_OF.match(text, m.end())
+    has_year = bool(_YEAR.search(words))
+    if not has_year and _any_time(before, text[start : m.end() + _CONTEXT]):
+        return False
+    free = _stands_free(text, m.start(), m.end())
+    if kind == "weekday":
+        return _is_latest_weekday(text, m, before, free)
+    if kind == "year" or (kind == "month" and not has_year):
+        return free and bool(_PERIOD_LEAD.fullmatch(lead))
+    return bool(lead) or free or (has_year and kind == "day")
+
+
+def _is_latest_weekday(text: str, m: re.Match[str], before: str, free: bool) -> bool:
+    if _PART_OF_NAME.match(text, m.end()) or _OTHER_DAY.search(before):
+        return False
+    named = m["lead"] or not re.fullmatch(WEEKDAY, m["date"]) or text[m.end() : m.end() + 2] in {"'s", "’s"}
+    # News style has no "on": "were without power Thursday due to".
+    return bool(named) or (free and m["date"][0].isupper() and bool(_VERBISH.search(before)))
+
+
+def _stands_free(text: str, start: int, end: int) -> bool:
+    """Tell whether nothing follows that makes a date part of a name, as in "2022 World Cup" or "2021 dollars"."""
+    after = _AFTER.match(text, end)
+    if not after or not after["word"]:
+        return bool(after)
+    opens_sentence = text[max(0, start - _CONTEXT) : start].rstrip()[-1:] in ".?!:;"
+    return bool(_SMALL_WORD.fullmatch(after["word"])) or (opens_sentence and after["word"][0].isupper())
+
+
+def _any_time(before: str, after: str) -> bool:
+    """Tell whether a Monday or a June between these words is one to come, or any."""
+    around = before + after
+    return bool(_FUTURE.search(before) or (_USUAL.search(around) and not _PAST.search(around)))

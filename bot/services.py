@@ -1,0 +1,228 @@
+"""One data folder with everything in it opened: the library, both indexes and the embedding model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.answering.answer_store import Journal
+    from bot.answering.citation_status import Standings
+    from bot.answering.fact_check import ArticleChecker
+    from bot.answering.generation.generator import Composer
+    from bot.answering.langchain import AnswerChain
+    from bot.answering.pipeline import Steps
+    from bot.answering.signed_links import SealedLinks
+    from bot.indexing.bm25_index import WordIndex
+    from bot.indexing.bm25_sync import WordFollower
+    from bot.indexing.embeddings import Embedder
+    from bot.indexing.filters import Filters
+    from bot.indexing.index_writer import Indexer
+    from bot.indexing.vector_store import VectorStore
+    from bot.reader.reader import Reader
+    from bot.retrieval.retriever import Retriever
+    from bot.settings import Settings
+    from bot.storage.article_store import Library
+    from bot.verification.verifier import Verifier
+
+
+class Workspace:
+    """Opens each part when it is first asked for, so that a command pays only for what it uses."""
+
+    def __init__(
+        self, settings: Settings, *, embedder: Embedder | None = None, reader: Reader | None = None
+    ) -> None:
+        """Open nothing yet; `embedder` and `reader` replace the configured models (in tests)."""
+        self.settings = settings
+        self._embedder = embedder
+        self._reader = reader
+
+    @cached_property
+    def library(self) -> Library:
+        """The articles. Raises LibraryError."""
+        from bot.storage.article_store import open_library
+
+        return open_library(self.settings.data_dir, self.settings.database_url)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The answers given, and what readers said of them."""
+        from bot.answering.answer_store import Journal
+
+        return Journal(self.library)
+
+    @cached_property
+    def standings(self) -> Standings:
+        """What has become of what answers cited."""
+        from bot.answering.citation_status import Standings
+
+        return Standings(self.library)
+
+    @cached_property
+    def vectors(self) -> VectorStore:
+        """The vector index. Raises SettingsError."""
+        pass
+
+        return open_store(self.settings)
+
+    @cached_property
+    def words(self) -> WordIndex:
+        """The word index."""
+        from bot.indexing.bm25_index import WordIndex
+
+        return WordIndex(self.settings.data_dir / "words", language=self.settings.language)
+
+    @cached_property
+    def follower(self) -> WordFollower:
+        """What keeps the word index at what the library shows."""
+        from bot.indexing.bm25_sync import WordFollower
+
+        return WordFollower(self.words, self.library)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model, not loaded yet. Raises EmbeddingError."""
+        return self._embedder or self.open_embedder()
+
+    @property
+    def open_embedder(self) -> Callable[[], Embedder]:
+        """What makes another one of the configured model, on another machine too."""
+        from bot.indexing.embeddings import SentenceTransformerEmbedder
+
+        return partial(
+            SentenceTransformerEmbedder,
+            self.settings.embedding_model,
+            device=self.settings.device,
+            encoders=self.settings.data_dir / "encoders",
+            int8=self.settings.embedding_precision == "int8",
+        )
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The reader, not loaded yet."""
+        from bot.reader.reader import QuestionAnsweringReader
+
+        exports = self.settings.data_dir / "readers"
+        return self._reader or QuestionAnsweringReader(self.settings.reader_model, exports=exports)
+
+    def load_models(self) -> None:
+        """Load the embedding model and the reader, so that the first question does not wait for them.
+
+        Raises:
+            EmbeddingError: if the embedding model cannot be loaded.
+            ReaderError: if the reader cannot be loaded.
+        """
+        self.embedder.load()
+        self.reader.load()
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """The search over both indexes."""
+        from bot.retrieval.reranker import CrossEncoderReranker
+        from bot.retrieval.retriever import Retriever
+
+        model, device = self.settings.rerank_model, self.settings.device
+        reranker = CrossEncoderReranker(model, device=device) if model else None
+        return Retriever(self.library, self.vectors, self.words, self.follower, self.embedder, reranker)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The way from a question to an answer. Raises ChatModelError where its model cannot be set up."""
+        return self.steps_with(self.settings.chat_model)
+
+    @cached_property
+    def chain(self) -> AnswerChain:
+        """The same as a LangChain Runnable. Raises ChatModelError."""
+        from bot.answering.langchain import AnswerChain
+
+        return AnswerChain(self.steps)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """What says whether a sentence is supported. Raises ChatModelError where its judge cannot be set up."""
+        from bot.llm import open_chat_model
+        from bot.verification.llm_judge import ModelJudge
+        from bot.verification.nli import Entailment
+        from bot.verification.verifier import Verifier
+
+        model, judge = self.settings.support_model, self.settings.support_judge
+        return Verifier(
+            entailment=Entailment(model, device=self.settings.device) if model else None,
+            judge=ModelJudge(open_chat_model(judge, self.settings)) if judge else None,
+        )
+
+    @cached_property
+    def sealed(self) -> SealedLinks:
+        """The links to evidence pages."""
+        from bot.answering.signed_links import SealedLinks
+
+        return SealedLinks(self.library, self.settings.public_url)
+
+    def checker(self, filters: Filters | None = None) -> ArticleChecker:
+        """Return what checks sentences against the articles that pass `filters`."""
+        from bot.answering.fact_check import ArticleChecker
+
+        return ArticleChecker(
+            self.verifier, self.retriever, self.library, filters=filters, sealed=self.sealed
+        )
+
+    def steps_with(self, chat_model: str) -> Steps:
+        """Return the way to an answer by this chat model; "" quotes. Raises ChatModelError."""
+        from bot.answering.answer import Pricing
+        from bot.answering.pipeline import Steps
+
+        return Steps(
+            self.library,
+            self.retriever,
+            self.words,
+            self.reader,
+            min_confidence=self.settings.min_confidence,
+            closest_confidence=self.settings.closest_confidence,
+            composer=self._composer(chat_model) if chat_model else None,
+            pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
+            sealed=self.sealed,
+        )
+
+    def _composer(self, name: str) -> Composer:
+        from bot.answering.generation.generator import Composer
+        from bot.llm import open_chat_model, output_tokens
+
+        room = self.settings.chat_budget - output_tokens(self.settings)
+        model = open_chat_model(name, self.settings)
+        return Composer(model, self.verifier, self.library, name=name, room=room, sealed=self.sealed)
+
+    @contextlib.contextmanager
+    def writing(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[Indexer]:
+        """Hold the one right to write to this data folder; see `bot.indexing.index_writer.writing`."""
+        from bot.indexing.index_writer import writing
+
+        lock_file = self.settings.data_dir / "write.lock"
+        with writing(
+            self.library, self.vectors, self.follower, self.embedder, lock_file=lock_file, on_wait=on_wait
+        ) as indexer:
+            yield indexer
+
+    def close(self) -> None:
+        """Give back what is open."""
+        for part in ("library", "vectors"):
+            if part in self.__dict__:
+                self.__dict__[part].close()
+
+
+def open_store(settings: Settings) -> VectorStore:
+    """Return the store the settings name. Raises SettingsError."""
+    if not settings.chroma_url:
+        from bot.indexing.chroma_embedded import EmbeddedStore
+
+        return EmbeddedStore(settings.data_dir / "chroma")
+    from bot.indexing.chroma_server import ServerStore
+
+    return ServerStore(
+        settings.chroma_url,
+        headers={name: value.get_secret_value() for name, value in settings.chroma_headers.items()},
+        tenant=settings.chroma_tenant,
+        database=settings.chroma_database,
+        ca_file=settings.chroma_ca_file,
+    )

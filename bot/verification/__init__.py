@@ -1,0 +1,1 @@
+"""Checks whether cited text supports a sentence."""

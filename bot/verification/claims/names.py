@@ -1,0 +1,262 @@
+"""Names: which of a sentence's capitalised words no text has, under that name or one that means the same."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bot.indexing.bm25_index import analyze
+
+_WORD = re.compile(r"\w+(?:['’](?!s\b)\w+)*")
+_DOTTED = re.compile(r"\b(?:\w\.){2,}")
+_BEGINS = re.compile(
+    r"(?:^|[.?!:;•|]\s|[“”\"‘«(\[/]\s*|\s[-–—*]\s)\W*$"
+)  # where any word may begin with a capital
+_BESIDE = re.compile(r"[ -]|\. ")
+_LINKED = re.compile(r"(?:[ -]|\. )(?:of |of the |for |and |& )?")
+# What follows the first word of a sentence when that is who acts: "Paterson died", "Biden's", "LONDON — ".
+_ACTS = re.compile(
+    r"['’]s\b| [-–—]+ | (?:is|was|has|had|will|would|can|could|may|might|did|does|said|says|told|tells|added|asked|"
+    r"(?!need|bas|relat|advanc|mix|limit|unit|us)[a-z]{2,}ed)\b"
+)
+_LOOK_BACK = 8  # characters
+_LONGEST_ACRONYM = 6
+_HEADLINE, _HEADLINE_WORDS = 0.6, 4  # of a sentence's longer words capitalised: capitals say nothing there
+_LONGER = 4
+
+_DEMONYM_ENDINGS = ("ians", "ian", "ans", "an", "ns", "n", "ese", "ish", "is", "i", "ic")
+# Titles, beginnings of sentences and the calendar: whether those are missing is for others to weigh.
+_NO_NAMES = """
+i mr mrs ms miss dr sir dame lord lady prof professor president vice prime minister king queen prince princess
+pope chancellor senator sen rep representative governor gov mayor general gen captain colonel sergeant judge
+justice secretary chairman chairwoman chief director ceo coach government parliament state city county
+republic university company party department ministry north south east west northern southern eastern western
+the a an and of in on at for to with by from as but or nor so yet if when while after before since because
+although though however additionally furthermore moreover also overall meanwhile finally therefore thus
+he she it they we you his her its their our your this that these those there here what who why how where which
+some many most several all both each every other another no not according despite during following
+then once one two three still even just only over under about within without through throughout until upon unlike
+like instead later earlier last next first yes today yesterday tomorrow now such more less among between against
+almost nearly again perhaps indeed whether who whose whom which is are was were do does did has have had can will
+am pm ad bc est gmt mon tue wed thu fri sat sun jan feb mar apr jun jul aug sep sept oct nov dec
+monday tuesday wednesday thursday friday saturday sunday january february march april may june july august
+september october november december spring summer autumn winter
+"""
+NO_NAMES = frozenset(_NO_NAMES.split())
+# Each line or column means one thing, and so do its adjectives; a hyphen is a space.
+_SAME = """
+usa america american americans united-states
+uk britain british britons great-britain united-kingdom
+eu european-union bloc
+un united-nations
+uae emirates emirati united-arab-emirates
+france french | spain spanish | netherlands dutch holland | wales welsh | ireland irish | england english
+scotland scottish scots | greece greek greeks | germany german | denmark danish danes | sweden swedish swedes
+finland finnish finns | norway norwegian | poland polish poles | turkey turkish turks turkiye
+switzerland swiss | philippines filipino philippine filipinos | thailand thai | afghanistan afghan
+argentina argentine argentinian | czechia czech czech-republic | belgium belgian | cyprus cypriot
+iceland icelandic | portugal portuguese | peru peruvian | kazakhstan kazakh | uzbekistan uzbek
+kyiv kiev | kharkiv kharkov | odesa odessa | myanmar burma burmese | ivory-coast ivorian
+covid coronavirus covid-19 | gop republican republicans | dem democrat democratic democrats
+facebook meta | google alphabet | fed federal-reserve | kremlin russia russian moscow
+la los-angeles | nyc new-york | saudi saudi-arabia | congo drc congolese | fbi federal-bureau-of-investigation
+tv television | internet web online | utd united | man manchester
+"""
+_GROUPS = [group.split() for line in _SAME.splitlines() for group in line.split("|")]
+ALIASES = {name: tuple(other for other in group if other != name) for group in _GROUPS for name in group}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One capitalised word of a name; `run` are all the words of that name, `at` its place in them."""
+
+    word: str
+    run: tuple[str, ...]
+    at: int
+    initial: bool  # it begins a sentence, where any word has a capital
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The words of a text as names are looked up in it."""
+
+    words: frozenset[str]
+    stems: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
+    named: frozenset[tuple[str, str]]  # those pairs whose first word has a capital
+    capitals: frozenset[str]
+    initials: frozenset[str]
+
+
+def missing_names(sentence: str, text: str) -> list[Name]:
+    """Return the capitalised words of `sentence` that `text` has under no name."""
+    known = _lexicon(text)
+    return [name for name in names(sentence) if not _is_known(name, known)]
+
+
+def replaces_another(name: Name, sentence: str, text: str) -> bool:
+    """Say whether `text` has another name where `sentence` has this one: between the same words, or beside two."""
+    told = _undotted(text)
+    there = [match[0] for match in _WORD.finditer(told)]
+    others = [at for at, word in enumerate(there) if _is_capital(word) and _folded(word) not in NO_NAMES]
+    here, found = (
+        [_folded(match[0]) for match in _WORD.finditer(_undotted(sentence))],
+        list(map(_folded, there)),
+    )
+    places = [at for at, word in enumerate(here) if word == name.run[name.at]]
+    return any(_same_place(here, at, found, other) for at in places for other in others)
+
+
+def _same_place(here: Sequence[str], at: int, there: Sequence[str], other: int) -> bool:
+    if here[at] == there[other]:
+        return False
+    before = _agreeing(reversed(here[max(0, at - 2) : at]), reversed(there[max(0, other - 2) : other]))
+    after = _agreeing(here[at + 1 : at + 3], there[other + 1 : other + 3])
+    return bool(before and after) or any(
+        len(side) > 1 and any(len(word) >= _LONGER for word in side) for side in (before, after)
+    )
+
+
+def _agreeing(here: Iterable[str], there: Iterable[str]) -> list[str]:
+    """Return the words that the two begin with."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(here, there, strict=False))
+    return [word for word, _ in pairs]
+
+
+@lru_cache(maxsize=512)
+def names(sentence: str) -> tuple[Name, ...]:
+    """Return the words of names in `sentence`; none of a headline's, where every word has a capital."""
+    sentence = _undotted(sentence)
+    words = [match for match in _WORD.finditer(sentence) if not match[0][0].isdigit()]
+    longer = [match for match in words if len(match[0]) >= _LONGER]
+    if sum(_is_capital(match[0]) for match in longer) >= max(_HEADLINE_WORDS, _HEADLINE * len(longer)):
+        return ()
+    return tuple(name for run in _runs(sentence, words, _BESIDE) for name in _names_of(sentence, run))
+
+
+def _names_of(sentence: str, run: Sequence[re.Match[str]]) -> Iterator[Name]:
+    folded = tuple(_folded(match[0]) for match in run)
+    for at, match in enumerate(run):
+        begins = (
+            at == 0
+            and _BEGINS.search(sentence[max(0, match.start() - _LOOK_BACK) : match.start()]) is not None
+        )
+        initial = begins and not match[0].isupper() and not _ACTS.match(sentence, match.end())
+        if folded[at] not in NO_NAMES and (len(folded[at]) > 1):
+            yield Name(match[0], folded, at, initial)
+
+
+def _runs(
+    sentence: str, words: Sequence[re.Match[str]], between: re.Pattern[str]
+) -> Iterator[list[re.Match[str]]]:
+    """Yield the capitalised words in a row that have nothing but `between` among them."""
+    run: list[re.Match[str]] = []
+    for match in words:
+        if not _is_capital(match[0]):
+            continue
+        if run and not between.fullmatch(sentence, run[-1].end(), match.start()):
+            yield run
+            run = []
+        run.append(match)
+    if run:
+        yield run
+
+
+def _is_capital(word: str) -> bool:
+    return any(letter.isupper() for letter in word)
+
+
+@lru_cache(maxsize=512)
+def _lexicon(text: str) -> Lexicon:
+    text = _undotted(text)
+    written = [match[0] for match in _WORD.finditer(text)]
+    found = [_folded(word) for word in written]
+    pairs = list(itertools.pairwise(found))
+    return Lexicon(
+        words=frozenset(part for word in found for part in (word, *word.split("'"))),
+        stems=frozenset(analyze(text)),
+        pairs=frozenset(pairs),
+        named=frozenset(pair for pair, word in zip(pairs, written, strict=False) if _is_capital(word)),
+        capitals=frozenset(word for word, shown in zip(found, written, strict=True) if shown.isupper()),
+        initials=frozenset(_initials(text)),
+    )
+
+
+def _initials(text: str) -> Iterator[str]:
+    """Yield "svb" for Silicon Valley Bank: the first letters of capitalised words in a row."""
+    words = list(_WORD.finditer(text))
+    for run in _runs(text, words, _LINKED):
+        letters = "".join(match[0][0] for match in run).casefold()
+        for start in range(len(letters)):
+            yield from (letters[start:end] for end in range(start + 2, start + _LONGEST_ACRONYM + 1))
+
+
+def _is_known(name: Name, known: Lexicon) -> bool:
+    word = name.run[name.at]
+    if _stands(word, known) or (name.word.isupper() and word in known.initials) or _run_stands(name, known):
+        return True
+    return name.initial and len(name.run) == 1
+
+
+def _stands(word: str, known: Lexicon) -> bool:
+    if word in known.words or any(form in known.words for form in _forms(word)):
+        return True
+    if any(_phrase_stands(other, known) for other in ALIASES.get(word, ())):
+        return True
+    return any(stem in known.stems for stem in analyze(word)) or any(
+        part in known.words for part in word.split("'")[:1]
+    )
+
+
+def _run_stands(name: Name, known: Lexicon) -> bool:
+    """Say whether the whole name stands by its letters, by another name of it, or without this word."""
+    run = name.run[1:] if name.run[0] in NO_NAMES else name.run  # "The Federal Reserve"
+    letters = "".join(word[0] for word in run)
+    if len(letters) > 1 and letters in known.capitals:
+        return True
+    if any(_phrase_stands(other, known) for other in ALIASES.get("-".join(run), ())):
+        return True
+    rest = name.run[name.at + 1 :]
+    return bool(rest) and _stands_alone(rest, name.run, known)
+
+
+def _stands_alone(rest: Sequence[str], run: Sequence[str], known: Lexicon) -> bool:
+    """Say whether the text has the words `rest` of a name, and nowhere after a first word that is not in `run`."""
+    if not _phrase_stands("-".join(rest), known):
+        return False
+    before = {first for first, second in known.named if second == rest[0]}
+    return not (before - set(run) - NO_NAMES)
+
+
+def _phrase_stands(phrase: str, known: Lexicon) -> bool:
+    parts = phrase.split("-")
+    if len(parts) == 1:
+        return phrase in known.words
+    return all(pair in known.pairs for pair in itertools.pairwise(parts))
+
+
+def _forms(word: str) -> Iterator[str]:
+    """Yield other spellings: of one or many, of a country and its people, of a foreign ending."""
+    yield from (word + "s", word.removesuffix("s"), word.removesuffix("es"))
+    yield word[:-1] + {"y": "i", "i": "y"}.get(word[-1], word[-1])
+    yield from (word + "y", word.removesuffix("y"))
+    for ending in _DEMONYM_ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _LONGER:
+            yield from (word.removesuffix(ending) + other for other in ("", "a", "e", "y", "o", "ia", "us"))
+        if len(word) >= _LONGER:
+            yield from (word + ending, word[:-1] + ending)
+
+
+def _undotted(text: str) -> str:
+    return _DOTTED.sub(lambda match: match[0].replace(".", ""), text)
+
+
+def _folded(word: str) -> str:
+    if word == "US":
+        return "usa"  # and not the pronoun
+    plain = unicodedata.normalize("NFKD", word).replace("’", "'")
+    return "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold() or word

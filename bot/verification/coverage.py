@@ -1,0 +1,164 @@
+"""How a sentence lies on a text: which of its words the text has, how close together and in what order."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, pairwise
+from typing import NamedTuple, TypeVar
+
+from bot.articles.chunking import Span, split_sentences
+from bot.indexing.bm25_index import analyze
+
+_WINDOW = 3  # sentences in a row that may together carry one
+_CLOSEST = 5  # sentences that are compared word by word
+_REACH = 3  # stems within which two that follow each other in the sentence may stand in the text
+_FEWEST, _PARALLEL = 4, 0.6  # stems, and share of them, that parallel sentences have in the same order
+_LONGEST = 9  # letters that a stem counts by
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+_T = TypeVar("_T")
+Pair = tuple[str, str]
+
+
+class Coverage(NamedTuple):
+    """Shares, 0..1, of a sentence that its text has: what a logistic model weighs.
+
+    `stems`: of its stems those in three sentences in a row, weighed by their letters; `near`: of the stems that
+    follow each other, those close together in the text; `together`: of all pairs of its stems that the text has, those
+    within one sentence; `phrases`: of three words in a row.
+    """
+
+    stems: float
+    near: float
+    together: float
+    phrases: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSentence:
+    """A sentence of a source: which source, where in it, its words, its stems, and their pairs in reach."""
+
+    source: int
+    span: Span
+    text: str
+    stems: tuple[str, ...]
+    words: frozenset[str]
+    pairs: frozenset[Pair]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """What `align` found; `best` is the source sentence that the sentence follows most closely.
+
+    `parallel` are all that it follows so closely that a turned word turns the meaning.
+    """
+
+    best: SourceSentence | None
+    parallel: tuple[SourceSentence, ...]
+    coverage: Coverage
+
+
+def align(sentence: str, sources: Sequence[str]) -> Alignment:
+    """Lay `sentence` on the sentences of `sources`."""
+    stems = tuple(analyze(sentence))
+    every = [SourceSentence(at, *piece) for at, source in enumerate(sources) for piece in _sentences(source)]
+    lengths = _followed(stems, every)
+    best = max(lengths, key=lambda one: one[0], default=(0, None))[1]
+    parallel = tuple(other for length, other in lengths if _is_parallel(length, stems, other.stems))
+    return Alignment(best, parallel, _coverage(sentence, stems, sources, every))
+
+
+def _followed(stems: Sequence[str], every: Sequence[SourceSentence]) -> list[tuple[int, SourceSentence]]:
+    """Return the source sentences that share most with `stems`, and how much of it stands there in its order."""
+    wanted = frozenset(stems)
+    near = sorted(every, key=lambda other: (-len(wanted & other.words), len(other.words)))[:_CLOSEST]
+    return [(common(stems, other.stems), other) for other in near]
+
+
+def _is_parallel(length: int, one: Sequence[str], other: Sequence[str]) -> bool:
+    """Say whether one follows the other over most of the shorter: half of a joined sentence follows its own."""
+    return length >= _FEWEST and length >= _PARALLEL * min(len(one), len(other))
+
+
+def _coverage(
+    sentence: str, stems: Sequence[str], sources: Sequence[str], every: Sequence[SourceSentence]
+) -> Coverage:
+    share = _best_share({stem: min(len(stem), _LONGEST) for stem in stems}, every)
+    following = frozenset(pairwise(stems))
+    near = _union(following & other.pairs for other in every)
+    phrases = _phrases(sentence)
+    return Coverage(
+        stems=share,
+        near=len(near) / len(following) if following else share,
+        together=_together(frozenset(stems), every),
+        phrases=len(phrases & _union(map(_phrases, sources))) / len(phrases) if phrases else 0.0,
+    )
+
+
+def _best_share(letters: dict[str, int], every: Sequence[SourceSentence]) -> float:
+    windows = _windows(frozenset(letters), every)
+    best = max((sum(letters[stem] for stem in window) for window in windows), default=0)
+    return best / max(sum(letters.values()), 1)
+
+
+def _together(stems: frozenset[str], every: Sequence[SourceSentence]) -> float:
+    shared = [sorted(other.words & stems) for other in every]
+    there = sorted({stem for some in shared for stem in some})
+    pairs = {pair for some in shared for pair in combinations(some, 2)}
+    return len(pairs) / math.comb(len(there), 2) if len(there) > 1 else 0.0
+
+
+@lru_cache(maxsize=512)  # a passage is cited by one sentence after the other
+def _sentences(source: str) -> tuple[tuple[Span, str, tuple[str, ...], frozenset[str], frozenset[Pair]], ...]:
+    texts = [(span, source[span.start : span.end]) for span in split_sentences(source)]
+    stemmed = [(span, text, tuple(analyze(text))) for span, text in texts]
+    return tuple(
+        (span, text, stems, frozenset(stems), frozenset(_reached(stems))) for span, text, stems in stemmed
+    )
+
+
+def around(source: str, span: Span) -> str:
+    """Return a sentence of `source` with the one before it and the one after it."""
+    spans = [piece[0] for piece in _sentences(source)]
+    at = spans.index(span)
+    return source[spans[max(0, at - 1)].start : spans[min(at + 1, len(spans) - 1)].end]
+
+
+def stems_of(source: str) -> frozenset[str]:
+    """Return all stems of a source."""
+    return _union(words for _, _, _, words, _ in _sentences(source))
+
+
+def _reached(stems: Sequence[str]) -> Iterator[Pair]:
+    for at, stem in enumerate(stems):
+        yield from ((stem, other) for other in stems[at + 1 : at + 1 + _REACH])
+
+
+@lru_cache(maxsize=512)
+def _phrases(text: str) -> frozenset[tuple[str, ...]]:
+    words = [word.casefold() for word in _WORD.findall(text)]
+    return frozenset(zip(words, words[1:], words[2:], strict=False))
+
+
+def _windows(wanted: frozenset[str], every: Sequence[SourceSentence]) -> Iterator[frozenset[str]]:
+    for at, first in enumerate(every):
+        window = every[at : at + _WINDOW]
+        yield _union(wanted & other.words for other in window if other.source == first.source)
+
+
+def _union(sets: Iterable[frozenset[_T]]) -> frozenset[_T]:
+    return frozenset(member for one in sets for member in one)
+
+
+def common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence."""
+    row = [0] * (len(other) + 1)
+    for stem in one:
+        before = 0
+        for at, against in enumerate(other, start=1):
+            before, row[at] = row[at], before + 1 if stem == against else max(row[at], row[at - 1])
+    return row[-1]
