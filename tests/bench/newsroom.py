@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from bench.load.balancer import free_port, listens
 from bench.load.replicas import CITEWIRE, Replica, wait_for

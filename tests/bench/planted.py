@@ -25,6 +25,7 @@ from statistics import median, quantiles
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from bench import planting
 from bench.planting import LIES, TRUTHS, WRONG_PASSAGE, Said

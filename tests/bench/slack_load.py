@@ -24,6 +24,7 @@ from statistics import quantiles
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from bench.load.asking import CORPUS, Ask, ask_all, plan
 from bench.load.balancer import Balancer, free_port, listens

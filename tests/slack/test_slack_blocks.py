@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hostile import answers
+from hostile_strings import answers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slack_scanner import Seen, assert_harmless, assert_takeable, bare, read_markdown, read_mrkdwn, scan

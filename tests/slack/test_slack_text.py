@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hostile import PIECES, texts
+from hostile_strings import PIECES, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_scanner import assert_harmless, bare, read_markdown, read_mrkdwn
