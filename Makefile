@@ -30,7 +30,7 @@ GATES := --fail-under hit@1=1 --fail-under answer=0.68 --fail-under quote_valid=
 NATURAL_GATES := --fail-under hit@5=0.98 --fail-under answer=0.48 --fail-under auroc=0.67 --fail-under quote_valid=1 \
          --fail-under supported=1 --fail-over over_refusal=0.58 --fail-over false_answers=0.2
 
-.PHONY: chat ask test check eval bench peers sbom clean
+.PHONY: chat ask test check eval bench peers docs sbom clean
 
 chat: .venv/.ready
 	@$(BIN)/citewire ingest corpus 1>&2
@@ -60,6 +60,11 @@ bench: .venv/.dev
 peers: .venv-peers/.ready
 	@.venv-peers/bin/python tests/bench/compare_peers.py $(ARGS)
 
+# The documentation as a site in dist/docs. `.venv/bin/python docs/generate.py` updates the generated pages.
+docs: .venv/.docs
+	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # A bill of materials (CycloneDX) and each licence; those that ask for a look, copyleft and unknown ones, are printed.
 sbom: .venv/.dev $(RUNTIME)/.ready
 	@mkdir -p $(DIST)
@@ -81,6 +86,10 @@ clean:
 
 .venv/.dev: .venv/.ready
 	@$(INSTALL) --editable '.[postgres]' --group dev
+	@touch $@
+
+.venv/.docs: .venv/.ready
+	@$(INSTALL) --group docs
 	@touch $@
 
 $(RUNTIME)/.ready: pyproject.toml constraints.txt | .venv/bin/uv

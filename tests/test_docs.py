@@ -14,7 +14,6 @@ from types import ModuleType
 import pytest
 import typer
 import yaml
-from deployed import assert_is_command
 
 from bot.cli.main import app
 from bot.evaluation.metrics import METRICS
@@ -68,9 +67,7 @@ def test_a_page_that_is_out_of_date_or_missing_is_named(
     for name in ("commands.md", "settings.md"):
         shutil.copy(DOCS / name, tmp_path)
     assert generate.stale(tmp_path) == []
-    (tmp_path / "commands.md").write_text(
-        page("commands.md").replace("citewire ask", "citewire query"), "utf-8"
-    )
+    (tmp_path / "commands.md").write_text("# Commands\n", "utf-8")
     assert generate.stale(tmp_path) == [tmp_path / "commands.md"]
     (tmp_path / "settings.md").unlink()
     assert generate.stale(tmp_path) == [tmp_path / "commands.md", tmp_path / "settings.md"]
@@ -98,11 +95,8 @@ def test_every_command_is_documented_with_its_options() -> None:
         listed = re.findall(r"^- `((?:-\w, )?--?[a-z-]+)", text, re.M)
         assert {option.rpartition(", ")[2] for option in listed} == options, name
         for parameter in command.params:
-            if parameter.help:
-                assert " ".join(parameter.help.split())[:40].replace("<", "&lt;") in text, (
-                    name,
-                    parameter.name,
-                )
+            description = " ".join((parameter.help or "").split()).replace("<", "&lt;")
+            assert description in text, (name, parameter.name)
         assert " ".join(command.help.split("\n\n")[0].split()).replace("<", "&lt;") in text, name
 
 
@@ -137,17 +131,19 @@ def test_commands_are_shown() -> None:
     assert len(list(command_lines())) > 40
 
 
-@pytest.mark.parametrize(("path", "line"), command_lines())
+@pytest.mark.parametrize(("path", "line"), list(command_lines()))
 def test_example_commands_parse(path: str, line: str) -> None:
     words = shlex.split(line)
     for name in words:  # the files that the example names have to be there
-        if re.search(r"\.jsonl$", name):
+        if name.endswith(".jsonl"):
             Path(name).parent.mkdir(exist_ok=True)
             Path(name).touch()
+    if words[0] == "--data-dir":
+        words = words[2:]
+    commands = COMMANDS
     if words[0] == "eval":
-        COMMANDS["eval"].commands[words[1]].make_context(f"eval {words[1]}", words[2:])
-    else:
-        assert_is_command(words)
+        commands, words = COMMANDS["eval"].commands, words[1:]
+    commands[words[0]].make_context(words[0], words[1:])
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
