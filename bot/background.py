@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
-    from bot.services import Workspace
+    from bot.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +20,18 @@ _MOMENT = 5.0  # seconds
 
 
 @contextlib.asynccontextmanager
-async def kept_up(workspace: Workspace, *, loaded: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+async def keep_warm(workspace: Services, *, loaded: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
     """Keep a workspace ready for questions while the block lasts; `loaded` is called when they need not wait any more.
 
     Without following, the first question after another machine's ingest would wait for that.
     """
     _load_in_background(workspace, loaded)
-    async with repeated(_MOMENT, workspace.follower.follow, "the word index could not follow"):
+    async with run_periodically(_MOMENT, workspace.bm25_sync.sync, "the word index could not follow"):
         yield
 
 
 @contextlib.asynccontextmanager
-async def repeated(seconds: float, action: Callable[[], None], failure: str) -> AsyncIterator[None]:
+async def run_periodically(seconds: float, action: Callable[[], None], failure: str) -> AsyncIterator[None]:
     """Do something in a thread again and again while the block lasts; where it fails, say so and go on."""
 
     async def repeat() -> None:
@@ -49,7 +49,7 @@ async def repeated(seconds: float, action: Callable[[], None], failure: str) -> 
         task.cancel()
 
 
-def _load_in_background(workspace: Workspace, loaded: Callable[[], None]) -> None:
+def _load_in_background(workspace: Services, loaded: Callable[[], None]) -> None:
     """Load the model and the indexes before the first question asks for them."""
 
     def load() -> None:

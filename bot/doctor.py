@@ -11,8 +11,8 @@ from bot.errors import CitewireError
 
 if TYPE_CHECKING:
     from bot.indexing.onnx_encoder import EncoderState
-    from bot.services import Workspace
-    from bot.storage.models import Totals
+    from bot.services import Services
+    from bot.storage.models import StoreStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +29,35 @@ class Check:
         return asdict(self)
 
 
-def examine(workspace: Workspace) -> list[Check]:
+def examine(workspace: Services) -> list[Check]:
     """Run every check; one that fails does not keep the others from running."""
     with ThreadPoolExecutor(max_workers=1) as reader:  # reads all bytes of the models beside the other checks
-        weights = reader.submit(attempt, "weights", lambda: _weights(workspace))
-        reading = reader.submit(attempt, "reader", lambda: _reader(workspace))
+        weights = reader.submit(run_check, "weights", lambda: _weights(workspace))
+        reading = reader.submit(run_check, "reader", lambda: _reader(workspace))
         encoder = reader.submit(_encoder_state, workspace)
         stores = list(_stores(workspace, encoder))
         return [weights.result(), *stores, reading.result(), *_models(workspace)]
 
 
-def _stores(workspace: Workspace, encoder: Future[EncoderState]) -> Iterator[Check]:
+def _stores(workspace: Services, encoder: Future[EncoderState]) -> Iterator[Check]:
     try:
-        totals = workspace.library.totals()
+        totals = workspace.articles.totals()
     except CitewireError as exc:  # there is nothing to compare the indexes with
         yield failure("library", exc)
         return
     yield _library(workspace, totals)
-    yield attempt("vectors", lambda: _vectors(workspace, totals.passages))
-    yield attempt("words", lambda: _words(workspace, totals.passages))
-    yield attempt("encoder", lambda: _encoder(workspace, totals, encoder.result()))
+    yield run_check("vectors", lambda: _vectors(workspace, totals.passages))
+    yield run_check("words", lambda: _words(workspace, totals.passages))
+    yield run_check("encoder", lambda: _encoder(workspace, totals, encoder.result()))
 
 
-def _models(workspace: Workspace) -> Iterator[Check]:
+def _models(workspace: Services) -> Iterator[Check]:
     for name in (workspace.settings.chat_model, workspace.settings.support_judge):
         if name:
-            yield attempt("model", lambda name=name: _model(workspace, name))  # type: ignore[misc]  # bound now
+            yield run_check("model", lambda name=name: _model(workspace, name))  # type: ignore[misc]  # bound now
 
 
-def attempt(name: str, check: Callable[[], Check]) -> Check:
+def run_check(name: str, check: Callable[[], Check]) -> Check:
     """Return what `check` finds, or what it failed with."""
     try:
         return check()
@@ -71,18 +71,18 @@ def failure(name: str, error: CitewireError) -> Check:
     return Check(name, ok=False, detail=detail, remedy=remedy)
 
 
-def _weights(workspace: Workspace) -> Check:
+def _weights(workspace: Services) -> Check:
     embedder = workspace.embedder
     embedder.verify()
     return Check("weights", ok=True, detail=f"{embedder.model} ({embedder.fingerprint})")
 
 
-def _reader(workspace: Workspace) -> Check:
+def _reader(workspace: Services) -> Check:
     workspace.reader.verify()
     return Check("reader", ok=True, detail=workspace.reader.model)
 
 
-def _library(workspace: Workspace, totals: Totals) -> Check:
+def _library(workspace: Services, totals: StoreStats) -> Check:
     place = (
         workspace.settings.data_dir
         if not workspace.settings.database_url
@@ -93,8 +93,8 @@ def _library(workspace: Workspace, totals: Totals) -> Check:
     )
 
 
-def _vectors(workspace: Workspace, expected: int) -> Check:
-    library = workspace.library
+def _vectors(workspace: Services, expected: int) -> Check:
+    library = workspace.articles
     collection = library.collection(workspace.embedder.fingerprint)
     if collection is None:
         models = ", ".join(other.model for other in library.collections())
@@ -107,27 +107,27 @@ def _vectors(workspace: Workspace, expected: int) -> Check:
             detail=detail if expected else "none yet",
             remedy="run `citewire reindex`" if expected else "",
         )
-    found = workspace.vectors.count(collection.location)
-    return _agreement("vectors", found, expected, remedy="run `citewire reindex`")
+    found = workspace.vector_store.count(collection.location)
+    return _compare_counts("vectors", found, expected, remedy="run `citewire reindex`")
 
 
-def _words(workspace: Workspace, expected: int) -> Check:
+def _words(workspace: Services, expected: int) -> Check:
     if not expected:
         return Check("words", ok=True, detail="none yet")
-    found = workspace.words.count()
-    if found != expected and workspace.follower.is_behind():
+    found = workspace.bm25.count()
+    if found != expected and workspace.bm25_sync.is_stale():
         detail = (
             f"{found:,} passages, behind the library's {expected:,}; the next question brings it up to them"
         )
         return Check("words", ok=True, detail=detail)
-    return _agreement("words", found, expected, remedy="run `citewire reindex --words`")
+    return _compare_counts("words", found, expected, remedy="run `citewire reindex --words`")
 
 
-def _encoder_state(workspace: Workspace) -> EncoderState:
+def _encoder_state(workspace: Services) -> EncoderState:
     return workspace.embedder.encoder_state()
 
 
-def _encoder(workspace: Workspace, totals: Totals, state: EncoderState) -> Check:
+def _encoder(workspace: Services, totals: StoreStats, state: EncoderState) -> Check:
     from bot.indexing.onnx_encoder import EncoderState
 
     embedder = workspace.embedder
@@ -141,16 +141,16 @@ def _encoder(workspace: Workspace, totals: Totals, state: EncoderState) -> Check
     return Check("encoder", ok=False, detail=detail, remedy="run `citewire reindex --encoder`")
 
 
-def _model(workspace: Workspace, name: str) -> Check:
+def _model(workspace: Services, name: str) -> Check:
     """Set a chat model up as an answer would, without asking it anything."""
-    from bot.llm import open_chat_model
+    from bot.llm import load_chat_model
 
-    open_chat_model(name, workspace.settings)
+    load_chat_model(name, workspace.settings)
     server = workspace.settings.chat_base_url or "its provider's server"
     return Check("model", ok=True, detail=f"{name} is set up, at {server}; it was not asked")
 
 
-def _agreement(name: str, found: int, expected: int, *, remedy: str) -> Check:
+def _compare_counts(name: str, found: int, expected: int, *, remedy: str) -> Check:
     if found == expected:
         return Check(name, ok=True, detail=f"{found:,} passages, as in the library")
     detail = f"{found:,} passages, but the library has {expected:,}"

@@ -38,7 +38,7 @@ class SettingsError(CitewireError):
     """A setting is unknown or has a value that cannot be used."""
 
 
-class ReadError(CitewireError):
+class ParseError(CitewireError):
     """One file or record cannot be read as an article; `line` counts from 1."""
 
     def __init__(self, reason: str, *, line: int | None = None) -> None:
@@ -51,7 +51,7 @@ class QuestionError(CitewireError):
     """A question cannot be put: empty, far too long, or with an impossible filter."""
 
 
-class LibraryError(CitewireError):
+class DatabaseError(CitewireError):
     """The library cannot be opened or has refused a statement."""
 
 
@@ -59,7 +59,7 @@ class EmbeddingError(CitewireError):
     """The embedding model cannot be loaded."""
 
 
-class WeightsError(EmbeddingError):
+class ModelChecksumError(EmbeddingError):
     """The packaged weights are not the ones that were tested."""
 
 
@@ -71,23 +71,23 @@ class ChatModelError(CitewireError):
     """A chat model cannot be set up, or has not answered."""
 
 
-class VectorsError(CitewireError):
+class VectorStoreError(CitewireError):
     """Chroma cannot be reached or its collection is not usable."""
 
 
-class VectorsAwayError(VectorsError):
+class VectorStoreUnavailableError(VectorStoreError):
     """Chroma's server does not answer now, and may again later."""
 
 
-class VectorsGoneError(VectorsError):
+class CollectionNotFoundError(VectorStoreError):
     """Chroma's server does not have the collection."""
 
 
-class VectorsRefusedError(VectorsError):
+class VectorStoreRequestError(VectorStoreError):
     """Chroma's server does not do what it is asked, for a reason of its own."""
 
 
-class WordsError(CitewireError):
+class KeywordIndexError(CitewireError):
     """The word index cannot be opened."""
 
 
@@ -100,7 +100,7 @@ class FetchError(CitewireError):
         self.wait = wait
 
 
-class FetchRefusedError(FetchError):
+class FetchForbiddenError(FetchError):
     """Citewire does not ask for an address: where it leads to, how it is written, or because robots.txt says so."""
 
 
@@ -108,7 +108,7 @@ class BackupError(CitewireError):
     """A back-up cannot be made, or is not one that can be restored here."""
 
 
-class EngineError(CitewireError):
+class RayError(CitewireError):
     """Ray is not installed, cannot be reached, or has failed."""
 
 
@@ -116,7 +116,7 @@ class SlackError(CitewireError):
     """Slack cannot be reached, or refuses what it is asked."""
 
 
-class SlackRefusedError(SlackError):
+class SlackRejectedError(SlackError):
     """Slack has refused a call and said why, in a word such as "not_in_channel"; nothing has happened."""
 
     def __init__(self, method: str, reason: str, *, missing: bool = False) -> None:
@@ -127,11 +127,11 @@ class SlackRefusedError(SlackError):
         self.missing = missing
 
 
-class SlackTroubleError(SlackError):
+class SlackUnavailableError(SlackError):
     """A call whose effect nobody knows: the connection broke, or Slack failed within. It may be tried again."""
 
 
-class ServiceError(CitewireError):
+class BindError(CitewireError):
     """An address to be reached at cannot be had."""
 
 

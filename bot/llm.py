@@ -24,7 +24,7 @@ _KEYLIKE = re.compile(
     r"\b(?:sk|pk|rk|xox[a-z]|gsk|AIza|key|Bearer)[-_ ]?[\w-]*\*{3,}[\w-]*|\b(?:sk|pk|rk|xox[a-z]|gsk)[-_][\w-]{8,}"
     r"|\bAIza[\w-]{20,}|\bBearer\s+[\w.~+/-]{8,}=*"
 )
-_ADVICE = {
+_HTTP_ERRORS = {
     400: "the model's server refused the request",
     401: "the model's server refused the key",
     403: "the model's server refused the key",
@@ -34,18 +34,18 @@ _ADVICE = {
 }
 
 
-def open_chat_model(name: str, settings: Settings) -> BaseChatModel:
+def load_chat_model(name: str, settings: Settings) -> BaseChatModel:
     """Return the chat model of that name ("provider:model"), without asking it anything. Raises ChatModelError."""
     provider = name.partition(":")[0]
     options: dict[str, Any] = {
         "timeout": settings.chat_timeout,
         "max_retries": _RETRIES,
-        "max_tokens": output_tokens(settings),
+        "max_tokens": max_output_tokens(settings),
     }
     if provider == "ollama":  # names these otherwise, and has no retries: it runs beside us
         options = {
             "client_kwargs": {"timeout": settings.chat_timeout},
-            "num_predict": output_tokens(settings),
+            "num_predict": max_output_tokens(settings),
         }
     if settings.chat_base_url:
         options["base_url"] = settings.chat_base_url
@@ -59,24 +59,24 @@ def open_chat_model(name: str, settings: Settings) -> BaseChatModel:
     return _initialised(name, {**options, "temperature": 0})  # as alike from run to run as it can be
 
 
-def output_tokens(settings: Settings) -> int:
+def max_output_tokens(settings: Settings) -> int:
     """Return how many tokens of an answer's budget the model may write; the rest is for the prompt."""
     return min(_MOST, settings.chat_budget // 4)
 
 
-def explain(exc: BaseException) -> str:
+def describe_error(exc: BaseException) -> str:
     """Say in a few words what went wrong with a model, without any secret."""
     status = getattr(exc, "status_code", None) or getattr(exc, "code", None)
     if isinstance(status, int) and status >= 400:  # what the server writes itself is nobody's to show
-        return f"{_ADVICE.get(status, _ADVICE[400] if status < 500 else 'the model’s server failed')} (HTTP {status})"
+        return f"{_HTTP_ERRORS.get(status, _HTTP_ERRORS[400] if status < 500 else 'the model’s server failed')} (HTTP {status})"
     if "timeout" in type(exc).__name__.lower() or isinstance(exc, TimeoutError):
         return "the model's server took too long"
     if "connect" in type(exc).__name__.lower() or isinstance(exc, ConnectionError):
         return "the model's server cannot be reached"
-    return f"{type(exc).__name__}: {redacted((str(exc).strip() or 'no reason given').splitlines()[0])[:200]}"
+    return f"{type(exc).__name__}: {redact_secrets((str(exc).strip() or 'no reason given').splitlines()[0])[:200]}"
 
 
-def redacted(text: str) -> str:
+def redact_secrets(text: str) -> str:
     """Return text without the values of secret environment variables, and without what looks like a key."""
     secrets = {value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= 6}
     for secret in sorted(secrets, key=len, reverse=True):
@@ -100,7 +100,7 @@ def _initialised(name: str, options: dict[str, Any]) -> BaseChatModel:
         )
         raise ChatModelError(f"{name}: its provider's package is missing; pip install {package}") from None
     except Exception as exc:  # noqa: BLE001 - each provider has its own; `from None`: a cause may hold the key
-        reason = redacted((str(exc).strip() or type(exc).__name__).splitlines()[0])
+        reason = redact_secrets((str(exc).strip() or type(exc).__name__).splitlines()[0])
         raise ChatModelError(
             f"the chat model {name!r} cannot be set up ({reason}); name it as provider:model, for instance "
             "openai:gpt-4o-mini, and set its provider's key variable"

@@ -8,27 +8,27 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bot.answering.answer_store import Journal
-    from bot.answering.citation_status import Standings
-    from bot.answering.fact_check import ArticleChecker
-    from bot.answering.generation.generator import Composer
+    from bot.answering.answer_store import AnswerStore
+    from bot.answering.citation_status import CitationAudit
+    from bot.answering.fact_check import FactChecker
+    from bot.answering.generation.generator import GenerativeAnswerer
     from bot.answering.langchain import AnswerChain
-    from bot.answering.pipeline import Steps
-    from bot.answering.signed_links import SealedLinks
-    from bot.indexing.bm25_index import WordIndex
-    from bot.indexing.bm25_sync import WordFollower
+    from bot.answering.pipeline import AnswerPipeline
+    from bot.answering.signed_links import SignedLinks
+    from bot.indexing.bm25_index import Bm25Index
+    from bot.indexing.bm25_sync import Bm25Sync
     from bot.indexing.embeddings import Embedder
-    from bot.indexing.filters import Filters
-    from bot.indexing.index_writer import Indexer
+    from bot.indexing.filters import SearchFilters
+    from bot.indexing.index_writer import IndexWriter
     from bot.indexing.vector_store import VectorStore
     from bot.reader.reader import Reader
     from bot.retrieval.retriever import Retriever
     from bot.settings import Settings
-    from bot.storage.article_store import Library
+    from bot.storage.article_store import ArticleStore
     from bot.verification.verifier import Verifier
 
 
-class Workspace:
+class Services:
     """Opens each part when it is first asked for, so that a command pays only for what it uses."""
 
     def __init__(
@@ -40,46 +40,45 @@ class Workspace:
         self._reader = reader
 
     @cached_property
-    def library(self) -> Library:
+    def articles(self) -> ArticleStore:
         """The articles. Raises LibraryError."""
         from bot.storage.article_store import open_library
 
         return open_library(self.settings.data_dir, self.settings.database_url)
 
     @cached_property
-    def journal(self) -> Journal:
+    def answers(self) -> AnswerStore:
         """The answers given, and what readers said of them."""
-        from bot.answering.answer_store import Journal
+        from bot.answering.answer_store import AnswerStore
 
-        return Journal(self.library)
+        return AnswerStore(self.articles)
 
     @cached_property
-    def standings(self) -> Standings:
+    def citation_audit(self) -> CitationAudit:
         """What has become of what answers cited."""
-        from bot.answering.citation_status import Standings
+        from bot.answering.citation_status import CitationAudit
 
-        return Standings(self.library)
+        return CitationAudit(self.articles)
 
     @cached_property
-    def vectors(self) -> VectorStore:
+    def vector_store(self) -> VectorStore:
         """The vector index. Raises SettingsError."""
-        pass
 
         return open_store(self.settings)
 
     @cached_property
-    def words(self) -> WordIndex:
+    def bm25(self) -> Bm25Index:
         """The word index."""
-        from bot.indexing.bm25_index import WordIndex
+        from bot.indexing.bm25_index import Bm25Index
 
-        return WordIndex(self.settings.data_dir / "words", language=self.settings.language)
+        return Bm25Index(self.settings.data_dir / "words", language=self.settings.language)
 
     @cached_property
-    def follower(self) -> WordFollower:
+    def bm25_sync(self) -> Bm25Sync:
         """What keeps the word index at what the library shows."""
-        from bot.indexing.bm25_sync import WordFollower
+        from bot.indexing.bm25_sync import Bm25Sync
 
-        return WordFollower(self.words, self.library)
+        return Bm25Sync(self.bm25, self.articles)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -125,82 +124,89 @@ class Workspace:
 
         model, device = self.settings.rerank_model, self.settings.device
         reranker = CrossEncoderReranker(model, device=device) if model else None
-        return Retriever(self.library, self.vectors, self.words, self.follower, self.embedder, reranker)
+        return Retriever(self.articles, self.vector_store, self.bm25, self.bm25_sync, self.embedder, reranker)
 
     @cached_property
-    def steps(self) -> Steps:
+    def pipeline(self) -> AnswerPipeline:
         """The way from a question to an answer. Raises ChatModelError where its model cannot be set up."""
-        return self.steps_with(self.settings.chat_model)
+        return self.pipeline_for(self.settings.chat_model)
 
     @cached_property
     def chain(self) -> AnswerChain:
         """The same as a LangChain Runnable. Raises ChatModelError."""
         from bot.answering.langchain import AnswerChain
 
-        return AnswerChain(self.steps)
+        return AnswerChain(self.pipeline)
 
     @cached_property
     def verifier(self) -> Verifier:
         """What says whether a sentence is supported. Raises ChatModelError where its judge cannot be set up."""
-        from bot.llm import open_chat_model
-        from bot.verification.llm_judge import ModelJudge
-        from bot.verification.nli import Entailment
+        from bot.llm import load_chat_model
+        from bot.verification.llm_judge import LlmJudge
+        from bot.verification.nli import NliModel
         from bot.verification.verifier import Verifier
 
         model, judge = self.settings.support_model, self.settings.support_judge
         return Verifier(
-            entailment=Entailment(model, device=self.settings.device) if model else None,
-            judge=ModelJudge(open_chat_model(judge, self.settings)) if judge else None,
+            entailment=NliModel(model, device=self.settings.device) if model else None,
+            judge=LlmJudge(load_chat_model(judge, self.settings)) if judge else None,
         )
 
     @cached_property
-    def sealed(self) -> SealedLinks:
+    def signed_links(self) -> SignedLinks:
         """The links to evidence pages."""
-        from bot.answering.signed_links import SealedLinks
+        from bot.answering.signed_links import SignedLinks
 
-        return SealedLinks(self.library, self.settings.public_url)
+        return SignedLinks(self.articles, self.settings.public_url)
 
-    def checker(self, filters: Filters | None = None) -> ArticleChecker:
+    def checker(self, filters: SearchFilters | None = None) -> FactChecker:
         """Return what checks sentences against the articles that pass `filters`."""
-        from bot.answering.fact_check import ArticleChecker
+        from bot.answering.fact_check import FactChecker
 
-        return ArticleChecker(
-            self.verifier, self.retriever, self.library, filters=filters, sealed=self.sealed
+        return FactChecker(
+            self.verifier, self.retriever, self.articles, filters=filters, sealed=self.signed_links
         )
 
-    def steps_with(self, chat_model: str) -> Steps:
+    def pipeline_for(self, chat_model: str) -> AnswerPipeline:
         """Return the way to an answer by this chat model; "" quotes. Raises ChatModelError."""
         from bot.answering.answer import Pricing
-        from bot.answering.pipeline import Steps
+        from bot.answering.pipeline import AnswerPipeline
 
-        return Steps(
-            self.library,
+        return AnswerPipeline(
+            self.articles,
             self.retriever,
-            self.words,
+            self.bm25,
             self.reader,
             min_confidence=self.settings.min_confidence,
             closest_confidence=self.settings.closest_confidence,
             composer=self._composer(chat_model) if chat_model else None,
             pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
-            sealed=self.sealed,
+            sealed=self.signed_links,
         )
 
-    def _composer(self, name: str) -> Composer:
-        from bot.answering.generation.generator import Composer
-        from bot.llm import open_chat_model, output_tokens
+    def _composer(self, name: str) -> GenerativeAnswerer:
+        from bot.answering.generation.generator import GenerativeAnswerer
+        from bot.llm import load_chat_model, max_output_tokens
 
-        room = self.settings.chat_budget - output_tokens(self.settings)
-        model = open_chat_model(name, self.settings)
-        return Composer(model, self.verifier, self.library, name=name, room=room, sealed=self.sealed)
+        room = self.settings.chat_budget - max_output_tokens(self.settings)
+        model = load_chat_model(name, self.settings)
+        return GenerativeAnswerer(
+            model, self.verifier, self.articles, name=name, room=room, sealed=self.signed_links
+        )
 
     @contextlib.contextmanager
-    def writing(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[Indexer]:
+    def index_writer(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[IndexWriter]:
         """Hold the one right to write to this data folder; see `bot.indexing.index_writer.writing`."""
         from bot.indexing.index_writer import writing
 
         lock_file = self.settings.data_dir / "write.lock"
         with writing(
-            self.library, self.vectors, self.follower, self.embedder, lock_file=lock_file, on_wait=on_wait
+            self.articles,
+            self.vector_store,
+            self.bm25_sync,
+            self.embedder,
+            lock_file=lock_file,
+            on_wait=on_wait,
         ) as indexer:
             yield indexer
 
@@ -214,9 +220,9 @@ class Workspace:
 def open_store(settings: Settings) -> VectorStore:
     """Return the store the settings name. Raises SettingsError."""
     if not settings.chroma_url:
-        from bot.indexing.chroma_embedded import EmbeddedStore
+        from bot.indexing.chroma_embedded import EmbeddedVectorStore
 
-        return EmbeddedStore(settings.data_dir / "chroma")
+        return EmbeddedVectorStore(settings.data_dir / "chroma")
     from bot.indexing.chroma_server import ServerStore
 
     return ServerStore(

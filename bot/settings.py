@@ -214,12 +214,12 @@ class Settings(BaseModel):
     @field_validator("slack_helpers")
     @classmethod
     def _helper_id(cls, value: str) -> str:
-        return settings_types.helper_id(value) if value else value
+        return settings_types.mention_target_id(value) if value else value
 
     @field_validator("slack_api_url")
     @classmethod
     def _slack_address(cls, value: str) -> str:
-        return settings_types.web_address(value, "https://slack.com/api/").rstrip("/") + "/"
+        return settings_types.http_url(value, "https://slack.com/api/").rstrip("/") + "/"
 
     @field_validator("data_dir", mode="before")
     @classmethod
@@ -237,7 +237,7 @@ class Settings(BaseModel):
     @field_validator("chroma_url")
     @classmethod
     def _chroma_address(cls, value: str) -> str:
-        return settings_types.web_address(value, "http://localhost:8000") if value else value
+        return settings_types.http_url(value, "http://localhost:8000") if value else value
 
     @field_validator("chroma_headers", mode="before")
     @classmethod
@@ -247,7 +247,7 @@ class Settings(BaseModel):
     @field_validator("chroma_tenant", "chroma_database")
     @classmethod
     def _chroma_names(cls, value: str) -> str:
-        return settings_types.part_of_path(value)
+        return settings_types.path_segment(value)
 
     @field_validator("chroma_ca_file", mode="before")
     @classmethod
@@ -264,14 +264,12 @@ class Settings(BaseModel):
     @field_validator("public_url")
     @classmethod
     def _public_address(cls, value: str) -> str:
-        return (
-            settings_types.web_address(value, "https://citewire.example.org").rstrip("/") if value else value
-        )
+        return settings_types.http_url(value, "https://citewire.example.org").rstrip("/") if value else value
 
     @field_validator("api_tokens", mode="before")
     @classmethod
     def _api_tokens(cls, value: object) -> object:
-        return settings_types.tokens(value)
+        return settings_types.parse_api_tokens(value)
 
     @field_validator("chat_base_url")
     @classmethod

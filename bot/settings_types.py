@@ -22,7 +22,7 @@ _HELPER = re.compile(r"[SUW][A-Z0-9]{2,}")
 _HEADERS = 'expected names and values, such as {"x-chroma-token": "…"}'
 
 
-def web_address(value: str, example: str) -> str:
+def http_url(value: str, example: str) -> str:
     """Return an address that may be shown and logged. Raises ValueError."""
     try:
         parts = urlsplit(value)
@@ -62,7 +62,7 @@ def headers(value: object) -> object:
     return read
 
 
-def tokens(value: object) -> object:
+def parse_api_tokens(value: object) -> object:
     """Return tokens by name, as they are or from words `name:token`; one without a name has a number for one.
 
     Raises ValueError.
@@ -90,7 +90,7 @@ def _named_token(number: int, word: str) -> tuple[str, str]:
     return (name, token) if colon else (f"token-{number}", word)
 
 
-def part_of_path(value: str) -> str:
+def path_segment(value: str) -> str:
     """Return a name that can stand in an address as one part of its path. Raises ValueError."""
     if not value or len(value) > 128 or not value.isprintable() or value in (".", ".."):
         raise ValueError("expected a name")
@@ -133,7 +133,7 @@ def person_ids(values: tuple[str, ...]) -> tuple[str, ...]:
     return _ids(values, _PERSON, "a person's id, such as U0123ABCD")
 
 
-def helper_id(value: str) -> str:
+def mention_target_id(value: str) -> str:
     """Return the id of a user group or a person in Slack. Raises ValueError."""
     return _ids((value,), _HELPER, "the id of a user group (S…) or of a person (U…)")[0]
 

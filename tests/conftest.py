@@ -22,13 +22,13 @@ from sqlalchemy import create_engine
 from bot.articles.article import Article, article_from_record
 from bot.indexing.bm25_index import analyze
 from bot.indexing.embeddings import SentenceTransformerEmbedder
-from bot.indexing.index_writer import Indexer
+from bot.indexing.index_writer import IndexWriter
 from bot.indexing.onnx_encoder import EncoderState
-from bot.ingestion.pipeline import Report, ingest
-from bot.services import Workspace
+from bot.ingestion.pipeline import IngestReport, ingest
+from bot.services import Services
 from bot.settings import load_settings
 from bot.storage import schema
-from bot.storage.article_store import Library, open_library
+from bot.storage.article_store import ArticleStore, open_library
 
 if TYPE_CHECKING:
     from emulate import Emulate
@@ -123,7 +123,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def library(tmp_path: Path, database_url: str) -> Iterator[Library]:
+def library(tmp_path: Path, database_url: str) -> Iterator[ArticleStore]:
     opened = open_library(tmp_path, database_url)
     yield opened
     opened.close()
@@ -184,8 +184,8 @@ def embedder() -> WordEmbedder:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, embedder: WordEmbedder) -> Iterator[Workspace]:
-    opened = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=embedder)
+def workspace(tmp_path: Path, embedder: WordEmbedder) -> Iterator[Services]:
+    opened = Services(load_settings(data_dir=tmp_path / "data"), embedder=embedder)
     yield opened
     opened.close()
 
@@ -227,15 +227,15 @@ def four() -> list[Article]:
     return [make(dict(record)) for record in FOUR]
 
 
-def write(indexer: Indexer, articles: Sequence[Article]) -> None:
+def write(indexer: IndexWriter, articles: Sequence[Article]) -> None:
     """Write articles as an ingest does, without publishing them."""
     drafts = indexer.prepare(articles)
     indexer.commit(drafts, indexer.encode(drafts))
 
 
-def take_in(workspace: Workspace, articles: Sequence[Article], **options: object) -> Report:
-    with workspace.writing() as indexer:
-        return ingest(indexer, workspace.library, articles, **options)  # type: ignore[arg-type]
+def take_in(workspace: Services, articles: Sequence[Article], **options: object) -> IngestReport:
+    with workspace.index_writer() as indexer:
+        return ingest(indexer, workspace.articles, articles, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from bot.articles.article import Article
 from bot.doctor import Check, examine
 from bot.indexing.embeddings import SentenceTransformerEmbedder
 from bot.indexing.onnx_encoder import EncoderState
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 NAMES = ["weights", "library", "vectors", "words", "encoder", "reader"]
 
 
-def opened(data: Path, embedder: object | None = None) -> Workspace:
-    return Workspace(load_settings(data_dir=data), embedder=embedder or WordEmbedder())  # type: ignore[arg-type]
+def opened(data: Path, embedder: object | None = None) -> Services:
+    return Services(load_settings(data_dir=data), embedder=embedder or WordEmbedder())  # type: ignore[arg-type]
 
 
 def examined(data: Path, embedder: object | None = None) -> dict[str, Check]:
@@ -91,7 +91,7 @@ def emptied_vectors(data: Path) -> None:
 
 def fewer_words(data: Path) -> None:
     workspace = opened(data)
-    with workspace.words.writer() as writer:
+    with workspace.bm25.writer() as writer:
         writer.remove(["moon"])
         writer.commit()
     workspace.close()
@@ -117,7 +117,7 @@ def test_an_index_that_is_not_well_is_named_and_the_remedy_cures_it(
     assert detail in checks[part].detail
     assert checks[part].remedy == f"run `citewire reindex{' --words' if part == 'words' else ''}`"
     workspace = opened(data)
-    with workspace.writing() as indexer:
+    with workspace.index_writer() as indexer:
         assert indexer.rebuild(lambda done: None) == 4
     workspace.close()
     assert failing(examined(data)) == []
@@ -125,7 +125,7 @@ def test_an_index_that_is_not_well_is_named_and_the_remedy_cures_it(
 
 def test_a_word_index_that_is_behind_is_told_and_is_no_failure(data: Path) -> None:
     workspace = opened(data)
-    workspace.library.publish([], retired=["moon"], collection=workspace.library.collections()[0])
+    workspace.articles.publish([], retired=["moon"], collection=workspace.articles.collections()[0])
     workspace.close()
     check = examined(data)["words"]
     assert check.ok

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 
 from bot.answering.answer import Pricing, Usage
 from bot.errors import ChatModelError
-from bot.llm import EXTRAS, explain, open_chat_model, output_tokens, redacted
+from bot.llm import EXTRAS, describe_error, load_chat_model, max_output_tokens, redact_secrets
 from bot.settings import load_settings
 
 KEY = "sk-test-0123456789abcdef"
@@ -35,7 +35,7 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_cannot_be_set_up_says_what_to_do(name: str, words: str) -> None:
     with pytest.raises(ChatModelError, match=words) as refused:
-        open_chat_model(name, load_settings())
+        load_chat_model(name, load_settings())
     assert refused.value.__cause__ is None  # whose text `-v` would print
 
 
@@ -61,14 +61,14 @@ for provider in EXTRAS:
 
 def test_a_server_of_one_s_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(chat_base_url="http://127.0.0.1:9/v1", chat_budget=2_000, chat_timeout=3.0)
-    model = open_chat_model("openai:local", settings)
-    assert model.max_tokens == output_tokens(settings) == 500  # type: ignore[attr-defined]
+    model = load_chat_model("openai:local", settings)
+    assert model.max_tokens == max_output_tokens(settings) == 500  # type: ignore[attr-defined]
     assert (model.temperature, model.request_timeout) == (0, 3.0)  # type: ignore[attr-defined]
 
 
 def test_a_model_that_refuses_a_temperature_is_given_none() -> None:
     settings = load_settings(chat_base_url="http://127.0.0.1:9/v1")
-    assert open_chat_model("openai:gpt-5", settings).temperature is None  # type: ignore[attr-defined]
+    assert load_chat_model("openai:gpt-5", settings).temperature is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_a_model_that_refuses_a_temperature_is_given_none() -> None:
 def test_secrets_are_taken_out(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("DATABASE_PASSWORD", "hunter2-hunter2")
-    told = redacted(text)
+    told = redact_secrets(text)
     assert "***" in told
     assert not any(secret in told for secret in (KEY, "sk-ab", "abcdefghijklmnop", "hunter2"))
 
 
 def test_words_are_left_as_they_are() -> None:
     text = "The key question of the token sale: who paid $1,000?"
-    assert redacted(text) == text
+    assert redact_secrets(text) == text
 
 
 class _RefusedError(Exception):
@@ -122,8 +122,8 @@ def test_troubles_are_told_in_a_few_words(
     exc: Exception, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert words in explain(exc)
-    assert KEY not in explain(exc)
+    assert words in describe_error(exc)
+    assert KEY not in describe_error(exc)
 
 
 def test_tokens_are_added_up_and_priced() -> None:
@@ -140,5 +140,5 @@ def test_setting_a_model_up_logs_no_key(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with caplog.at_level(logging.DEBUG):
-        open_chat_model("openai:gpt-4o", load_settings())
+        load_chat_model("openai:gpt-4o", load_settings())
     assert KEY not in caplog.text

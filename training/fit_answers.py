@@ -27,13 +27,13 @@ from prepare import about, is_held_out, load_questions
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from bot.answering.answerability import Evidence, weigh
+from bot.answering.answerability import AnswerabilityFeatures, extract_features
 from bot.answering.question import Question
 from bot.answering.quote_ranking import Features, read_sentences
 from bot.evaluation.runner import NOON
 from bot.ingestion.loaders import read_articles
 from bot.ingestion.pipeline import ingest
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "bench"))
@@ -57,30 +57,32 @@ class Asked:
     evidence: np.ndarray  # (features,)
 
 
-def ask(workspace: Workspace, row: dict[str, Any]) -> Asked:
+def ask(workspace: Services, row: dict[str, Any]) -> Asked:
     """Retrieve, read and label the sentences of one question."""
-    steps, retriever = workspace.steps, workspace.retriever
+    steps, retriever = workspace.pipeline, workspace.retriever
     asked = datetime.combine(date.fromisoformat(row["asked"]), NOON, UTC)
     turn = steps.retrieve(steps.understand(Question(row["question"], asked=asked)))
-    vector = retriever.vector(turn.sought)
-    read = read_sentences(turn.sought, turn.hits, workspace.reader, retriever.embedder, vector)
+    vector = retriever.vector(turn.search_query)
+    read = read_sentences(turn.search_query, turn.hits, workspace.reader, retriever.embedder, vector)
     return Asked(
         about(row),
         row["answerable"],
         np.array([s.features for s in read]).reshape(-1, len(Features._fields)),
         np.array([is_right(s.candidate.text, row) for s in read], dtype=bool),
         np.array(
-            weigh(turn.sought, turn.hits, workspace.words, read) if read else [0.0] * len(Evidence._fields)
+            extract_features(turn.search_query, turn.hits, workspace.bm25, read)
+            if read
+            else [0.0] * len(AnswerabilityFeatures._fields)
         ),
     )
 
 
-def open_collection(folder: Path, articles: Path) -> Workspace:
+def open_collection(folder: Path, articles: Path) -> Services:
     """Open a collection, ingesting its articles first if it is new."""
-    workspace = Workspace(load_settings(data_dir=folder))
-    if not workspace.library.totals().articles:
-        with workspace.writing() as indexer:
-            ingest(indexer, workspace.library, read_articles([articles]))
+    workspace = Services(load_settings(data_dir=folder))
+    if not workspace.articles.totals().articles:
+        with workspace.index_writer() as indexer:
+            ingest(indexer, workspace.articles, read_articles([articles]))
     return workspace
 
 
@@ -146,11 +148,11 @@ def rescore(asked: Asked, weights: np.ndarray, columns: Sequence[int]) -> np.nda
     evidence = asked.evidence.copy()
     if len(asked.features):
         scores = asked.features[:, columns] @ weights
-        evidence[Evidence._fields.index("score")] = scores.max()
-        evidence[Evidence._fields.index("mass")] = asked.features[
+        evidence[AnswerabilityFeatures._fields.index("score")] = scores.max()
+        evidence[AnswerabilityFeatures._fields.index("mass")] = asked.features[
             scores.argmax(), Features._fields.index("mass")
         ]
-        evidence[Evidence._fields.index("mass")] = asked.features[
+        evidence[AnswerabilityFeatures._fields.index("mass")] = asked.features[
             scores.argmax(), Features._fields.index("mass")
         ]
     return evidence
@@ -187,7 +189,7 @@ def main() -> None:
     options = parser.parse_args()
     asked = list(ask_all(options.data, options.work))
     columns = list(range(len(Features._fields)))
-    kept = [i for i, name in enumerate(Evidence._fields) if name not in FIXED]
+    kept = [i for i, name in enumerate(AnswerabilityFeatures._fields) if name not in FIXED]
     weights = fit_ranking(asked, columns)
     table = np.array([rescore(a, weights, columns)[kept] for a in asked])
     slope, bias = fit_confidence(table, np.array([a.answerable for a in asked]))
@@ -196,7 +198,10 @@ def main() -> None:
     )
     print(
         "Evidence("
-        + ", ".join(f"{n}={w:.3f}" for n, w in zip([Evidence._fields[k] for k in kept], slope, strict=True))
+        + ", ".join(
+            f"{n}={w:.3f}"
+            for n, w in zip([AnswerabilityFeatures._fields[k] for k in kept], slope, strict=True)
+        )
         + f"), bias {bias:.3f}"
     )
     print(f"{'all':24} {cross_validate(asked, columns, kept)}")
@@ -204,9 +209,11 @@ def main() -> None:
         print(f"without {name:16} {cross_validate(asked, [c for c in columns if c != i], kept)}")
     for i in kept:
         rest = [k for k in kept if k != i]
-        print(f"without {Evidence._fields[i]:16} {cross_validate(asked, columns, rest)}")
+        print(f"without {AnswerabilityFeatures._fields[i]:16} {cross_validate(asked, columns, rest)}")
     for name in FIXED:
-        print(f"with {name:19} {cross_validate(asked, columns, [*kept, Evidence._fields.index(name)])}")
+        print(
+            f"with {name:19} {cross_validate(asked, columns, [*kept, AnswerabilityFeatures._fields.index(name)])}"
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from bot.indexing.filters import Window
+from bot.indexing.filters import TimeWindow
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Status = Literal["answered", "not_found", "small_talk", "error"]
 # What has become of a citation since: its article is as it was, or its newest version still holds the quote; or that
 # no longer does; or the article is gone.
-Standing = Literal["stands", "changed", "withdrawn"]
+CitationStatus = Literal["stands", "changed", "withdrawn"]
 
 NOT_FOUND = "The articles do not say."
 NOT_SURE = "I am not sure the articles answer this. The closest passage:"
@@ -42,7 +42,7 @@ class Sentence(_Frozen):
     support: Literal["verbatim", "supported", "weak", "lost"] = "verbatim"
 
 
-class Dropped(_Frozen):
+class DroppedSentence(_Frozen):
     """A sentence that a model wrote and that did not reach the reader, and why.
 
     `cited` are the passages that the model named, by their numbers in its prompt; `score` is the verifier's,
@@ -55,7 +55,7 @@ class Dropped(_Frozen):
     score: float | None = None
 
 
-class Nearest(_Frozen):
+class ArticleRef(_Frozen):
     """An article by its name: one that came near when none answered, or that has the same text as a cited one."""
 
     article_id: str
@@ -88,11 +88,11 @@ class Citation(_Frozen):
     published: datetime | None
     url: str | None
     link: str | None
-    copies: tuple[Nearest, ...] = ()
+    copies: tuple[ArticleRef, ...] = ()
     page: int | None = None
     answer_start: int | None = None
     answer_end: int | None = None
-    standing: Standing = "stands"
+    standing: CitationStatus = "stands"
 
     @property
     def answer_span(self) -> tuple[int, int] | None:
@@ -139,12 +139,12 @@ class Answer(_Frozen):
     citations: tuple[Citation, ...] = ()
     short_answer: str = ""
     closest: tuple[Citation, ...] = ()
-    nearest: tuple[Nearest, ...] = ()
+    nearest: tuple[ArticleRef, ...] = ()
     as_of: datetime | None = None
-    window: Window | None = None
+    window: TimeWindow | None = None
     confidence: float = 0.0
     answerer: str
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DroppedSentence, ...] = ()
     usage: Usage | None = None
     timings: dict[str, float] = Field(default_factory=dict)
 

@@ -14,20 +14,20 @@ from bot import __version__
 from bot.answering.answer import Answer
 from bot.articles.article import clean_text
 from bot.errors import QuestionError
-from bot.indexing.filters import Window
-from bot.storage.article_store import Library
-from bot.storage.database import put_row
+from bot.indexing.filters import TimeWindow
+from bot.storage.article_store import ArticleStore
+from bot.storage.database import upsert
 from bot.storage.schema import answers, cited, cited_rows, feedback, traces
 
 if TYPE_CHECKING:
-    from bot.answering.question import Trace
+    from bot.answering.question import AnswerTrace
     from bot.retrieval.models import Hit
 
 _ONCE = ("answer_id", "person", "citation")  # what a person has one judgement of
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Feedback:
     """What a reader said of an answer: "right" or "wrong", and in their own words why.
 
     `person` is "" for the terminal's readers; `citation` is the number of the one that is meant, 0 for the
@@ -43,25 +43,25 @@ class Judgement:
     citation: int = 0
 
 
-class Journal:
+class AnswerStore:
     """Keeps answers and judgements in the library's database."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: ArticleStore) -> None:
         self._library = library
 
-    def remember(self, trace: Trace) -> None:
+    def save(self, trace: AnswerTrace) -> None:
         """Keep an answer and what it came from; small talk is not worth keeping."""
         answer = trace.answer
         if answer.status == "small_talk":
             return
         row: dict[str, Any] = {"id": answer.id, "given": _now(), "answer": answer.model_dump(mode="json")}
-        with self._library.changing() as connection:
+        with self._library.transaction() as connection:
             connection.execute(answers.insert().values(row))
             if citations := cited_rows(answer.id, row["answer"]):
                 connection.execute(cited.insert(), citations)
-            connection.execute(traces.insert().values(answer_id=answer.id, trace=record(trace)))
+            connection.execute(traces.insert().values(answer_id=answer.id, trace=trace_to_dict(trace)))
 
-    def recall(self, answer_id: str) -> tuple[Answer, dict[str, Any]] | None:
+    def load(self, answer_id: str) -> tuple[Answer, dict[str, Any]] | None:
         """Return an answer with the record of its trace, by its id; None where there is none.
 
         The record is empty for an answer of a Citewire that kept no traces.
@@ -69,11 +69,11 @@ class Journal:
         query = select(answers.c.answer, traces.c.trace).join(
             traces, traces.c.answer_id == answers.c.id, isouter=True
         )
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             row = connection.execute(query.where(answers.c.id == answer_id)).first()
         return (Answer.model_validate(row.answer), row.trace or {}) if row else None
 
-    def judge(
+    def add_feedback(
         self, answer_id: str, verdict: str, note: str = "", *, person: str = "", citation: int = 0
     ) -> None:
         """Keep what a reader said of an answer that was remembered, or of one of its citations.
@@ -90,27 +90,27 @@ class Journal:
             "person": person,
             "citation": citation,
         }
-        with self._library.changing() as connection:
-            put_row(connection, feedback, row, key=_ONCE, where=text("person != ''"))
+        with self._library.transaction() as connection:
+            upsert(connection, feedback, row, key=_ONCE, where=text("person != ''"))
 
-    def judgements(self) -> Iterator[Judgement]:
+    def judgements(self) -> Iterator[Feedback]:
         """Yield every judgement, oldest first; one that was changed stands where it was changed."""
         query = select(answers.c.answer, answers.c.given, feedback)
         query = query.join(answers, answers.c.id == feedback.c.answer_id)
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             for row in connection.execute(query.order_by(feedback.c.said, feedback.c.id)):
                 yield _judgement(row)
 
     def _check_known(self, answer_id: str, citation: int) -> None:
-        found = self.recall(answer_id)
+        found = self.load(answer_id)
         if found is None:
             raise QuestionError(f"no answer {answer_id!r} is stored that could be judged")
         if citation and citation not in {cited.n for cited in found[0].citations}:
             raise QuestionError(f"answer {answer_id!r} has no citation {citation} that could be judged")
 
 
-def _judgement(row: Row[Any]) -> Judgement:
-    return Judgement(
+def _judgement(row: Row[Any]) -> Feedback:
+    return Feedback(
         answer=Answer.model_validate(row.answer),
         given=datetime.fromisoformat(row.given),
         verdict=row.verdict,
@@ -121,7 +121,7 @@ def _judgement(row: Row[Any]) -> Judgement:
     )
 
 
-def record(trace: Trace) -> dict[str, Any]:
+def trace_to_dict(trace: AnswerTrace) -> dict[str, Any]:
     """Return for JSON what an answer came from: all that is needed to ask the same again and to compare."""
     filters = trace.filters
     return {
@@ -129,7 +129,7 @@ def record(trace: Trace) -> dict[str, Any]:
         "asked": trace.asked.isoformat(),
         "k": trace.question.k,
         "history": [exchange._asdict() for exchange in trace.question.exchanges],
-        "window": TypeAdapter(Window | None).dump_python(filters.window, mode="json"),
+        "window": TypeAdapter(TimeWindow | None).dump_python(filters.window, mode="json"),
         "sources": list(filters.sources),
         "tags": list(filters.tags),
         "hits": [_hit(hit) for hit in trace.hits],

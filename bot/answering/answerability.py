@@ -11,7 +11,7 @@ import numpy as np
 
 from bot.answering.quote_ranking import ReadSentence
 from bot.articles.chunking import split_sentences
-from bot.indexing.bm25_index import WordIndex
+from bot.indexing.bm25_index import Bm25Index
 from bot.retrieval.models import Hit
 from bot.text.proper_nouns import full_names, names_and_numbers
 
@@ -21,7 +21,7 @@ _WORD = re.compile(r"\w+")
 _BIAS = -4.462  # with which the mean confidence on the held-out questions is their share of answerable ones
 
 
-class Evidence(NamedTuple):
+class AnswerabilityFeatures(NamedTuple):
     """Numbers that a logistic model weighs.
 
     Args:
@@ -53,36 +53,40 @@ class Evidence(NamedTuple):
 # with and without `mass`; there the words in common tell next to nothing. The others have three tenths of the weights
 # that a model of words alone had for quiz questions, which reuse the articles' words and can be caught by a name that
 # no article has.
-_WEIGHTS = Evidence(score=0.30, mass=0.05, passage=1.84, asked=0.70, absent=-1.22, share=-0.67, terms=0.33)
+_WEIGHTS = AnswerabilityFeatures(
+    score=0.30, mass=0.05, passage=1.84, asked=0.70, absent=-1.22, share=-0.67, terms=0.33
+)
 
 
-def weigh(question: str, hits: Sequence[Hit], words: WordIndex, read: Sequence[ReadSentence]) -> Evidence:
+def extract_features(
+    question: str, hits: Sequence[Hit], words: Bm25Index, read: Sequence[ReadSentence]
+) -> AnswerabilityFeatures:
     """Return the evidence that the first of the sentences that were read answers.
 
     A question that names what no passage names ("When did Norway join the EU?") is less likely to be answered.
     """
-    rarities = {term: words.rarity(term) for term in words.terms(question)}
-    there = _there(hits[:_CONSIDERED], words)
+    rarities = {term: words.idf(term) for term in words.terms(question)}
+    there = _covered_stems(hits[:_CONSIDERED], words)
     named = {stem: word for word in names_and_numbers(question) for stem in words.analyze(word)}
     missing = {
         stem: rarity
         for stem, rarity in rarities.items()
         if stem not in there and named.get(stem, "").casefold() not in there
     }
-    absent = {stem for stem in missing if stem in named} | _torn(question, hits[:_CONSIDERED], words)
-    return Evidence(
+    absent = {stem for stem in missing if stem in named} | _split_names(question, hits[:_CONSIDERED], words)
+    return AnswerabilityFeatures(
         score=read[0].score,
         mass=read[0].features.mass,
         passage=hits[0].scores.get("vectors", 0.0),
         asked=_share_asked(rarities, hits[0].headline.title, read, words),
-        absent=max((rarities.get(stem, 0.0) for stem in absent), default=0.0) / words.rarity(""),
+        absent=max((rarities.get(stem, 0.0) for stem in absent), default=0.0) / words.idf(""),
         share=sum(missing.values()) / (sum(rarities.values()) or 1.0),
         terms=math.log(len(rarities) + 1),
     )
 
 
 def _share_asked(
-    rarities: Mapping[str, float], headline: str, read: Sequence[ReadSentence], words: WordIndex
+    rarities: Mapping[str, float], headline: str, read: Sequence[ReadSentence], words: Bm25Index
 ) -> float:
     subject = set(words.analyze(headline))
     rest = {stem: rarity for stem, rarity in rarities.items() if stem not in subject}
@@ -93,7 +97,7 @@ def _share_asked(
     return max(sum(rest.get(stem, 0.0) for stem in stems) for stems in sentences) / total
 
 
-def _torn(question: str, hits: Sequence[Hit], words: WordIndex) -> set[str]:
+def _split_names(question: str, hits: Sequence[Hit], words: Bm25Index) -> set[str]:
     """Return the stems of names that no sentence has together: of the Panama Canal, where both are elsewhere."""
     pairs = [{*words.analyze(one), *words.analyze(two)} for one, two in full_names(question)]
     if not pairs:
@@ -107,7 +111,7 @@ def _sentences(text: str) -> list[str]:
     return [text[span.start : span.end] for span in split_sentences(text)]
 
 
-def _there(hits: Sequence[Hit], words: WordIndex) -> set[str]:
+def _covered_stems(hits: Sequence[Hit], words: Bm25Index) -> set[str]:
     """Return the stems that hits have in text, title or date, and what their names shorten to."""
     text = " ".join(f"{hit.headline.title}\n{hit.passage.text}" for hit in hits)
     dates = (f"{hit.headline.published:%A %d %B %Y}" for hit in hits if hit.headline.published)

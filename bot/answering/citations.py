@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote as percent_encode
 
-from bot.answering.answer import Citation, Nearest
-from bot.answering.signed_links import SealedLinks
+from bot.answering.answer import ArticleRef, Citation
+from bot.answering.signed_links import SignedLinks
 from bot.articles.article import is_web_url
 from bot.articles.chunking import Span, split_sentences
 from bot.retrieval.models import Hit
-from bot.storage.article_store import Library
-from bot.storage.models import Headline
-from bot.text.shingles import holds
+from bot.storage.article_store import ArticleStore
+from bot.storage.models import ArticleSummary
+from bot.text.shingles import contains_sentence
 
 if TYPE_CHECKING:
     from bot.answering.extractive import Quote
@@ -27,10 +27,10 @@ _BEYOND_LATIN = re.compile("[^\0-\u02ff]")  # no accent that combines stands bef
 _PREFIXES = (0, 3, 6, 10)  # words before the quote, for when it stands in the article twice
 
 
-class Bibliography:
+class CitationBuilder:
     """The citations of one answer. The same place cited twice keeps its number."""
 
-    def __init__(self, library: Library, sealed: SealedLinks | None = None) -> None:
+    def __init__(self, library: ArticleStore, sealed: SignedLinks | None = None) -> None:
         """`sealed` links to the service's own page of an article that has no address on the web."""
         self._library = library
         self._sealed = sealed
@@ -69,29 +69,33 @@ class Bibliography:
             page=page,
             answer_start=answer.start if answer else None,
             answer_end=answer.end if answer else None,
-            copies=tuple(Nearest(**named(copy)) for copy in hit.copies if self._says(copy, quote)),
-            **named(hit.headline),
+            copies=tuple(
+                ArticleRef(**article_fields(copy)) for copy in hit.copies if self._contains_quote(copy, quote)
+            ),
+            **article_fields(hit.headline),
         )
 
-    def _says(self, copy: Headline, quote: str) -> bool:
+    def _contains_quote(self, copy: ArticleSummary, quote: str) -> bool:
         """Say whether an article that carries the same story has these sentences too."""
         article = self._library.article(copy.article_id, copy.version)
         if article is None or len(article.text) > _LONGEST:
             return article is not None and quote in article.text
         sentences = (quote[part.start : part.end] for part in split_sentences(quote))
-        return all(holds(article.text, sentence) for sentence in sentences)
+        return all(contains_sentence(article.text, sentence) for sentence in sentences)
 
     def _link(self, hit: Hit, span: Span, answer: Span | None, text: str, page: int | None) -> str | None:
         headline = hit.headline
-        if self._sealed and self._sealed.are_public and not is_web_url(headline.url):
+        if self._sealed and self._sealed.has_public_url and not is_web_url(headline.url):
             place = (headline.article_id, headline.version, span, hit.passage.id)
             return self._sealed.link(*place, answer=answer)
         if page is not None:
-            return page_link(headline.url, page)
-        return quote_link(headline.url, title=headline.title, text=text, start=span.start, end=span.end)
+            return pdf_page_url(headline.url, page)
+        return text_fragment_url(
+            headline.url, title=headline.title, text=text, start=span.start, end=span.end
+        )
 
 
-def named(headline: Headline) -> dict[str, Any]:
+def article_fields(headline: ArticleSummary) -> dict[str, Any]:
     """Return the fields by which answers name an article."""
     return {
         "article_id": headline.article_id,
@@ -113,7 +117,7 @@ class _Fragment(NamedTuple):
         return ",".join(parts)
 
 
-def quote_link(url: str | None, *, title: str, text: str, start: int, end: int) -> str | None:
+def text_fragment_url(url: str | None, *, title: str, text: str, start: int, end: int) -> str | None:
     """Return `url` with a fragment that selects `text[start:end]` and nothing before it on the page.
 
     The page is taken to show the title and then the text. Where no fragment would select just the quote,
@@ -124,12 +128,12 @@ def quote_link(url: str | None, *, title: str, text: str, start: int, end: int) 
     head = f"{title}\n" if title else ""
     page, at, to = head + text, len(head) + start, len(head) + end
     for fragment in _candidates(page, at, to):
-        if _selects(fragment, page, at, to):
+        if _resolves_to(fragment, page, at, to):
             return f"{url}{':~:' if '#' in url else '#:~:'}text={fragment}"
     return url
 
 
-def page_link(url: str | None, page: int) -> str | None:
+def pdf_page_url(url: str | None, page: int) -> str | None:
     """Return `url` with the fragment by which PDF viewers open a page (RFC 8118): they search for no words."""
     return f"{url}#page={page}" if is_web_url(url) and "#" not in str(url) else url
 
@@ -147,7 +151,7 @@ def _candidates(page: str, start: int, end: int) -> Iterator[_Fragment]:
                 yield _Fragment(prefix, " ".join(words[:edge]), " ".join(words[-edge:]))
 
 
-def _selects(fragment: _Fragment, page: str, start: int, end: int) -> bool:
+def _resolves_to(fragment: _Fragment, page: str, start: int, end: int) -> bool:
     """Search as a browser does, first match first, and say whether it ends up at `page[start:end]`."""
     haystack = _normal(page)
     found_prefix = _normal(fragment.prefix + " ") if fragment.prefix else ""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.answering.answerability import Evidence, weigh
+from bot.answering.answerability import AnswerabilityFeatures, extract_features
 from bot.answering.quote_ranking import ReadSentence, read_sentences
 from bot.articles.chunking import Span
-from bot.indexing.bm25_index import WordIndex
+from bot.indexing.bm25_index import Bm25Index
 from bot.retrieval.models import Hit
 from bot.retrieval.retriever import Retriever
 
@@ -40,11 +40,11 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ExtractiveResult:
     """The quotes that answer, best first, and the evidence that they answer at all."""
 
     quotes: tuple[Quote, ...]
-    evidence: Evidence | None = None
+    evidence: AnswerabilityFeatures | None = None
 
     @property
     def confidence(self) -> float:
@@ -57,18 +57,18 @@ class ExtractiveAnswerer:
 
     name = "extractive"
 
-    def __init__(self, retriever: Retriever, words: WordIndex, reader: Reader) -> None:
+    def __init__(self, retriever: Retriever, words: Bm25Index, reader: Reader) -> None:
         self._retriever = retriever
         self._words = words
         self._reader = reader
 
-    def find(self, question: str, hits: Sequence[Hit]) -> Finding:
+    def select_quotes(self, question: str, hits: Sequence[Hit]) -> ExtractiveResult:
         """Choose up to three sentences from these hits, which are in the order of their ranks. Raises ReaderError."""
         retriever = self._retriever
         read = read_sentences(question, hits, self._reader, retriever.embedder, retriever.vector(question))
         if not read:
-            return Finding(())
-        return Finding(self._choose(read), weigh(question, hits, self._words, read))
+            return ExtractiveResult(())
+        return ExtractiveResult(self._choose(read), extract_features(question, hits, self._words, read))
 
     def _choose(self, read: Sequence[ReadSentence]) -> tuple[Quote, ...]:
         """Take the best sentence, and further ones that are nearly as good and say something else."""
@@ -95,7 +95,7 @@ class ExtractiveAnswerer:
 
 def _quote(sentence: ReadSentence) -> Quote:
     """Return a sentence as a quote, with the sentence before it if that explains its beginning."""
-    passage, span = sentence.candidate.hit.passage, sentence.candidate.clear
+    passage, span = sentence.candidate.hit.passage, sentence.candidate.readable_span
     answer = sentence.answer
     if answer and not any(map(str.isalnum, passage.text[answer.start : answer.end])):
         answer = None  # punctuation alone answers nothing

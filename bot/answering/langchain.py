@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
 
 from bot.answering.answer import Answer, Sentence
-from bot.answering.extractive import Finding
-from bot.answering.pipeline import Steps
-from bot.answering.question import Notice, Trace, Turn
+from bot.answering.extractive import ExtractiveResult
+from bot.answering.pipeline import AnswerPipeline
+from bot.answering.question import AnswerTrace, Notice, PipelineState
 from bot.retrieval.models import Hit
-
-if TYPE_CHECKING:
-    pass
 
 
 class AnswerChain(Runnable[Any, Answer]):
@@ -27,10 +24,10 @@ class AnswerChain(Runnable[Any, Answer]):
     tracers see them all.
     """
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: AnswerPipeline) -> None:
         self._plain = steps
 
-        def answers(turns: Iterator[Turn]) -> Iterator[Notice | Sentence | Trace]:
+        def answers(turns: Iterator[PipelineState]) -> Iterator[Notice | Sentence | AnswerTrace]:
             for turn in turns:
                 yield from steps.answer(turn)
 
@@ -44,15 +41,17 @@ class AnswerChain(Runnable[Any, Answer]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Answer:  # noqa: A002
         """Answer one question. Raises QuestionError for an empty or overlong one."""
-        return self.trace(input, config).answer
+        return self.invoke_with_trace(input, config).answer
 
-    def trace(self, asked: Any, config: RunnableConfig | None = None) -> Trace:
+    def invoke_with_trace(self, asked: Any, config: RunnableConfig | None = None) -> AnswerTrace:
         """Answer one question and return all that the answer came from. Raises QuestionError."""
-        *_, last = self.traced(asked, config)
-        assert isinstance(last, Trace)
+        *_, last = self.stream_with_trace(asked, config)
+        assert isinstance(last, AnswerTrace)
         return last
 
-    def traced(self, asked: Any, config: RunnableConfig | None = None) -> Iterator[Notice | Sentence | Trace]:
+    def stream_with_trace(
+        self, asked: Any, config: RunnableConfig | None = None
+    ) -> Iterator[Notice | Sentence | AnswerTrace]:
         """Yield each sentence of the answer as it is ready, then the Trace. Raises QuestionError.
 
         A notice that has to stand before the sentences comes before them.
@@ -61,9 +60,9 @@ class AnswerChain(Runnable[Any, Answer]):
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Generator[Any]:  # noqa: A002
         """Yield each sentence of the answer as it is ready, then the Answer itself."""
-        for part in self.traced(input, config):
+        for part in self.stream_with_trace(input, config):
             if not isinstance(part, Notice):
-                yield part.answer if isinstance(part, Trace) else part
+                yield part.answer if isinstance(part, AnswerTrace) else part
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> AsyncIterator[Any]:  # noqa: A002
         """Yield each sentence of the answer as it is ready, then the Answer itself."""
@@ -75,7 +74,7 @@ class AnswerChain(Runnable[Any, Answer]):
             with contextlib.suppress(ValueError):  # cancelled while a thread is at work: it ends by itself
                 parts.close()
 
-    def find(self, asked: Any) -> Finding:
+    def find(self, asked: Any) -> ExtractiveResult:
         """Return what was found to answer this and how much speaks for it. Raises QuestionError."""
         return self._plain.find(asked)
 

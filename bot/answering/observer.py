@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Witness:
+class AnswerObserver:
     """Who is told of questions and answers; this one writes a line a finished answer, without a word of its text."""
 
-    def asked(self, via: str) -> None:
+    def on_question(self, via: str) -> None:
         """Take note of a question, and of the way it came."""
 
-    def answered(self, answer: Answer, *, via: str, seconds: float) -> None:
+    def on_answer(self, answer: Answer, *, via: str, seconds: float) -> None:
         """Take note of an answer."""
         usage = answer.usage
         log.info(
@@ -38,5 +38,5 @@ class Witness:
             },
         )
 
-    def failed(self, via: str) -> None:
+    def on_failure(self, via: str) -> None:
         """Take note that a question has got no answer; why stands in the log already."""

@@ -13,40 +13,47 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.answering.answer import Answer, Citation, Pricing, Sentence
-from bot.answering.citations import Bibliography
-from bot.answering.extractive import ExtractiveAnswerer, Finding
-from bot.answering.query_rewriting import Rewriting, small_talk_reply, standalone_question
-from bot.answering.question import Notice, Question, Trace, Turn, as_question, nearest
-from bot.answering.signed_links import SealedLinks
-from bot.indexing.bm25_index import WordIndex
-from bot.indexing.filters import Filters, Window
+from bot.answering.citations import CitationBuilder
+from bot.answering.extractive import ExtractiveAnswerer, ExtractiveResult
+from bot.answering.query_rewriting import RewrittenQuestion, small_talk_reply, standalone_question
+from bot.answering.question import (
+    AnswerTrace,
+    Notice,
+    PipelineState,
+    Question,
+    parse_question,
+    related_articles,
+)
+from bot.answering.signed_links import SignedLinks
+from bot.indexing.bm25_index import Bm25Index
+from bot.indexing.filters import SearchFilters, TimeWindow
 from bot.observability.tracing import span
 from bot.retrieval.models import Hit
 from bot.retrieval.retriever import Retriever
-from bot.retrieval.time_filter import asks_for_now, read_window
-from bot.storage.article_store import Library
-from bot.verification.prompt_injection import reported
+from bot.retrieval.time_filter import asks_about_present, extract_window
+from bot.storage.article_store import ArticleStore
+from bot.verification.prompt_injection import truncate_at_injection
 
 if TYPE_CHECKING:
-    from bot.answering.generation.generator import Composer, Composition
+    from bot.answering.generation.generator import GenerationResult, GenerativeAnswerer
     from bot.reader.reader import Reader
 
 
-class Steps:
+class AnswerPipeline:
     """From a question to an Answer, step by step."""
 
     def __init__(
         self,
-        library: Library,
+        library: ArticleStore,
         retriever: Retriever,
-        words: WordIndex,
+        words: Bm25Index,
         reader: Reader,
         *,
         min_confidence: float = 0.4,
         closest_confidence: float = 0.1,
-        composer: Composer | None = None,
+        composer: GenerativeAnswerer | None = None,
         pricing: Pricing | None = None,
-        sealed: SealedLinks | None = None,
+        sealed: SignedLinks | None = None,
     ) -> None:
         """Answer from `library`.
 
@@ -70,82 +77,87 @@ class Steps:
         self._sealed = sealed
         self._extractive = ExtractiveAnswerer(retriever, words, reader)
 
-    def traced(self, asked: Any) -> Iterator[Notice | Sentence | Trace]:
+    def run(self, asked: Any) -> Iterator[Notice | Sentence | AnswerTrace]:
         """Yield each sentence of the answer as it is ready, then the Trace. Raises QuestionError.
 
         A notice that has to stand before the sentences comes before them.
         """
         yield from self.answer(self.retrieve(self.understand(asked)))
 
-    def find(self, asked: Any) -> Finding:
+    def find(self, asked: Any) -> ExtractiveResult:
         """Return what was found to answer this and how much speaks for it. Raises QuestionError."""
         turn = self.retrieve(self.understand(asked))
-        return self._extractive.find(turn.sought, turn.hits)
+        return self._extractive.select_quotes(turn.search_query, turn.hits)
 
     def search(self, asked: Any) -> tuple[Hit, ...]:
         """Return the passages that would be read to answer this, best first. Raises QuestionError."""
         return self.retrieve(self.understand(asked)).hits
 
-    def understand(self, asked: Any) -> Turn:
+    def understand(self, asked: Any) -> PipelineState:
         """Read what is asked: small talk, or a question that stands alone and its time. Raises QuestionError."""
         with span("understand"):
             return self._understood(asked)
 
-    def _understood(self, asked: Any) -> Turn:
+    def _understood(self, asked: Any) -> PipelineState:
         begun = time.perf_counter()
-        question = as_question(asked)
+        question = parse_question(asked)
         now = question.asked or datetime.now().astimezone()
         if reply := small_talk_reply(question.text):
-            return Turn(question, question.text, now, reply, question.filters)
+            return PipelineState(question, question.text, now, reply, question.filters)
         rewriting = self._standalone(question)
         filters = question.filters
         if filters.window is None:
             filters = replace(filters, window=self._window(question.text, rewriting.question, now))
-        return Turn(
+        return PipelineState(
             question,
-            reported(rewriting.question) or rewriting.question,  # an order behind a question is no part of it
+            truncate_at_injection(rewriting.question)
+            or rewriting.question,  # an order behind a question is no part of it
             now,
             filters=filters,
-            about_now=asks_for_now(question.text),
-            spent=((rewriting.prompt_tokens, rewriting.message),) if rewriting.message else (),
+            asks_about_present=asks_about_present(question.text),
+            llm_calls=((rewriting.prompt_tokens, rewriting.message),) if rewriting.message else (),
             timings={"understand": _since(begun)},
         )
 
-    def _standalone(self, question: Question) -> Rewriting:
+    def _standalone(self, question: Question) -> RewrittenQuestion:
         if self._composer is None:
-            return Rewriting(standalone_question(question.text, question.exchanges))
+            return RewrittenQuestion(standalone_question(question.text, question.exchanges))
         return self._composer.rewritten(question.text, question.exchanges)
 
-    def _window(self, text: str, standalone: str, now: datetime) -> Window | None:
+    def _window(self, text: str, standalone: str, now: datetime) -> TimeWindow | None:
         """Read the time asked about; one before every article tells of an event, not of when it was reported."""
-        window = read_window(text, now) or read_window(standalone, now)
+        window = extract_window(text, now) or extract_window(standalone, now)
         if window is None or window.until is None:
             return window
         oldest = self._library.oldest()
         return window if oldest and oldest < window.until else None
 
-    def retrieve(self, turn: Turn) -> Turn:
+    def retrieve(self, turn: PipelineState) -> PipelineState:
         """Find the passages for it; where the time asked about has none, those of any time."""
         if turn.small_talk:
             return turn
         with span("retrieve"):
             return self._retrieved(turn)
 
-    def _retrieved(self, turn: Turn) -> Turn:
+    def _retrieved(self, turn: PipelineState) -> PipelineState:
         begun = time.perf_counter()
         turn = replace(turn, hits=self._search(turn, turn.filters))
-        if not turn.hits and turn.time_read:
-            caution = f"No article is from the time asked about ({turn.time_read.named}); this is from another time."
-            turn = replace(turn, hits=self._search(turn, turn.question.filters), caution=caution)
+        if not turn.hits and turn.inferred_window:
+            caution = f"No article is from the time asked about ({turn.inferred_window.label}); this is from another time."
+            turn = replace(turn, hits=self._search(turn, turn.question.filters), scope_notice=caution)
         return replace(turn, timings={**turn.timings, "retrieve": _since(begun)})
 
-    def _search(self, turn: Turn, filters: Filters, question: str = "") -> tuple[Hit, ...]:
+    def _search(self, turn: PipelineState, filters: SearchFilters, question: str = "") -> tuple[Hit, ...]:
         hits = self._retriever.search(
-            question or turn.sought, k=turn.question.k, filters=filters, now=turn.now, latest=turn.about_now
+            question or turn.search_query,
+            k=turn.question.k,
+            filters=filters,
+            now=turn.now,
+            latest=turn.asks_about_present,
         )
         return tuple(hits)
 
-    def answer(self, turn: Turn) -> Iterator[Notice | Sentence | Trace]:
+    def answer(self, turn: PipelineState) -> Iterator[Notice | Sentence | AnswerTrace]:
         """Say what the passages say, or that they do not."""
         if turn.small_talk:
             sentences = (Sentence(text=turn.small_talk, citations=()),)
@@ -153,63 +165,74 @@ class Steps:
             yield self._trace(turn, 0.0, status="small_talk", sentences=sentences, confidence=1.0)
             return
         begun = time.perf_counter()
-        finding = self._extractive.find(turn.sought, turn.hits)
-        if not self._is_sure(finding) and turn.time_is_over and not turn.caution:
-            turn, finding = self._look_later(turn, finding)
+        finding = self._extractive.select_quotes(turn.search_query, turn.hits)
+        if not self._is_confident(finding) and turn.is_past_window and not turn.scope_notice:
+            turn, finding = self._search_later_articles(turn, finding)
         if (
             self._composer and turn.hits
         ):  # the model reads whatever was found: its reading is better than ours
-            yield from self._composed(turn, finding, begun)
-        elif self._is_sure(finding):
-            yield from self._quoted(turn, finding, begun)
+            yield from self._generate(turn, finding, begun)
+        elif self._is_confident(finding):
+            yield from self._quote(turn, finding, begun)
         else:
             yield self._trace(turn, begun, confidence=finding.confidence, **self._not_found(turn, finding))
 
-    def _is_sure(self, finding: Finding) -> bool:
+    def _is_confident(self, finding: ExtractiveResult) -> bool:
         return finding.confidence >= self._min_confidence and bool(finding.quotes)
 
-    def _look_later(self, turn: Turn, finding: Finding) -> tuple[Turn, Finding]:
+    def _search_later_articles(
+        self, turn: PipelineState, finding: ExtractiveResult
+    ) -> tuple[PipelineState, ExtractiveResult]:
         """Look at articles from after the time asked about: they may look back on it.
 
         They are searched and read with the whole question: the time in it is what they have to tell of.
         """
-        window = turn.time_read
+        window = turn.inferred_window
         assert window
         filters = replace(turn.filters, window=replace(window, until=None))
         hits = self._search(turn, filters, turn.standalone)
-        later = self._extractive.find(turn.standalone, hits)
-        if not self._is_sure(later):
+        later = self._extractive.select_quotes(turn.standalone, hits)
+        if not self._is_confident(later):
             return turn, finding
-        caution = f"The articles of the time asked about ({window.named}) do not say; a later one does."
-        return replace(turn, hits=hits, caution=caution), later
+        caution = f"The articles of the time asked about ({window.label}) do not say; a later one does."
+        return replace(turn, hits=hits, scope_notice=caution), later
 
-    def _not_found(self, turn: Turn, finding: Finding) -> dict[str, Any]:
+    def _not_found(self, turn: PipelineState, finding: ExtractiveResult) -> dict[str, Any]:
         """Return the fields of an answer that is not given: the closest passage, and the nearest articles."""
         hits = turn.hits
-        if turn.time_read and not turn.caution:
+        if turn.inferred_window and not turn.scope_notice:
             hits = self._search(turn, turn.question.filters)
-        notice = f"{turn.caution.partition(';')[0]}." if turn.caution else ""  # nothing is from another time
+        notice = (
+            f"{turn.scope_notice.partition(';')[0]}." if turn.scope_notice else ""
+        )  # nothing is from another time
         closest: tuple[Citation, ...] = ()
         if finding.quotes and finding.confidence >= self._closest_confidence:
-            bibliography = Bibliography(self._library, self._sealed)
+            bibliography = CitationBuilder(self._library, self._sealed)
             bibliography.cite_quote(finding.quotes[0])
             closest = bibliography.citations
-        return {"status": "not_found", "notice": notice, "closest": closest, "nearest": nearest(hits)}
+        return {
+            "status": "not_found",
+            "notice": notice,
+            "closest": closest,
+            "nearest": related_articles(hits),
+        }
 
-    def _composed(self, turn: Turn, finding: Finding, begun: float) -> Iterator[Notice | Sentence | Trace]:
+    def _generate(
+        self, turn: PipelineState, finding: ExtractiveResult, begun: float
+    ) -> Iterator[Notice | Sentence | AnswerTrace]:
         """Answer with what a chat model writes; where nothing of it can be used, with quotes."""
         assert self._composer
         told = ""
-        for part in self._written(turn, self._composer):
+        for part in self._stream_generated(turn, self._composer):
             if isinstance(part, Notice | Sentence):
                 told = str(part) if isinstance(part, Notice) else told
                 yield part
             else:
                 composition = part
-        turn = replace(turn, spent=(*turn.spent, (composition.prompt_tokens, composition.message)))
+        turn = replace(turn, llm_calls=(*turn.llm_calls, (composition.prompt_tokens, composition.message)))
         of_model: dict[str, Any] = {
             "dropped": composition.dropped,
-            "usage": self._pricing.usage(turn.spent),
+            "usage": self._pricing.usage(turn.llm_calls),
             "prompt_hash": composition.prompt_hash,
         }
         if composition.sentences:
@@ -220,10 +243,10 @@ class Steps:
             # The model has read all passages: what it does not find in them is not shown as close either.
             refused = min(finding.confidence, 1 - finding.confidence)
             of_model |= {"answerer": self._composer.name, "confidence": refused}
-            yield self._trace(turn, begun, **of_model, **self._not_found(turn, Finding(())))
-        elif self._is_sure(finding):
-            because = composition.why_quotes
-            yield from self._quoted(turn, finding, begun, because=because, told=told, **of_model)
+            yield self._trace(turn, begun, **of_model, **self._not_found(turn, ExtractiveResult(())))
+        elif self._is_confident(finding):
+            because = composition.fallback_reason
+            yield from self._quote(turn, finding, begun, because=because, told=told, **of_model)
         else:
             not_found = self._not_found(turn, finding)
             if composition.failure:
@@ -231,23 +254,32 @@ class Steps:
                 not_found["notice"] = " ".join(filter(None, (not_found["notice"], trouble)))
             yield self._trace(turn, begun, confidence=finding.confidence, **of_model, **not_found)
 
-    def _written(self, turn: Turn, composer: Composer) -> Iterator[Notice | Sentence | Composition]:
-        parts = composer.compose(turn.standalone, turn.hits, asked=turn.now)
-        if turn.about_now:  # how old the answer is opens it, and is known last
+    def _stream_generated(
+        self, turn: PipelineState, composer: GenerativeAnswerer
+    ) -> Iterator[Notice | Sentence | GenerationResult]:
+        parts = composer.generate(turn.standalone, turn.hits, asked=turn.now)
+        if turn.asks_about_present:  # how old the answer is opens it, and is known last
             *sentences, composition = parts
             assert not isinstance(composition, Sentence)
             if sentences and (notice := turn.notice(_as_of(composition.citations))):
                 yield Notice(notice)
             parts = iter([*sentences, composition])
-        elif turn.caution:
+        elif turn.scope_notice:
             yield Notice(turn.notice(None))
         yield from parts
 
-    def _quoted(
-        self, turn: Turn, finding: Finding, begun: float, *, because: str = "", told: str = "", **more: Any
-    ) -> Iterator[Notice | Sentence | Trace]:
+    def _quote(
+        self,
+        turn: PipelineState,
+        finding: ExtractiveResult,
+        begun: float,
+        *,
+        because: str = "",
+        told: str = "",
+        **more: Any,
+    ) -> Iterator[Notice | Sentence | AnswerTrace]:
         """Answer with quotes; what of the notice was `told` already is not told again."""
-        bibliography = Bibliography(self._library, self._sealed)
+        bibliography = CitationBuilder(self._library, self._sealed)
         sentences = tuple(
             Sentence(text=quote.text, citations=(bibliography.cite_quote(quote),)) for quote in finding.quotes
         )
@@ -258,7 +290,9 @@ class Steps:
         answered["short_answer"] = finding.quotes[0].short_answer
         yield self._trace(turn, begun, confidence=finding.confidence, **more, **answered)
 
-    def _trace(self, turn: Turn, begun: float, *, prompt_hash: str = "", **parts: Any) -> Trace:
+    def _trace(
+        self, turn: PipelineState, begun: float, *, prompt_hash: str = "", **parts: Any
+    ) -> AnswerTrace:
         timings = {**turn.timings, **({"answer": _since(begun)} if begun else {})}
         timings["total"] = sum(timings.values())
         answer = Answer(
@@ -272,11 +306,11 @@ class Steps:
                 **parts,
             }
         )
-        return Trace(answer, turn.question, turn.now, turn.filters, turn.hits, prompt_hash)
+        return AnswerTrace(answer, turn.question, turn.now, turn.filters, turn.hits, prompt_hash)
 
 
 def _answered(
-    turn: Turn, sentences: Sequence[Sentence], citations: Sequence[Citation], more: str
+    turn: PipelineState, sentences: Sequence[Sentence], citations: Sequence[Citation], more: str
 ) -> dict[str, Any]:
     as_of = _as_of(citations)
     return {

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from bot.answering.generation.prompt import count_tokens
-from bot.answering.generation.sanitizer import claim_marks, holds_address, plain
-from bot.answering.question import Exchange
+from bot.answering.generation.sanitizer import contains_link_or_mention, split_citation_markers, strip_markup
+from bot.answering.question import ConversationTurn
 from bot.articles.chunking import split_sentences
 from bot.indexing.bm25_index import analyze
-from bot.llm import explain
+from bot.llm import describe_error
 from bot.text.proper_nouns import names
-from bot.verification.prompt_injection import reported
+from bot.verification.prompt_injection import truncate_at_injection
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -73,7 +73,7 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _CARRIED = 3  # names of an earlier answer that a question may be about
-MEMORY = 2_000  # characters, about 500 tokens: what is remembered of a conversation
+MAX_HISTORY_CHARS = 2_000  # characters, about 500 tokens: what is remembered of a conversation
 log = logging.getLogger(__name__)
 _RULES = """\
 Rewrite the last question of a conversation so that it can be understood without the conversation: put the names, \
@@ -84,7 +84,7 @@ _LONGEST = 400  # characters of a question that was only put into other words
 _ANSWER_SHOWN = 400  # characters of each earlier answer
 
 
-class Rewriting(NamedTuple):
+class RewrittenQuestion(NamedTuple):
     """A question that stands alone, and what a model was asked and said for it, if it was asked."""
 
     question: str
@@ -98,12 +98,12 @@ def small_talk_reply(question: str) -> str | None:
     return next((reply for pattern, reply in _SMALL_TALK.items() if re.fullmatch(pattern, plain)), None)
 
 
-def remembered(history: Sequence[Exchange]) -> tuple[Exchange, ...]:
+def trim_history(history: Sequence[ConversationTurn]) -> tuple[ConversationTurn, ...]:
     """Return the newest exchanges that memory has room for, without small talk and orders, oldest first."""
-    kept: list[Exchange] = []
-    room = MEMORY
+    kept: list[ConversationTurn] = []
+    room = MAX_HISTORY_CHARS
     for question, answer in reversed(history):
-        exchange = Exchange(reported(question).strip(), reported(answer))
+        exchange = ConversationTurn(truncate_at_injection(question).strip(), truncate_at_injection(answer))
         if not exchange.question or small_talk_reply(exchange.question):
             continue
         room -= len(exchange.question) + len(exchange.answer)
@@ -113,24 +113,24 @@ def remembered(history: Sequence[Exchange]) -> tuple[Exchange, ...]:
     return tuple(reversed(kept))
 
 
-def standalone_question(question: str, history: Sequence[Exchange]) -> str:
+def standalone_question(question: str, history: Sequence[ConversationTurn]) -> str:
     """Return `question` in a form that can be searched for without its conversation.
 
     "And in France?" changes a place or date of the earlier question; any other follow-up is joined to it,
     and to the names of its answer where it names nobody itself: nothing better is certain without a
     language model, and for a search a word too many does less harm than a name too few.
     """
-    earlier = remembered(history)
-    if not earlier or not leans(question):
+    earlier = trim_history(history)
+    if not earlier or not is_follow_up(question):
         return question
     base = standalone_question(earlier[-1].question, earlier[:-1])
-    if changed := _changed(base, question):
+    if changed := _replace_date_or_place(base, question):
         return changed
-    carried = [] if names(base) else _named_first(earlier[-1].answer)
+    carried = [] if names(base) else _leading_names(earlier[-1].answer)
     return " ".join([base, *carried, question])
 
 
-def leans(question: str) -> bool:
+def is_follow_up(question: str) -> bool:
     """Say whether a question is a follow-up: it goes on, is very short, or points back, and names nobody."""
     if _ASKS_ABOUT.match(question):
         return True
@@ -147,14 +147,14 @@ def leans(question: str) -> bool:
     return goes_on or is_short or points_back
 
 
-def _named_first(answer: str) -> list[str]:
+def _leading_names(answer: str) -> list[str]:
     """Return the first names of an answer; its first word too, unless a sentence often begins with it."""
     first = answer.split(" ", 1)[0].strip("“\"'")
     begins = [first] if first[:1].isupper() and analyze(first) else []
     return list(dict.fromkeys([*begins, *names(answer)]))[:_CARRIED]
 
 
-def _changed(base: str, question: str) -> str | None:
+def _replace_date_or_place(base: str, question: str) -> str | None:
     """Return the earlier question with its date, or its place behind the same preposition, changed."""
     change = _CHANGES.fullmatch(question)
     if not change or _ASKS.search(change["what"]):
@@ -186,28 +186,30 @@ def _with(base: str, addition: str) -> str:
     return f"{base.rstrip(' ?.!')} {addition}?"
 
 
-def rewritten(model: BaseChatModel, question: str, history: Sequence[Exchange]) -> Rewriting:
+def rewrite_question(
+    model: BaseChatModel, question: str, history: Sequence[ConversationTurn]
+) -> RewrittenQuestion:
     """Return `question` as it stands alone; by rule where the model fails or writes something else.
 
     A question that stands alone is left alone, and the model is not asked.
     """
-    earlier = remembered(history)
+    earlier = trim_history(history)
     by_rule = standalone_question(question, earlier)
-    if not earlier or not leans(question):
-        return Rewriting(question)
+    if not earlier or not is_follow_up(question):
+        return RewrittenQuestion(question)
     prompt = [SystemMessage(_RULES), HumanMessage(_conversation(question, earlier))]
     try:
         message = model.invoke(prompt)
     except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; the rule answers for all
-        log.info("a follow-up could not be rewritten: %s", explain(exc))
-        return Rewriting(by_rule)
-    said, _ = claim_marks(re.sub(r"<think>.*?</think>", "", message.text, flags=re.DOTALL), 0)
-    text = plain(said).strip("\"“”' ")
-    usable = _is_usable(text, question, earlier)
-    return Rewriting(text if usable else by_rule, count_tokens(prompt), message)
+        log.info("a follow-up could not be rewritten: %s", describe_error(exc))
+        return RewrittenQuestion(by_rule)
+    said, _ = split_citation_markers(re.sub(r"<think>.*?</think>", "", message.text, flags=re.DOTALL), 0)
+    text = strip_markup(said).strip("\"“”' ")
+    usable = _is_faithful(text, question, earlier)
+    return RewrittenQuestion(text if usable else by_rule, count_tokens(prompt), message)
 
 
-def _conversation(question: str, earlier: Sequence[Exchange]) -> str:
+def _conversation(question: str, earlier: Sequence[ConversationTurn]) -> str:
     lines = [
         line
         for exchange in earlier
@@ -217,11 +219,16 @@ def _conversation(question: str, earlier: Sequence[Exchange]) -> str:
     return "\n".join([*lines, f"Last question: {question}"])
 
 
-def _is_usable(text: str, question: str, earlier: Sequence[Exchange]) -> bool:
+def _is_faithful(text: str, question: str, earlier: Sequence[ConversationTurn]) -> bool:
     """Say whether this asks what was asked, in words of the conversation, and is no order or address."""
     one_question = text.endswith("?") and len(split_sentences(text)) == 1
     said = " ".join([question, *(f"{exchange.question} {exchange.answer}" for exchange in earlier)])
-    if not one_question or len(text) > _LONGEST or holds_address(text, said) or reported(text) != text:
+    if (
+        not one_question
+        or len(text) > _LONGEST
+        or contains_link_or_mention(text, said)
+        or truncate_at_injection(text) != text
+    ):
         return False
     stems, known, asked = set(analyze(text)), set(analyze(said)), set(analyze(question))
     if any(stem[0].isdigit() for stem in stems - known):  # a year or number that nobody has named

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bot.answering.answer import Answer, Nearest, new_answer_id
-from bot.answering.citations import named
+from bot.answering.answer import Answer, ArticleRef, new_answer_id
+from bot.answering.citations import article_fields
 from bot.articles.article import clean_line
 from bot.errors import QuestionError
-from bot.indexing.filters import Filters, Window
+from bot.indexing.filters import SearchFilters, TimeWindow
 from bot.retrieval.models import Hit
 from bot.retrieval.retriever import DEFAULT_K
-from bot.storage.models import Headline
+from bot.storage.models import ArticleSummary
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -25,7 +25,7 @@ _NEAREST = 3
 _STILL_NOW = timedelta(days=7)  # older than that, an answer about the present says how old it is
 
 
-class Exchange(NamedTuple):
+class ConversationTurn(NamedTuple):
     """A question asked earlier in the conversation, and what was answered; "" where that is not known."""
 
     question: str
@@ -42,19 +42,19 @@ class Question:
     """
 
     text: str
-    history: tuple[Exchange | str, ...] = ()
-    filters: Filters = field(default_factory=Filters)
+    history: tuple[ConversationTurn | str, ...] = ()
+    filters: SearchFilters = field(default_factory=SearchFilters)
     k: int = DEFAULT_K
     asked: datetime | None = None
     answer_id: str = ""
 
     @property
-    def exchanges(self) -> tuple[Exchange, ...]:
+    def exchanges(self) -> tuple[ConversationTurn, ...]:
         """The history, each entry with question and answer."""
-        return tuple(Exchange(entry) if isinstance(entry, str) else entry for entry in self.history)
+        return tuple(ConversationTurn(entry) if isinstance(entry, str) else entry for entry in self.history)
 
 
-def as_question(asked: Any) -> Question:
+def parse_question(asked: Any) -> Question:
     """Read any of the chain's inputs: a string, a mapping with "question" and "history", or a Question.
 
     A history holds questions, (question, answer) pairs or LangChain messages. Raises QuestionError for an
@@ -73,30 +73,32 @@ def as_question(asked: Any) -> Question:
         raise QuestionError(
             f"the question has {len(text):,} characters; at most {MAX_QUESTION:,} can be answered"
         )
-    history = (Exchange(clean_line(said.question), clean_line(said.answer)) for said in question.exchanges)
+    history = (
+        ConversationTurn(clean_line(said.question), clean_line(said.answer)) for said in question.exchanges
+    )
     answer_id = question.answer_id or new_answer_id()
     return replace(question, text=text, history=tuple(history), answer_id=answer_id)
 
 
-def _exchanges(history: Iterable[Any]) -> Iterator[Exchange]:
+def _exchanges(history: Iterable[Any]) -> Iterator[ConversationTurn]:
     asked: str | None = None
     for entry in history:
         # A LangChain message is known by its type's name: importing LangChain takes longer than a question may.
         kind = None if isinstance(entry, str | tuple | list) else getattr(entry, "type", None)
         if kind == "human":
             if asked is not None:
-                yield Exchange(asked)
+                yield ConversationTurn(asked)
             asked = str(entry.text)
         elif kind == "ai":
             if asked is not None:
-                yield Exchange(asked, str(entry.text))
+                yield ConversationTurn(asked, str(entry.text))
             asked = None
         elif isinstance(entry, str):
-            yield Exchange(entry)
+            yield ConversationTurn(entry)
         elif kind is None:  # a system message is nothing that was asked
-            yield Exchange(*map(str, entry))
+            yield ConversationTurn(*map(str, entry))
     if asked is not None:
-        yield Exchange(asked)
+        yield ConversationTurn(asked)
 
 
 class Notice(str):
@@ -106,7 +108,7 @@ class Notice(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class AnswerTrace:
     """An answer with all that it came from: `hits` are the passages it was found among, best first.
 
     `prompt_hash` is that of the prompt its chat model was given, "" where none was asked.
@@ -115,13 +117,13 @@ class Trace:
     answer: Answer
     question: Question
     asked: datetime
-    filters: Filters
+    filters: SearchFilters
     hits: tuple[Hit, ...] = ()
     prompt_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PipelineState:
     """A question on its way. `filters` are its own with the time that was read from its words.
 
     `spent` holds what its chat model was asked so far: the tokens of each prompt, and what was said.
@@ -131,42 +133,44 @@ class Turn:
     standalone: str
     now: datetime
     small_talk: str | None = None
-    filters: Filters = field(default_factory=Filters)
-    about_now: bool = False
-    caution: str = ""  # what to say of hits that are not from the time asked about
+    filters: SearchFilters = field(default_factory=SearchFilters)
+    asks_about_present: bool = False
+    scope_notice: str = ""  # what to say of hits that are not from the time asked about
     hits: tuple[Hit, ...] = ()
-    spent: tuple[tuple[int, BaseMessage | None], ...] = ()
+    llm_calls: tuple[tuple[int, BaseMessage | None], ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
-    def time_read(self) -> Window | None:
+    def inferred_window(self) -> TimeWindow | None:
         """The window that was read from the question's words, if one was."""
         return self.filters.window if self.filters != self.question.filters else None
 
     @property
-    def time_is_over(self) -> bool:
+    def is_past_window(self) -> bool:
         """Whether the window that was read from the question lies in the past."""
-        return bool(self.time_read and self.time_read.until and self.time_read.until < self.now)
+        return bool(
+            self.inferred_window and self.inferred_window.until and self.inferred_window.until < self.now
+        )
 
     @property
-    def sought(self) -> str:
+    def search_query(self) -> str:
         """What is searched for: without the words that already narrow the search by date."""
-        words = self.time_read.words if self.time_read else ""
+        words = self.inferred_window.words if self.inferred_window else ""
         rest = self.standalone.replace(words, " ") if words else ""
         return rest if re.search(r"\w", rest) else self.standalone
 
     def notice(self, as_of: datetime | None) -> str:
         """Return what a reader must know before an answer whose newest article is of that date."""
-        if self.caution:
-            return self.caution
-        if self.about_now and as_of and self.now - as_of > _STILL_NOW:
+        if self.scope_notice:
+            return self.scope_notice
+        if self.asks_about_present and as_of and self.now - as_of > _STILL_NOW:
             return f"As of {as_of.day} {as_of:%B %Y}:"
         return ""
 
 
-def nearest(hits: Sequence[Hit]) -> tuple[Nearest, ...]:
+def related_articles(hits: Sequence[Hit]) -> tuple[ArticleRef, ...]:
     """Return the first articles of these hits, each once."""
-    by_article: dict[str, Headline] = {}
+    by_article: dict[str, ArticleSummary] = {}
     for hit in hits:
         by_article.setdefault(hit.headline.article_id, hit.headline)
-    return tuple(Nearest(**named(headline)) for headline in list(by_article.values())[:_NEAREST])
+    return tuple(ArticleRef(**article_fields(headline)) for headline in list(by_article.values())[:_NEAREST])

@@ -13,7 +13,7 @@ from bot.reader.onnx_reader import Window
 from bot.reader.windows import split_windows
 from bot.retrieval.models import Hit
 from bot.text.shingles import DATELINE
-from bot.verification.prompt_injection import reported
+from bot.verification.prompt_injection import truncate_at_injection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ _COMPARED = 8  # the sentences that the reader likes best are compared with the 
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateSentence:
     """A sentence of a hit; `span` counts in the passage's text. `before` is the sentence before it there."""
 
     hit: Hit
@@ -64,29 +64,29 @@ class Candidate:
         return self.hit.passage.text[self.span.start : self.span.end]
 
     @property
-    def points_back(self) -> bool:
+    def starts_with_anaphor(self) -> bool:
         """Whether it begins with a word that only what came before explains."""
         return _points_back(self.text)
 
     @property
-    def dangles(self) -> bool:
+    def has_unresolved_anaphor(self) -> bool:
         """Whether it points back, and not even the sentence before it, shown as well, would explain it."""
         text, before = self.hit.passage.text, self.before
-        return self.points_back and (before is None or _points_back(text[before.start : before.end]))
+        return self.starts_with_anaphor and (before is None or _points_back(text[before.start : before.end]))
 
     @property
-    def clear(self) -> Span:
+    def readable_span(self) -> Span:
         """The span that a reader understands: with the sentence before it, where that explains its beginning."""
-        if not self.points_back or self.before is None:
+        if not self.starts_with_anaphor or self.before is None:
             return self.span
         return Span(self.before.start, self.span.end)
 
 
-def candidates(hits: Sequence[Hit]) -> Iterator[Candidate]:
+def candidates(hits: Sequence[Hit]) -> Iterator[CandidateSentence]:
     """Yield every sentence of these hits that can be quoted, in the order of hits and text."""
     for hit in hits:
         for span, before in _quotable(hit.passage.text):
-            yield Candidate(hit, span, before)
+            yield CandidateSentence(hit, span, before)
 
 
 @lru_cache(maxsize=4_096)  # passages: a team asks of the day's news, and finds the same ones again and again
@@ -94,7 +94,7 @@ def _quotable(text: str) -> tuple[tuple[Span, Span | None], ...]:
     """Return the sentences of a passage that can be quoted, each with the one before it."""
     found: list[tuple[Span, Span | None]] = []
     before = None
-    for whole in split_sentences(reported(text)):
+    for whole in split_sentences(truncate_at_injection(text)):
         dateline = DATELINE.match(text, whole.start, whole.end)
         span = Span(dateline.end(), whole.end) if dateline else whole
         quotable = is_quotable(text[span.start : span.end])
@@ -142,7 +142,7 @@ _WEIGHTS = Features(margin=0.120, mass=0.172, cosine=8.768, passage=5.643)
 class ReadSentence:
     """A sentence as the reader sees it; `answer` is its best span, in characters of the passage."""
 
-    candidate: Candidate
+    candidate: CandidateSentence
     answer: Span | None
     features: Features
 
@@ -171,14 +171,18 @@ def read_sentences(
     return sorted(compared, key=lambda sentence: -sentence.score)
 
 
-def _with_title(candidate: Candidate) -> str:
+def _with_title(candidate: CandidateSentence) -> str:
     title = candidate.hit.headline.title
     return f"{title}. {candidate.text}" if title else candidate.text
 
 
 def _read_hits(question: str, hits: Sequence[Hit], reader: Reader) -> Iterator[ReadSentence]:
     """Yield the sentences with what the reader says of them; their cosine is not known yet."""
-    spans = [(i, span) for i, hit in enumerate(hits) for span in split_windows(reported(hit.passage.text))]
+    spans = [
+        (i, span)
+        for i, hit in enumerate(hits)
+        for span in split_windows(truncate_at_injection(hit.passage.text))
+    ]
     windows = [
         Window(hits[i].headline.title, hits[i].passage.text[span.start : span.end]) for i, span in spans
     ]

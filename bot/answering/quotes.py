@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from bot.answering.answer import Answer, Citation, Nearest
+    from bot.answering.answer import Answer, ArticleRef, Citation
 
 _SPACE = re.compile(r"\s+")
 _MARKUP = frozenset("\\`*_~")  # beside these some readers of Markdown take the asterisks in another way
@@ -54,7 +54,7 @@ def bold_markdown(quote: QuoteParts, escape: Callable[[str], str]) -> str:
     return escape("".join(quote))
 
 
-def other_articles(answer: Answer) -> tuple[Nearest, ...]:
+def other_articles(answer: Answer) -> tuple[ArticleRef, ...]:
     """Return the nearest articles without the one whose passage is shown as the closest."""
     shown = {citation.article_id for citation in answer.closest}
     return tuple(article for article in answer.nearest if article.article_id not in shown)

@@ -9,25 +9,25 @@ from functools import cached_property
 from urllib.parse import quote as percent_encode
 
 from bot.articles.chunking import Span
-from bot.storage.article_store import Library
+from bot.storage.article_store import ArticleStore
 
 _DIGEST = 16  # bytes of the seal: too many to try
 
 
-class SealedLinks:
+class SignedLinks:
     """Makes links to the page of an article's version with one quote marked, and knows its own again.
 
     The key lies in the library, so that all machines that share it know each other's links. It is read when the first
     link is made: most answers need none.
     """
 
-    def __init__(self, library: Library, public_url: str) -> None:
+    def __init__(self, library: ArticleStore, public_url: str) -> None:
         """`public_url` is the service's address as readers reach it; "" where they do not."""
         self._library = library
         self._public_url = public_url
 
     @property
-    def are_public(self) -> bool:
+    def has_public_url(self) -> bool:
         """Whether the service has an address that readers reach."""
         return bool(self._public_url)
 
@@ -46,18 +46,18 @@ class SealedLinks:
         """
         marked = f"&q={span.start}-{span.end}" if span else ""
         marked += f"&a={answer.start}-{answer.end}" if answer else ""
-        seal = self._seal(article_id, version, span, answer)
+        seal = self._sign(article_id, version, span, answer)
         place = f"#{passage_id}" if passage_id else ""
         named = percent_encode(article_id, safe="")
         return f"{self._public_url}/articles/{named}?v={version}{marked}&key={seal}{place}"
 
-    def knows(
+    def verify(
         self, seal: str, article_id: str, version: int, span: Span | None, answer: Span | None = None
     ) -> bool:
         """Say whether a seal is ours for just this; in a time that does not depend on how much of it is right."""
-        return hmac.compare_digest(seal.encode(), self._seal(article_id, version, span, answer).encode())
+        return hmac.compare_digest(seal.encode(), self._sign(article_id, version, span, answer).encode())
 
-    def _seal(self, article_id: str, version: int, span: Span | None, answer: Span | None) -> str:
+    def _sign(self, article_id: str, version: int, span: Span | None, answer: Span | None) -> str:
         quote = f"{span.start}-{span.end}" if span else ""
         if answer:  # without one the seal is what it was before links had any
             quote += f"\n{answer.start}-{answer.end}"

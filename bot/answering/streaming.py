@@ -12,14 +12,14 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class _End:
+class _Sentinel:
     """Stands behind the last part, with what went wrong, if anything did."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
 
-async def batches(
+async def stream_in_thread(
     parts: Callable[[], Iterator[_T]], *, ended: Callable[[], None] = lambda: None
 ) -> AsyncGenerator[list[_T]]:
     """Yield what a blocking iterator yields, run in a thread of its own: all that is ready at a time together.
@@ -27,17 +27,17 @@ async def batches(
     Raises what it raises. When nobody wants more, the thread stops at the next part; it never holds up the end of
     the process, however long a model is silent. `ended` is called in the loop when the thread has stopped.
     """
-    ready: asyncio.Queue[_T | _End] = asyncio.Queue()
+    ready: asyncio.Queue[_T | _Sentinel] = asyncio.Queue()
     unwanted = threading.Event()
     _start(parts, ready, unwanted, ended)
-    end: _End | None = None
+    end: _Sentinel | None = None
     try:
         while end is None:
             batch = [await ready.get()]
             while not ready.empty():
                 batch.append(ready.get_nowait())
-            end = next((item for item in batch if isinstance(item, _End)), None)
-            if good := [item for item in batch if not isinstance(item, _End)]:
+            end = next((item for item in batch if isinstance(item, _Sentinel)), None)
+            if good := [item for item in batch if not isinstance(item, _Sentinel)]:
                 yield good
     finally:
         unwanted.set()
@@ -47,13 +47,13 @@ async def batches(
 
 def _start(
     parts: Callable[[], Iterator[_T]],
-    ready: asyncio.Queue[_T | _End],
+    ready: asyncio.Queue[_T | _Sentinel],
     unwanted: threading.Event,
     ended: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
 
-    def tell(item: _T | _End) -> None:
+    def tell(item: _T | _Sentinel) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
             loop.call_soon_threadsafe(ready.put_nowait, item)
 
@@ -64,9 +64,9 @@ def _start(
                     break
                 tell(part)
         except Exception as exc:  # noqa: BLE001 - told to who awaits it
-            tell(_End(exc))
+            tell(_Sentinel(exc))
         else:
-            tell(_End())
+            tell(_Sentinel())
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(ended)
 

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from bot.errors import ReadError
+from bot.errors import ParseError
 
 _MAX_FIELD = 2_000  # characters in an id, url, title or source: longer ones are broken data
 
@@ -132,10 +132,10 @@ def article_from_record(
     """
     text = clean_text(_string(record, "text", limit=None)).strip()
     if not text:
-        raise ReadError("the article has no text")
+        raise ParseError("the article has no text")
     url = clean_line(_string(record, "url")) or None
     if url:
-        _refuse_dangerous(url)
+        _check_url_scheme(url)
     own_id = clean_line(_string(record, "id"))
     key = canonical_url(url) if url else f"{origin}\n{place}"
     host = (urlsplit(url).hostname or "").removeprefix("www.") if url and is_web_url(url) else ""
@@ -144,7 +144,7 @@ def article_from_record(
         text=text,
         title=clean_line(_string(record, "title")),
         url=url,
-        published=parse_published(record.get("published")),
+        published=parse_date(record.get("published")),
         source=clean_line(_string(record, "source")) or source or host,
         tags=_tags(record.get("tags")),
         author=_author(record.get("author")),
@@ -152,7 +152,7 @@ def article_from_record(
     )
 
 
-def parse_published(value: object) -> datetime | None:
+def parse_date(value: object) -> datetime | None:
     """Return the date or time that `value` says, aware and in UTC where it names no zone.
 
     Reads dates, ISO 8601, RFC 2822 ("Fri, 17 Jun 2022 08:00:00 GMT") and "June 17, 2022"; None and ""
@@ -164,7 +164,7 @@ def parse_published(value: object) -> datetime | None:
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     moment = value if isinstance(value, datetime) else _parse_moment(str(value).strip())
     if moment is None or not 1 < moment.year < 9999:  # at the ends of the calendar a zone leads out of it
-        raise ReadError(f"published: {str(value)[:60]!r} is not a date (write it as 2022-06-17)")
+        raise ParseError(f"published: {str(value)[:60]!r} is not a date (write it as 2022-06-17)")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -191,9 +191,9 @@ def _string(record: Mapping[str, object], field: str, *, limit: int | None = _MA
     if field == "id" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise ReadError(f"{field}: expected text, found {type(value).__name__}")
+        raise ParseError(f"{field}: expected text, found {type(value).__name__}")
     if limit and len(value) > limit:
-        raise ReadError(f"{field}: longer than {limit:,} characters")
+        raise ParseError(f"{field}: longer than {limit:,} characters")
     return value
 
 
@@ -202,7 +202,7 @@ def _tags(value: object) -> tuple[str, ...]:
         return ()
     values = value.split(",") if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(tag, str | int | float) for tag in values):
-        raise ReadError("tags: expected a list of words")
+        raise ParseError("tags: expected a list of words")
     return tuple(dict.fromkeys(tag for item in values if (tag := clean_line(str(item)))))
 
 
@@ -212,7 +212,7 @@ def _author(value: object) -> str:
     return ", ".join(filter(None, (clean_line(name) for name in names if isinstance(name, str))))[:_MAX_FIELD]
 
 
-def _refuse_dangerous(url: str) -> None:
+def _check_url_scheme(url: str) -> None:
     scheme = re.sub(r"[\x00-\x20]", "", url).partition(":")[0].lower()
     if scheme in _DANGEROUS_SCHEMES:
-        raise ReadError(f"url: {url[:60]!r} is not a web address")
+        raise ParseError(f"url: {url[:60]!r} is not a web address")

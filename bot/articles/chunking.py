@@ -83,7 +83,7 @@ def _pack(text: str, max_chars: int) -> Iterator[Span]:
     """Join neighbouring sentences greedily while they fit into one passage."""
     start = end = -1
     for sentence in split_sentences(text):
-        for piece in _cut_long(text, sentence, max_chars):
+        for piece in _split_long(text, sentence, max_chars):
             if start >= 0 and piece.end - start > max_chars:
                 yield Span(start, end)
                 start = -1
@@ -94,7 +94,7 @@ def _pack(text: str, max_chars: int) -> Iterator[Span]:
         yield Span(start, end)
 
 
-def _cut_long(text: str, sentence: Span, max_chars: int) -> Iterator[Span]:
+def _split_long(text: str, sentence: Span, max_chars: int) -> Iterator[Span]:
     """Cut a sentence longer than `max_chars` at a clause, failing that at a space, failing that anywhere."""
     start, end = sentence
     while end - start > max_chars:

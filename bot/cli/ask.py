@@ -11,8 +11,8 @@ from bot.errors import CitewireError
 
 if TYPE_CHECKING:
     from bot.answering.question import Question
-    from bot.indexing.filters import Window
-    from bot.services import Workspace
+    from bot.indexing.filters import TimeWindow
+    from bot.services import Services
 
 app = typer.Typer()
 
@@ -36,20 +36,20 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer one question from the articles, each sentence with its citation, or say that they do not answer it."""
-    from bot.answering.question import Trace
+    from bot.answering.question import AnswerTrace
     from bot.cli import console, render
 
     asked = _question(question, _window(since, until), source or [], tag or [], k)
     workspace = open_workspace(ctx, chat_model="" if model == "none" else model)
     _require_articles(workspace)
     if as_json:
-        with console.working("Reading the articles"):
-            *_, trace = workspace.steps.traced(asked)
-        assert isinstance(trace, Trace)
+        with console.spinner("Reading the articles"):
+            *_, trace = workspace.pipeline.run(asked)
+        assert isinstance(trace, AnswerTrace)
         print(trace.answer.model_dump_json(indent=2))
     else:
-        trace = render.print_stream(workspace.steps.traced(asked))
-    workspace.journal.remember(trace)
+        trace = render.print_stream(workspace.pipeline.run(asked))
+    workspace.answers.save(trace)
 
 
 @app.command()
@@ -91,17 +91,17 @@ def explain(
 
     That is: passages with their scores, model, dropped sentences, timings.
     """
-    from bot.cli.explain import explanation_text
+    from bot.cli.explain import format_explanation
 
     workspace = open_workspace(ctx)
-    found = workspace.journal.recall(answer_id)
-    affected = workspace.standings.of(answer_id)
+    found = workspace.answers.load(answer_id)
+    affected = workspace.citation_audit.for_answer(answer_id)
     if found is None or affected is None:
         raise CitewireError(f"no answer {answer_id!r} is stored; its id stands in `citewire ask --json`")
     if as_json:
         print_json({"answer": affected.answer.model_dump(mode="json"), "trace": found[1]})
     else:
-        print(explanation_text(affected, found[1]))
+        print(format_explanation(affected, found[1]))
 
 
 @app.command()
@@ -116,39 +116,39 @@ def affected(
     from bot.cli import render
 
     workspace = open_workspace(ctx)
-    found = workspace.standings.affected(_ids(workspace, references) if references else None)
+    found = workspace.citation_audit.affected(_ids(workspace, references) if references else None)
     if as_json:
         print_json({"affected": [render.affected_fields(one) for one in found]})
     else:
         render.print_affected(found)
 
 
-def _require_articles(workspace: Workspace) -> None:
-    if workspace.library.is_empty():
+def _require_articles(workspace: Services) -> None:
+    if workspace.articles.is_empty():
         raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
 
 
-def _question(text: str, window: Window | None, sources: list[str], tags: list[str], k: int) -> Question:
+def _question(text: str, window: TimeWindow | None, sources: list[str], tags: list[str], k: int) -> Question:
     from bot.answering.question import Question
-    from bot.indexing.filters import Filters
+    from bot.indexing.filters import SearchFilters
 
-    return Question(text, filters=Filters(window, tuple(sources), tuple(tags)), k=k)
+    return Question(text, filters=SearchFilters(window, tuple(sources), tuple(tags)), k=k)
 
 
-def _window(since: str, until: str) -> Window | None:
+def _window(since: str, until: str) -> TimeWindow | None:
     from bot.errors import QuestionError
-    from bot.retrieval.time_filter import given_window
+    from bot.retrieval.time_filter import parse_window
 
     try:
-        return given_window(since, until)
+        return parse_window(since, until)
     except QuestionError as exc:
         raise typer.BadParameter(str(exc), param_hint="--since, --until") from exc
 
 
-def _ids(workspace: Workspace, references: list[str]) -> set[str]:
+def _ids(workspace: Services, references: list[str]) -> set[str]:
     """Return the ids that these may name; an article that is gone is only known by what its id was made of."""
     from bot.articles.article import canonical_url, short_hash
 
-    known = {workspace.library.find(reference) for reference in references}
+    known = {workspace.articles.find(reference) for reference in references}
     made = {short_hash(canonical_url(reference)) for reference in references}
     return {*references, *made, *(found for found in known if found)}

@@ -23,10 +23,10 @@ def backup(
     Word index and question encoder are left out: `citewire restore` makes them anew.
     """
     from bot.cli import console
-    from bot.storage.backup import back_up
+    from bot.storage.backup import create_backup
 
-    with console.working("Backing up"):
-        manifest = back_up(open_workspace(ctx).settings, file)
+    with console.spinner("Backing up"):
+        manifest = create_backup(open_workspace(ctx).settings, file)
     if as_json:
         print_json(manifest.model_dump(mode="json"))
     else:
@@ -46,10 +46,10 @@ def restore(
     from bot.storage.restore import restore as run
 
     workspace = open_workspace(ctx)
-    with console.working("Restoring"):
+    with console.spinner("Restoring"):
         manifest = run(workspace.settings, file)
-    with console.told_errors(), console.working("Preparing word index and question encoder"):
-        workspace.follower.follow(wait=True)
+    with console.print_errors(), console.spinner("Preparing word index and question encoder"):
+        workspace.bm25_sync.sync(wait=True)
         if manifest.articles:
             workspace.embedder.ensure_encoder()
     if as_json:

@@ -15,9 +15,9 @@ from bot.errors import CitewireError, QuestionError
 
 if TYPE_CHECKING:
     from bot.answering.answer import Answer
-    from bot.answering.question import Exchange
-    from bot.indexing.filters import Filters
-    from bot.services import Workspace
+    from bot.answering.question import ConversationTurn
+    from bot.indexing.filters import SearchFilters
+    from bot.services import Services
 
 _HELP = """\
 Ask in plain words; follow up with "and when?", "what about Paris?". Ctrl-C stops an answer.
@@ -32,32 +32,32 @@ Ask in plain words; follow up with "and when?", "what about Paris?". Ctrl-C stop
 _REMEMBERED_LINES = 1_000
 
 
-def run_chat(workspace: Workspace) -> None:
+def run_chat(workspace: Services) -> None:
     """Answer question after question until the input ends."""
     if sys.stdin.isatty():
-        totals = workspace.library.totals()
+        totals = workspace.articles.totals()
         _load_in_background(workspace)
         console.out.print(f"{totals.articles:,} articles. Ask away; :help for help, Ctrl-D to leave.")
     chat = _Chat(workspace)
     for line in _lines(workspace.settings.data_dir / "chat_history"):
         if line.strip() in (":quit", ":q", ":exit"):
             break
-        with console.told_errors():
-            chat.hear(line.strip())
+        with console.print_errors():
+            chat.handle_line(line.strip())
 
 
 class _Chat:
     """One conversation: the questions and answers so far, and what narrows the search."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Services) -> None:
         self._workspace = workspace
-        self._steps = workspace.steps
+        self._steps = workspace.pipeline
         self._model = workspace.settings.chat_model
-        self._history: list[Exchange] = []
-        self._said: list[Answer] = []
+        self._history: list[ConversationTurn] = []
+        self.answers: list[Answer] = []
         self._since = self._until = ""
 
-    def hear(self, line: str) -> None:
+    def handle_line(self, line: str) -> None:
         """Do what a line says: answer it, or obey it where it begins with a colon."""
         command, _, rest = line.partition(" ")
         commands = {
@@ -80,46 +80,46 @@ class _Chat:
             self._answer(line)
 
     def _answer(self, text: str) -> None:
-        from bot.answering.question import Exchange, Question
+        from bot.answering.question import ConversationTurn, Question
 
         question = Question(text, history=tuple(self._history), filters=self._filters())
-        trace = render.print_stream(self._steps.traced(question))
-        self._workspace.journal.remember(trace)
+        trace = render.print_stream(self._steps.run(question))
+        self._workspace.answers.save(trace)
         console.out.print()
         answer = trace.answer
-        self._said.append(answer)
+        self.answers.append(answer)
         if answer.status in ("answered", "not_found"):
             said = answer.text if answer.status == "answered" else ""
-            self._history.append(Exchange(text, said))
+            self._history.append(ConversationTurn(text, said))
 
-    def _filters(self) -> Filters:
-        from bot.indexing.filters import Filters
-        from bot.retrieval.time_filter import given_window
+    def _filters(self) -> SearchFilters:
+        from bot.indexing.filters import SearchFilters
+        from bot.retrieval.time_filter import parse_window
 
-        return Filters(given_window(self._since, self._until))
+        return SearchFilters(parse_window(self._since, self._until))
 
     def _narrow_since(self, day: str) -> None:
-        self._narrow(day, self._until)
+        self.set_window(day, self._until)
 
     def _narrow_until(self, day: str) -> None:
-        self._narrow(self._since, day)
+        self.set_window(self._since, day)
 
-    def _narrow(self, since: str, until: str) -> None:
-        from bot.retrieval.time_filter import given_window
+    def set_window(self, since: str, until: str) -> None:
+        from bot.retrieval.time_filter import parse_window
 
-        window = given_window(since, until)  # refuses what is no day before anything is kept
+        window = parse_window(since, until)  # refuses what is no day before anything is kept
         self._since, self._until = since, until
         console.out.print(
-            f"Only articles of this time: {window.named}." if window else "Articles of any time."
+            f"Only articles of this time: {window.label}." if window else "Articles of any time."
         )
 
     def _sources(self, number: str) -> None:
-        citations = self._said[-1].citations if self._said else ()
+        citations = self.answers[-1].citations if self.answers else ()
         chosen = next((citation for citation in citations if str(citation.n) == number.strip("[]")), None)
         if chosen is None:
             known = f"1 to {len(citations)}" if citations else "none"
             raise QuestionError(f"there is no citation {number or '(which?)'}; the last answer has {known}")
-        article = self._workspace.library.article(chosen.article_id, chosen.version)
+        article = self._workspace.articles.article(chosen.article_id, chosen.version)
         if article is None:
             raise QuestionError(f"the article of citation {number} is no longer in the library")
         render.print_passage(chosen, article)
@@ -127,7 +127,7 @@ class _Chat:
     def _change_model(self, name: str) -> None:
         if name:
             wanted = "" if name == "none" else name
-            self._steps = self._workspace.steps_with(wanted)
+            self._steps = self._workspace.pipeline_for(wanted)
             self._model = wanted
         console.out.print(f"Answers come from {self._model or 'the articles, as quotes'}.")
 
@@ -137,15 +137,15 @@ class _Chat:
         if not name:
             raise QuestionError("name a file: `:save FILE`")
         path = Path(name).expanduser()
-        write_transcript(self._said, path)
-        console.out.print(f"{len(self._said)} answers written to {path}", soft_wrap=True)
+        write_transcript(self.answers, path)
+        console.out.print(f"{len(self.answers)} answers written to {path}", soft_wrap=True)
 
     def _judge(self, verdict: str, note: str) -> None:
-        judged = next((answer for answer in reversed(self._said) if answer.status != "small_talk"), None)
+        judged = next((answer for answer in reversed(self.answers) if answer.status != "small_talk"), None)
         if judged is None:
             console.out.print("There is no answer to judge yet.")
             return
-        self._workspace.journal.judge(judged.id, verdict, note)
+        self._workspace.answers.add_feedback(judged.id, verdict, note)
         console.out.print("Noted; `citewire eval harvest` makes a test question of it.")
 
 
@@ -182,7 +182,7 @@ def _line_history(file: Path) -> Iterator[None]:
             readline.write_history_file(file)
 
 
-def _load_in_background(workspace: Workspace) -> None:
+def _load_in_background(workspace: Services) -> None:
     """Load the model while the first question is being typed."""
 
     def load() -> None:

@@ -13,16 +13,16 @@ from rich.text import Text
 
 from bot.articles.article import clean_text
 from bot.cli import console
-from bot.errors import CitewireError, ReadError
+from bot.errors import CitewireError, ParseError
 
 if TYPE_CHECKING:
-    from bot.answering.fact_check import ArticleChecker, Checked
-    from bot.services import Workspace
+    from bot.answering.fact_check import CheckResult, FactChecker
+    from bot.services import Services
 
 _STYLES = {"supported": "green", "weak": "yellow", "unsupported": "bold red"}
 
 
-def run_check(workspace: Workspace, text: str, *, as_json: bool) -> None:
+def run_check(workspace: Services, text: str, *, as_json: bool) -> None:
     """Check a text, a file, or what is piped in for "-". Raises CitewireError where a row could not be read.
 
     What can be read is checked all the same.
@@ -45,8 +45,8 @@ def run_check(workspace: Workspace, text: str, *, as_json: bool) -> None:
             _show(checked)
 
 
-def _check_rows(workspace: Workspace, lines: Iterable[str]) -> None:
-    from bot.answering.fact_check import check_against
+def _check_rows(workspace: Services, lines: Iterable[str]) -> None:
+    from bot.answering.fact_check import check_against_text
 
     failed = 0
     for number, line in enumerate(lines, start=1):
@@ -54,13 +54,13 @@ def _check_rows(workspace: Workspace, lines: Iterable[str]) -> None:
             continue
         try:
             row = _row(line)
-        except ReadError as exc:
+        except ParseError as exc:
             failed += 1
             console.err.print(f"citewire: -:{number}: {exc}", soft_wrap=True)
             continue
         sentence, source = clean_text(row["sentence"]), row.get("source")
         checked = (
-            check_against(workspace.verifier, sentence, clean_text(source))
+            check_against_text(workspace.verifier, sentence, clean_text(source))
             if source is not None
             else _checker(workspace).check(sentence)
         )
@@ -73,16 +73,16 @@ def _row(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as exc:
-        raise ReadError("not valid JSON") from exc
+        raise ParseError("not valid JSON") from exc
     if not isinstance(row, dict) or not isinstance(row.get("sentence"), str):
-        raise ReadError('expected an object with "sentence", a text')
+        raise ParseError('expected an object with "sentence", a text')
     if not isinstance(row.get("source"), str | None):
-        raise ReadError('"source" is no text')
+        raise ParseError('"source" is no text')
     return row
 
 
-def _checker(workspace: Workspace) -> ArticleChecker:
-    if workspace.library.is_empty():
+def _checker(workspace: Services) -> FactChecker:
+    if workspace.articles.is_empty():
         raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
     return workspace.checker()
 
@@ -99,14 +99,16 @@ def _read(text: str) -> str:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    from bot.answering.generation.output_parser import ClaimParser
+    from bot.answering.generation.output_parser import StreamingAnswerParser
 
-    parser = ClaimParser(passages=0)  # a text may hold an answer's marks; they are no part of its sentences
+    parser = StreamingAnswerParser(
+        passages=0
+    )  # a text may hold an answer's marks; they are no part of its sentences
     for claim in [*parser.feed(text), *parser.close()]:
         yield claim.text
 
 
-def _print_row(row_id: object, checked: Checked, **more: Any) -> None:
+def _print_row(row_id: object, checked: CheckResult, **more: Any) -> None:
     fields = {
         "id": row_id,
         **more,
@@ -118,7 +120,7 @@ def _print_row(row_id: object, checked: Checked, **more: Any) -> None:
     print(json.dumps(fields, ensure_ascii=False), flush=True)
 
 
-def _show(checked: Checked) -> None:
+def _show(checked: CheckResult) -> None:
     from bot.cli.render import print_citation
 
     console.out.print(Text(f"{checked.verdict:<12}", style=_STYLES[checked.verdict]) + Text(checked.sentence))

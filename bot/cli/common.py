@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from bot.ingestion.pipeline import Report
-    from bot.services import Workspace
+    from bot.ingestion.pipeline import IngestReport
+    from bot.services import Services
 
 PREPARING = "Preparing the question encoder"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
-def open_workspace(ctx: typer.Context, **options: Any) -> Workspace:
+def open_workspace(ctx: typer.Context, **options: Any) -> Services:
     """Return the data folder that the command line names; `options` are the command's own settings."""
-    from bot.services import Workspace
+    from bot.services import Services
     from bot.settings import load_settings
 
-    return Workspace(load_settings(data_dir=ctx.obj, **options))
+    return Services(load_settings(data_dir=ctx.obj, **options))
 
 
 def print_json(fields: dict[str, Any]) -> None:
@@ -29,19 +29,19 @@ def print_json(fields: dict[str, Any]) -> None:
     print(json.dumps(fields, ensure_ascii=False, indent=2))
 
 
-def prepare_encoder(workspace: Workspace) -> None:
+def prepare_encoder(workspace: Services) -> None:
     """Export the question encoder if it is missing; without it questions are answered, but start slower."""
     from bot.cli import console
 
-    with console.told_errors(), console.working(PREPARING):
+    with console.print_errors(), console.spinner(PREPARING):
         workspace.embedder.ensure_encoder()
 
 
-def tell_report(workspace: Workspace, report: Report, *, as_json: bool) -> NoReturn:
+def print_report_and_exit(workspace: Services, report: IngestReport, *, as_json: bool) -> NoReturn:
     """Say what an ingest has done, and exit: 1 where something was skipped."""
     from bot.cli import console
 
-    totals = workspace.library.totals()
+    totals = workspace.articles.totals()
     if totals.articles:
         prepare_encoder(workspace)
     if as_json:

@@ -17,8 +17,8 @@ from bot.errors import CitewireError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from bot.ingestion.pipeline import Report
-    from bot.storage.models import Totals
+    from bot.ingestion.pipeline import IngestReport
+    from bot.storage.models import StoreStats
 
 out = Console(highlight=False, emoji=False, markup=False)
 err = Console(stderr=True, highlight=False, emoji=False, markup=False)
@@ -27,7 +27,7 @@ _PLAIN_SECONDS = 10.0  # between two progress lines where there is no terminal
 _SHOWN_SKIPS = 20
 
 
-def print_report(report: Report, totals: Totals) -> None:
+def print_report(report: IngestReport, totals: StoreStats) -> None:
     """Sum an ingest up: what changed on stdout, what was skipped and why on stderr."""
     for skip in report.skipped[:_SHOWN_SKIPS]:
         # clean_line: a file's name can hold what a terminal would obey
@@ -47,19 +47,19 @@ def print_report(report: Report, totals: Totals) -> None:
     )
 
 
-def report_fields(report: Report, totals: Totals) -> dict[str, Any]:
+def report_fields(report: IngestReport, totals: StoreStats) -> dict[str, Any]:
     """Return an ingest's report for JSON."""
     fields = asdict(report)
     return {**fields, "seconds": round(report.seconds, 3), "library": asdict(totals)}
 
 
-def waiting() -> None:
+def print_waiting_for_lock() -> None:
     """Say that another process writes to the same data folder."""
     err.print("Another citewire process is writing to this data folder; waiting for it to finish …")
 
 
 @contextlib.contextmanager
-def told_errors() -> Iterator[None]:
+def print_errors() -> Iterator[None]:
     """Tell an error and go on; Ctrl-C ends what is being done and no more."""
     try:
         yield
@@ -70,14 +70,14 @@ def told_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def working(what: str) -> Iterator[None]:
+def spinner(what: str) -> Iterator[None]:
     """Show that something is being done, where somebody is watching."""
     with err.status(f"{what} …") if err.is_terminal else contextlib.nullcontext():
         yield
 
 
 @contextlib.contextmanager
-def ingest_progress() -> Iterator[Callable[[Report], None]]:
+def ingest_progress() -> Iterator[Callable[[IngestReport], None]]:
     """Show how an ingest gets on: a live line in a terminal, else one now and then."""
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
@@ -86,7 +86,7 @@ def ingest_progress() -> Iterator[Callable[[Report], None]]:
         task = bar.add_task("Reading …", total=None)
         last = time.monotonic()
 
-        def show(report: Report) -> None:
+        def show(report: IngestReport) -> None:
             nonlocal last
             rate = f"{report.passages / report.seconds:,.0f} a second"
             line = f"{report.read:,} articles read, {report.passages:,} passages embedded, {rate}"

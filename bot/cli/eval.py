@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.cli.common import Json, open_workspace, print_json
-from bot.cli.eval_output import conclude, read_gates
+from bot.cli.eval_output import parse_gates, report_and_exit
 
 if TYPE_CHECKING:
     from bot.evaluation.dataset import TestSet
     from bot.evaluation.models import Case
     from bot.evaluation.run_log import RunFile
-    from bot.services import Workspace
+    from bot.services import Services
 
 app = typer.Typer(
     name="eval",
@@ -79,21 +79,21 @@ def run(
     """
     from bot.evaluation.metrics import summarise
     from bot.evaluation.run_log import RunFile
-    from bot.evaluation.runner import make_header
+    from bot.evaluation.runner import run_metadata
 
-    judge = read_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    judge = parse_gates(report, fail_under, fail_over, baseline, max_drop, strict)
     workspace, loaded = open_workspace(ctx), _sound_testset(testset)
     cases = _chosen(loaded, limit, tag or [])
     _warn_of_unknown(workspace, cases)
     options = {"retrieval_only": retrieval_only, "limit": limit, "tags": tag or []}
-    header = make_header(workspace, loaded, cases, options)
+    header = run_metadata(workspace, loaded, cases, options)
     file = RunFile(output or _default_output(workspace, header, testset), header)
     _ask_all(workspace, file, cases, retrieval_only=retrieval_only, jobs=jobs)
     done = file.as_run(cases)
     file.finish(summarise(done.outcomes))
     file.close()
     print(f"Run file: {file.path}", file=sys.stderr)
-    conclude(done, judge, report, junit, as_json=as_json)
+    report_and_exit(done, judge, report, junit, as_json=as_json)
 
 
 @app.command()
@@ -111,22 +111,22 @@ def score(
     """Compute the metrics again from a run's stored answers."""
     from bot.evaluation.run_log import read_run
 
-    judge = read_gates(report, fail_under, fail_over, baseline, max_drop, strict)
-    conclude(read_run(run_file), judge, report, junit, as_json=as_json)
+    judge = parse_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    report_and_exit(read_run(run_file), judge, report, junit, as_json=as_json)
 
 
 @app.command()
 def compare(a: _File, b: _File, as_json: Json = False) -> None:
     """Compare two runs question by question: is B better or worse than A, and could it be chance?"""
     from bot.evaluation.comparison import compare as compare_runs
-    from bot.evaluation.comparison import comparison_text
+    from bot.evaluation.comparison import format_comparison
     from bot.evaluation.run_log import read_run
 
     comparison = compare_runs(read_run(a), read_run(b))
     if as_json:
         print_json(comparison.fields())
     else:
-        print(comparison_text(comparison))
+        print(format_comparison(comparison))
 
 
 @app.command()
@@ -138,7 +138,7 @@ def check(ctx: typer.Context, testset: _File, as_json: Json = False) -> None:
     from bot.evaluation.dataset import load_testset, unknown_articles
 
     loaded = load_testset(testset)
-    unknown = unknown_articles(loaded.cases, open_workspace(ctx).library.find)
+    unknown = unknown_articles(loaded.cases, open_workspace(ctx).articles.find)
     if as_json:
         print_json(
             {
@@ -173,7 +173,7 @@ def harvest(
     """
     from bot.evaluation.feedback import add_candidates
 
-    added = add_candidates(open_workspace(ctx).journal, output)
+    added = add_candidates(open_workspace(ctx).answers, output)
     print(f'{added} candidates added to {output}; set "curated" to true where they are right')
 
 
@@ -195,23 +195,23 @@ def _chosen(loaded: TestSet, limit: int | None, tags: list[str]) -> list[Case]:
     return [case for case in cases if not tags or set(tags) & set(case.tags)][:limit]
 
 
-def _warn_of_unknown(workspace: Workspace, cases: list[Case]) -> None:
+def _warn_of_unknown(workspace: Services, cases: list[Case]) -> None:
     """Say that gold articles are missing: it may be another library than was meant."""
     from bot.evaluation.dataset import unknown_articles
 
-    if unknown := unknown_articles(cases, workspace.library.find):
+    if unknown := unknown_articles(cases, workspace.articles.find):
         print(
             f"{len(unknown)} gold articles are not in the library; `citewire eval check` lists them",
             file=sys.stderr,
         )
 
 
-def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path) -> Path:
+def _default_output(workspace: Services, header: dict[str, Any], testset: Path) -> Path:
     """Return a name that the same command finds again; a complete run under it makes room for a new one."""
     from bot.articles.article import short_hash
-    from bot.evaluation.run_log import flat, is_complete
+    from bot.evaluation.run_log import flatten, is_complete
 
-    name = f"{testset.stem}-{short_hash(json.dumps(flat(header), sort_keys=True, default=str))[:8]}.jsonl"
+    name = f"{testset.stem}-{short_hash(json.dumps(flatten(header), sort_keys=True, default=str))[:8]}.jsonl"
     path = workspace.settings.data_dir / "runs" / name
     if is_complete(path):
         path.unlink()
@@ -219,7 +219,7 @@ def _default_output(workspace: Workspace, header: dict[str, Any], testset: Path)
 
 
 def _ask_all(
-    workspace: Workspace, file: RunFile, cases: list[Case], *, retrieval_only: bool, jobs: int
+    workspace: Services, file: RunFile, cases: list[Case], *, retrieval_only: bool, jobs: int
 ) -> None:
     from functools import partial
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Judge = Callable[[Summary, Run], Verdict]
 
 
-def read_gates(
+def parse_gates(
     report: Path | None,
     fail_under: list[str] | None,
     fail_over: list[str] | None,
@@ -29,7 +29,7 @@ def read_gates(
 ) -> Judge:
     """Read gates and report before anything is asked: what is misspelt must not cost a run. Raises EvaluationError."""
     from bot.errors import EvaluationError
-    from bot.evaluation.gates import judge, parse_bounds, parse_drops
+    from bot.evaluation.gates import evaluate_gates, parse_bounds, parse_drops
     from bot.evaluation.reports import check_report_path
     from bot.evaluation.run_log import read_run
 
@@ -38,7 +38,7 @@ def read_gates(
     if (max_drop or strict) and not baseline:
         raise EvaluationError("--max-drop and --strict hold a run against another: name that with --baseline")
     return partial(
-        judge,
+        evaluate_gates,
         fail_under=parse_bounds(fail_under or []),
         fail_over=parse_bounds(fail_over or []),
         baseline=read_run(baseline) if baseline else None,
@@ -47,7 +47,9 @@ def read_gates(
     )
 
 
-def conclude(done: Run, judge: Judge, report: Path | None, junit: Path | None, *, as_json: bool) -> NoReturn:
+def report_and_exit(
+    done: Run, judge: Judge, report: Path | None, junit: Path | None, *, as_json: bool
+) -> NoReturn:
     """Report a run in files and in the terminal, and exit with its gates' code. Raises EvaluationError."""
     from bot.evaluation.metrics import summarise
     from bot.evaluation.reports import write_junit, write_report

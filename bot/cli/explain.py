@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bot.answering.answer import NOT_SURE
-from bot.answering.citation_status import told
+from bot.answering.citation_status import describe_status
 from bot.answering.quotes import split_quote
 from bot.articles.article import clean_text
 from bot.text.formatting import format_date, format_page
 
 if TYPE_CHECKING:
     from bot.answering.answer import Answer, Citation
-    from bot.answering.citation_status import Affected
+    from bot.answering.citation_status import AffectedAnswer
 
 
-def explanation_text(affected: Affected, record: dict[str, Any]) -> str:
+def format_explanation(affected: AffectedAnswer, record: dict[str, Any]) -> str:
     """Return question, search, passages with scores, model, dropped sentences and timings, a line each.
 
     Below a citation whose article is another by now stands what has become of it.
@@ -24,7 +24,7 @@ def explanation_text(affected: Affected, record: dict[str, Any]) -> str:
     return "\n".join(clean_text(line.replace("\n", " ")) for line in _lines(affected, record))
 
 
-def _lines(affected: Affected, record: dict[str, Any]) -> Iterator[str]:
+def _lines(affected: AffectedAnswer, record: dict[str, Any]) -> Iterator[str]:
     answer = affected.answer
     yield f"question      {answer.question}"
     if answer.standalone_question != answer.question:
@@ -32,7 +32,7 @@ def _lines(affected: Affected, record: dict[str, Any]) -> Iterator[str]:
     for earlier in record.get("history", ()):
         yield f"asked before  {earlier['question']}"
     yield f"asked         {record.get('asked', 'not recorded')}"
-    yield f"window        {answer.window.named if answer.window else 'any time'}"
+    yield f"window        {answer.window.label if answer.window else 'any time'}"
     yield from _filters(record)
     yield f"status        {answer.status}, confidence {answer.confidence:.3f}"
     if answer.notice:
@@ -60,7 +60,7 @@ def _model(answer: Answer, record: dict[str, Any]) -> Iterator[str]:
         yield f"tokens        {about}{usage.input_tokens:,} read, {usage.output_tokens:,} written{cost}"
 
 
-def _sentences(affected: Affected) -> Iterator[str]:
+def _sentences(affected: AffectedAnswer) -> Iterator[str]:
     answer = affected.answer
     for sentence in answer.sentences:
         marks = "".join(f"[{n}]" for n in sentence.citations)
@@ -69,7 +69,7 @@ def _sentences(affected: Affected) -> Iterator[str]:
         yield f"  [{citation.n}] {_place(citation)}"
         yield from _answering(citation)
         if since := affected.since.get(citation.n):
-            yield f"      {told(citation.standing, since)}"
+            yield f"      {describe_status(citation.standing, since)}"
     for dropped in answer.dropped:
         score = f" (score {dropped.score:.2f})" if dropped.score is not None else ""
         cited = "".join(f"[{n}]" for n in dropped.cited)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.common import Json, open_workspace, print_json, tell_report
+from bot.cli.common import Json, open_workspace, print_json, print_report_and_exit
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
-    from bot.ingestion.pipeline import Report
-    from bot.services import Workspace
+    from bot.ingestion.pipeline import IngestReport
+    from bot.services import Services
 
 app = typer.Typer()
 
@@ -28,24 +28,24 @@ def is_url(place: str) -> bool:
     return place.lower().startswith(("http://", "https://"))
 
 
-def fetch(workspace: Workspace, urls: Sequence[str], *, feeds: bool, source: str) -> Report:
+def fetch(workspace: Services, urls: Sequence[str], *, feeds: bool, source: str) -> IngestReport:
     """Take in pages, or feeds that are remembered for `watch`."""
     from bot.articles.article import clean_line
     from bot.cli import console
-    from bot.crawler.watcher import Watch
-    from bot.ingestion.pipeline import Report
+    from bot.crawler.watcher import Watcher
+    from bot.ingestion.pipeline import IngestReport
 
-    watch = Watch(workspace, stopping=threading.Event(), on_wait=console.waiting)
+    watch = Watcher(workspace, stopping=threading.Event(), on_wait=console.print_waiting_for_lock)
     pages, fed = ([], urls) if feeds else (urls, [])
-    so_far = Report()
+    so_far = IngestReport()
     with contextlib.closing(watch), console.ingest_progress() as progress:
 
-        def show(step: Report) -> None:
+        def show(step: IngestReport) -> None:
             so_far.add(step)
             if so_far.seconds:
                 progress(so_far)
 
-        return watch.take_in(pages=pages, feeds=fed, source=clean_line(source), told=show)
+        return watch.ingest_once(pages=pages, feeds=fed, source=clean_line(source), told=show)
 
 
 @app.command()
@@ -62,21 +62,23 @@ def watch(
     Runs until Ctrl-C or SIGTERM; each feed is polled as often as it changes, within five minutes and a day.
     """
     from bot.cli import console
-    from bot.crawler.lock import only_watcher
-    from bot.crawler.watcher import Watch
+    from bot.crawler.lock import watcher_lock
+    from bot.crawler.watcher import Watcher
 
     workspace, stopping = open_workspace(ctx), threading.Event()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("bot.crawler").setLevel(logging.INFO)
-    with _ended_by_signals(stopping), only_watcher(workspace, wait=not once, stopping=stopping):
-        watcher = Watch(workspace, stopping=stopping, shortest=every, on_wait=console.waiting)
+    with _ended_by_signals(stopping), watcher_lock(workspace, wait=not once, stopping=stopping):
+        watcher = Watcher(
+            workspace, stopping=stopping, shortest=every, on_wait=console.print_waiting_for_lock
+        )
         if not watcher.ledger.feeds():
             raise CitewireError(
                 "no feeds are known: `citewire ingest --feed URL` takes one in and remembers it"
             )
         with contextlib.closing(watcher):
             if once:
-                tell_report(workspace, watcher.once(), as_json=as_json)
+                print_report_and_exit(workspace, watcher.poll_all(), as_json=as_json)
             else:
                 watcher.run(told=_print_line if as_json else _log)
 
@@ -91,9 +93,9 @@ def feeds(
 ) -> None:
     """List the feeds that `watch` polls, or stop one."""
     from bot.cli.render import feed_fields, print_feeds
-    from bot.crawler.store import Ledger
+    from bot.crawler.store import CrawlStore
 
-    ledger = Ledger(open_workspace(ctx).library)
+    ledger = CrawlStore(open_workspace(ctx).articles)
     if remove and not ledger.remove_feed(remove):
         raise CitewireError(f"no such feed: {remove}; `citewire feeds` lists what is polled")
     known = ledger.feeds()
@@ -119,7 +121,7 @@ def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _log(report: Report) -> None:
+def _log(report: IngestReport) -> None:
     """Log a line where something changed."""
     from bot.articles.article import clean_line
 
@@ -130,7 +132,7 @@ def _log(report: Report) -> None:
         logger.info("%d added, %d changed, %d removed", report.added, report.changed, report.removed)
 
 
-def _print_line(report: Report) -> None:
+def _print_line(report: IngestReport) -> None:
     """Print a JSON line where something changed or failed."""
     from dataclasses import asdict
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.common import PREPARING, Json, open_workspace, prepare_encoder, print_json, tell_report
+from bot.cli.common import PREPARING, Json, open_workspace, prepare_encoder, print_json, print_report_and_exit
 from bot.cli.feeds import fetch, is_url
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
-    from bot.ingestion.pipeline import Report
-    from bot.services import Workspace
+    from bot.ingestion.pipeline import IngestReport
+    from bot.services import Services
 
 app = typer.Typer()
 
@@ -58,7 +58,7 @@ def ingest(
 
     It can be stopped at any moment; the same command goes on. Exits 1 when something was skipped.
     """
-    from bot.ingestion.pipeline import Report
+    from bot.ingestion.pipeline import IngestReport
 
     urls = [place for place in places if is_url(place)]
     paths = [Path(place) for place in places if not is_url(place)]
@@ -70,17 +70,17 @@ def ingest(
         raise typer.BadParameter("it goes with --engine ray", param_hint="--address")
     if urls and engine is Engine.RAY:
         raise typer.BadParameter("addresses are fetched without Ray", param_hint="--engine")
-    workspace, report = open_workspace(ctx), Report()
+    workspace, report = open_workspace(ctx), IngestReport()
     if paths:
         report.add(_read(workspace, paths, source=source, prune=prune, engine=engine, address=address))
     if urls:
         report.add(fetch(workspace, urls, feeds=feed, source=source))
-    tell_report(workspace, report, as_json=as_json)
+    print_report_and_exit(workspace, report, as_json=as_json)
 
 
 def _read(
-    workspace: Workspace, paths: list[Path], *, source: str, prune: bool, engine: Engine, address: str
-) -> Report:
+    workspace: Services, paths: list[Path], *, source: str, prune: bool, engine: Engine, address: str
+) -> IngestReport:
     from bot.articles.article import clean_line
     from bot.cli import console
     from bot.ingestion.loaders import read_articles
@@ -94,9 +94,9 @@ def _read(
             found = ray_backend.read_and_encode(workspace, paths, source=clean_line(source))
         else:
             found = read_articles(paths, source=clean_line(source))
-        indexer = exits.enter_context(workspace.writing(on_wait=console.waiting))
+        indexer = exits.enter_context(workspace.index_writer(on_wait=console.print_waiting_for_lock))
         progress = exits.enter_context(console.ingest_progress())
-        return run(indexer, workspace.library, found, prune=paths if prune else (), progress=progress)
+        return run(indexer, workspace.articles, found, prune=paths if prune else (), progress=progress)
 
 
 @app.command()
@@ -104,11 +104,11 @@ def articles(ctx: typer.Context, as_json: Json = False) -> None:
     """List the articles, newest first."""
     from bot.cli import render
 
-    library = open_workspace(ctx).library
+    library = open_workspace(ctx).articles
     if as_json:
-        print_json({"articles": [render.headline_fields(headline) for headline in library.headlines()]})
+        print_json({"articles": [render.headline_fields(headline) for headline in library.list_articles()]})
     else:
-        render.print_headlines(library.headlines())
+        render.print_headlines(library.list_articles())
 
 
 @app.command()
@@ -121,8 +121,8 @@ def forget(
     from bot.cli import console
 
     workspace = open_workspace(ctx)
-    with workspace.writing(on_wait=console.waiting) as indexer:
-        found = {reference: workspace.library.find(reference) for reference in references}
+    with workspace.index_writer(on_wait=console.print_waiting_for_lock) as indexer:
+        found = {reference: workspace.articles.find(reference) for reference in references}
         unknown = [reference for reference, article_id in found.items() if article_id is None]
         ids = list(dict.fromkeys(article_id for article_id in found.values() if article_id))
         indexer.publish(retired=ids)
@@ -151,13 +151,13 @@ def reindex(
     workspace = open_workspace(ctx)
     fields: dict[str, Any]
     if encoder:
-        with console.working(PREPARING):
+        with console.spinner(PREPARING):
             workspace.embedder.ensure_encoder(anew=True)
         fields = {"model": workspace.embedder.model}
         said = f"question encoder exported from {workspace.embedder.model}"
     elif words:
         with _passage_progress(workspace) as progress:
-            fields = {"passages": workspace.follower.rebuild(progress)}
+            fields = {"passages": workspace.bm25_sync.rebuild(progress)}
         said = f"the words of {fields['passages']:,} passages indexed"
     else:
         fields = {"passages": _rebuild(workspace), "model": workspace.embedder.model}
@@ -168,17 +168,20 @@ def reindex(
         print(said)
 
 
-def _rebuild(workspace: Workspace) -> int:
+def _rebuild(workspace: Services) -> int:
     from bot.cli import console
 
-    with workspace.writing(on_wait=console.waiting) as indexer, _passage_progress(workspace) as progress:
+    with (
+        workspace.index_writer(on_wait=console.print_waiting_for_lock) as indexer,
+        _passage_progress(workspace) as progress,
+    ):
         done = indexer.rebuild(progress)
     if done:
         prepare_encoder(workspace)
     return done
 
 
-def _passage_progress(workspace: Workspace) -> AbstractContextManager[Callable[[int], None]]:
+def _passage_progress(workspace: Services) -> AbstractContextManager[Callable[[int], None]]:
     from bot.cli import console
 
-    return console.passage_progress(workspace.library.totals().passages)
+    return console.passage_progress(workspace.articles.totals().passages)

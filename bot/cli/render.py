@@ -13,17 +13,17 @@ from rich.text import Text
 from bot.answering.answer import NOT_SURE
 from bot.answering.quotes import answer_span, nearest_heading, other_articles, split_quote
 from bot.articles.article import clean_line, clean_text, is_web_url
-from bot.cli.console import out, working
+from bot.cli.console import out, spinner
 from bot.text.formatting import format_date, format_page
 
 if TYPE_CHECKING:
-    from bot.answering.answer import Answer, Citation, Nearest, Sentence
-    from bot.answering.citation_status import Affected
-    from bot.answering.question import Notice, Trace
+    from bot.answering.answer import Answer, ArticleRef, Citation, Sentence
+    from bot.answering.citation_status import AffectedAnswer
+    from bot.answering.question import AnswerTrace, Notice
     from bot.articles.article import Article
     from bot.crawler.store import FeedRecord
     from bot.doctor import Check
-    from bot.storage.models import Headline
+    from bot.storage.models import ArticleSummary
 
 _WEAK = " (weakly supported)"
 _UNNUMBERED = "   "  # the mark of a passage that answers nothing, as wide as a citation's
@@ -44,20 +44,20 @@ def print_answer(answer: Answer) -> None:
         _print_closest(answer)
     elif not answer.citations:
         _print(Text(answer.text, style="bold" if answer.status == "not_found" else ""))
-    print_notes(answer)
+    print_citations(answer)
 
 
-def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
+def print_stream(parts: Iterable[Notice | Sentence | AnswerTrace]) -> AnswerTrace:
     """Show each sentence that a model has written as soon as it is verified, and its citations at the end.
 
     Returns the Trace, which the parts end with. Quotes are shown as one, when all are there.
     """
-    from bot.answering.question import Notice, Trace
+    from bot.answering.question import AnswerTrace, Notice
 
     shown = False
     notice = ""
-    for part in _while_working(parts):
-        if isinstance(part, Trace):
+    for part in _show_spinner_until_first(parts):
+        if isinstance(part, AnswerTrace):
             break
         if isinstance(part, Notice):
             notice = f"{notice} {part}".strip()
@@ -65,27 +65,29 @@ def print_stream(parts: Iterable[Notice | Sentence | Trace]) -> Trace:
         elif part.support != "verbatim":
             shown = True
             _print(_sentence(part))
-    assert isinstance(part, Trace)
+    assert isinstance(part, AnswerTrace)
     answer = part.answer
     if not shown:
         print_answer(answer.model_copy(update={"notice": answer.notice.removeprefix(notice)}))
         return part
     if rest := answer.notice.removeprefix(notice).strip():
         _print(Text(rest, style="italic"))
-    print_notes(answer)
+    print_citations(answer)
     return part
 
 
-def _while_working(parts: Iterable[Notice | Sentence | Trace]) -> Iterator[Notice | Sentence | Trace]:
+def _show_spinner_until_first(
+    parts: Iterable[Notice | Sentence | AnswerTrace],
+) -> Iterator[Notice | Sentence | AnswerTrace]:
     """Show that something is being done until the first part is there."""
     waiting = iter(parts)
-    with working("Reading the articles"):
+    with spinner("Reading the articles"):
         first = next(waiting)
     yield first
     yield from waiting
 
 
-def print_notes(answer: Answer) -> None:
+def print_citations(answer: Answer) -> None:
     """Show each citation with its quote, outlet, date and link; where there are none, what came near."""
     for citation in answer.citations:
         print_citation(citation)
@@ -93,12 +95,12 @@ def print_notes(answer: Answer) -> None:
     if near:
         _print(Text(nearest_heading(answer)))
     for nearest in near:
-        _print(Text(_named(nearest), style="dim"), mark="  ·")
+        _print(Text(_format_source(nearest), style="dim"), mark="  ·")
 
 
 def print_passage(citation: Citation, article: Article) -> None:
     """Show a quote within what stands around it in its article, marked »so«."""
-    _print(Text(_named(citation), style="bold"))
+    _print(Text(_format_source(citation), style="bold"))
     text = article.text
     # From and to a space: words are not cut.
     start = text.rfind(" ", 0, max(0, citation.start - _AROUND)) + 1
@@ -140,7 +142,7 @@ def print_citation(citation: Citation) -> None:
 def _print_source(citation: Citation, mark: str) -> None:
     before, words, after = split_quote(citation)
     _print(Text.assemble("“", before, (words, "bold"), after, "”"), mark=mark)
-    _print(Text(_named(citation), style="dim"), mark=" " * len(mark))
+    _print(Text(_format_source(citation), style="dim"), mark=" " * len(mark))
     if citation.copies:
         also = ", ".join(dict.fromkeys(copy.source or copy.title for copy in citation.copies))
         _print(Text(f"also carried by {also}", style="dim"), mark=" " * len(mark))
@@ -166,7 +168,7 @@ def _print(body: Text, *, mark: str = "") -> None:
     out.print(grid)
 
 
-def _named(article: Citation | Nearest) -> str:
+def _format_source(article: Citation | ArticleRef) -> str:
     parts = (
         article.source,
         format_date(article.published),
@@ -176,7 +178,7 @@ def _named(article: Citation | Nearest) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def print_headlines(headlines: Iterable[Headline]) -> None:
+def print_headlines(headlines: Iterable[ArticleSummary]) -> None:
     """List articles: date, outlet, title, id; as a table in a terminal, elsewhere with tabs between."""
     rows = [_headline_row(headline) for headline in headlines]
     if not rows:
@@ -188,7 +190,7 @@ def print_headlines(headlines: Iterable[Headline]) -> None:
             print(*row, sep="\t")
 
 
-def _headline_row(headline: Headline) -> _Row:
+def _headline_row(headline: ArticleSummary) -> _Row:
     date = headline.published.date().isoformat() if headline.published else "–"
     return date, headline.source, headline.title or "(no title)", headline.article_id
 
@@ -207,7 +209,7 @@ def _print_table(rows: Iterable[_Row]) -> None:
     out.print(table)
 
 
-def headline_fields(headline: Headline) -> dict[str, Any]:
+def headline_fields(headline: ArticleSummary) -> dict[str, Any]:
     """Return a headline for JSON."""
     return {
         "id": headline.article_id,
@@ -220,9 +222,9 @@ def headline_fields(headline: Headline) -> dict[str, Any]:
     }
 
 
-def print_affected(found: Iterable[Affected]) -> None:
+def print_affected(found: Iterable[AffectedAnswer]) -> None:
     """List answers, each with the citations whose articles are others by now."""
-    from bot.answering.citation_status import told
+    from bot.answering.citation_status import describe_status
 
     none = True
     for one in found:
@@ -231,12 +233,12 @@ def print_affected(found: Iterable[Affected]) -> None:
         for citation in one.answer.citations:
             if since := one.since.get(citation.n):
                 name = f"{citation.source} · {citation.title}" if citation.source else citation.title
-                _print_line("", f"  [{citation.n}] {name}: {told(citation.standing, since)}")
+                _print_line("", f"  [{citation.n}] {name}: {describe_status(citation.standing, since)}")
     if none:
         print("No answer cites an article that has changed since.", file=sys.stderr)
 
 
-def affected_fields(affected: Affected) -> dict[str, Any]:
+def affected_fields(affected: AffectedAnswer) -> dict[str, Any]:
     """Return for JSON what has become of an answer's citations, those whose articles are others by now."""
     answer = affected.answer
     cited = {citation.n: citation for citation in answer.citations}

@@ -10,7 +10,7 @@ import typer
 from bot.cli.common import Json, open_workspace, print_json
 
 if TYPE_CHECKING:
-    from bot.services import Workspace
+    from bot.services import Services
 
 app = typer.Typer()
 
@@ -30,11 +30,11 @@ def slack(
     Needs SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for the socket or SLACK_SIGNING_SECRET for HTTP.
     """
     from bot.cli import console
-    from bot.server.runner import Address
+    from bot.server.runner import BindAddress
     from bot.slack.app import run_slack
 
     workspace = _service(ctx)
-    run_slack(workspace, http=Address(host, port) if http else None, say=console.err.print)
+    run_slack(workspace, http=BindAddress(host, port) if http else None, say=console.err.print)
 
 
 @app.command()
@@ -50,10 +50,10 @@ def serve(
     """
     from bot.cli import console
     from bot.server.app import run_server
-    from bot.server.runner import Address
+    from bot.server.runner import BindAddress
     from bot.slack.supervisor import open_slack
 
-    run_server(_service(ctx), Address(host, port), say=console.err.print, open_slack=open_slack)
+    run_server(_service(ctx), BindAddress(host, port), say=console.err.print, open_slack=open_slack)
 
 
 @app.command()
@@ -82,11 +82,11 @@ def doctor(
     raise typer.Exit(0 if healthy else 1)
 
 
-def _service(ctx: typer.Context) -> Workspace:
+def _service(ctx: typer.Context) -> Services:
     """Open a workspace for a process that stays, and keep its log."""
-    from bot.observability.logging import keep_log
+    from bot.observability.logging import configure_logging
 
     gc.set_threshold(10_000, 10, 10)  # set for commands that end: here what is left would pile up
     workspace = open_workspace(ctx)
-    keep_log(workspace.settings.log_format, verbose=ctx.find_root().params["verbose"])
+    configure_logging(workspace.settings.log_format, verbose=ctx.find_root().params["verbose"])
     return workspace

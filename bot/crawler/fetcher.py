@@ -13,10 +13,10 @@ import httpcore
 import httpx
 
 from bot import __version__
-from bot.crawler.politeness import LONGEST_REST, MAX_WAIT, Host, Hosts
-from bot.crawler.ssrf import Guard, Target
+from bot.crawler.politeness import LONGEST_REST, MAX_WAIT, Host, HostThrottle
+from bot.crawler.ssrf import AddressPolicy, Target
 from bot.crawler.transport import CONNECT_SECONDS, GuardedTransport, read_body
-from bot.errors import FetchError, FetchRefusedError
+from bot.errors import FetchError, FetchForbiddenError
 from bot.ingestion.loaders.text_encoding import decode
 
 AGENT = "Citewire"
@@ -56,7 +56,7 @@ _DEFAULT_REST = 300.0  # after "too many requests" that names no time
 class Fetcher:
     """Asks hosts for pages; safe to share between threads."""
 
-    def __init__(self, guard: Guard, hosts: Hosts) -> None:
+    def __init__(self, guard: AddressPolicy, hosts: HostThrottle) -> None:
         self._guard = guard
         self._hosts = hosts
         self._transport = GuardedTransport(guard)
@@ -70,7 +70,7 @@ class Fetcher:
         last_modified: str = "",
         found: str = "",
         limit: int = MAX_PAGE_BYTES,
-    ) -> Fetched:
+    ) -> FetchResult:
         """Fetch `url` if it has changed since it had these validators. Raises FetchError, and Stopped.
 
         Where the validators are of the address that it was `found` at, only that is asked with them.
@@ -78,7 +78,7 @@ class Fetcher:
         validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         # One client for one page and its redirects: it keeps no cookies beyond them.
         client = httpx.Client(transport=self._transport, trust_env=False, headers=_HEADERS)
-        here, moved, lasting = normalised(url), "", True
+        here, moved, lasting = normalize_url(url), "", True
         for _ in range(_REDIRECTS + 1):
             asked = validators if found in ("", here) else {}
             reply = self._asked(client, here, {name: value for name, value in asked.items() if value}, limit)
@@ -96,33 +96,35 @@ class Fetcher:
         """End all connections."""
         self._transport.close()
 
-    def _asked(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> Reply:
+    def _asked(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> RawResponse:
         """Ask once it is our turn; again where the host is busy for a short while only."""
         target = self._guard.target(url)
         name = _name(target)
         for left in reversed(range(_TRIES)):
             with self._hosts.turn(name) as host:
                 self._refuse_disallowed(client, url, host, target)
-                self._hosts.wait(name, host, own=target.own)
+                self._hosts.wait(name, host, own=target.allowlisted)
                 try:
                     reply = self._exchange(client, url, headers, limit)
                 finally:
-                    self._hosts.asked(host, AGENT)
+                    self._hosts.record_request(host, AGENT)
             if reply.status not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
                 break
             wait = retry_after(reply.headers)
-            self._hosts.leave(name, wait)
+            self._hosts.back_off(name, wait)
             if wait > MAX_WAIT or not left:
                 raise FetchError(status_text(reply.status), status=reply.status, wait=wait)
         return reply
 
-    def _exchange(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> Reply:
+    def _exchange(
+        self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int
+    ) -> RawResponse:
         self._transport.deadline.start(self._seconds)
         timeout = httpx.Timeout(_READ_SECONDS, connect=CONNECT_SECONDS)
         try:
             with client.stream("GET", url, headers=dict(headers), timeout=timeout) as response:
                 body = _body(response, limit) if response.status_code == httpx.codes.OK else b""
-                return Reply(response.status_code, response.headers, body)
+                return RawResponse(response.status_code, response.headers, body)
         except tuple(kind for kind, _ in _PROBLEMS) as exc:
             said = next(text for kind, text in _PROBLEMS if isinstance(exc, kind))
             raise FetchError(f"{said} ({exc})" if str(exc) else said) from exc
@@ -135,7 +137,7 @@ class Fetcher:
         if host.rules_problem:
             raise FetchError(f"robots.txt cannot be had, so nothing is asked for now: {host.rules_problem}")
         if host.rules and not host.rules.can_fetch(url, AGENT):
-            raise FetchRefusedError(f"{target.host}'s robots.txt does not allow it")
+            raise FetchForbiddenError(f"{target.host}'s robots.txt does not allow it")
 
     def _read_rules(self, client: httpx.Client, url: str, host: Host, target: Target) -> None:
         """Remember what robots.txt says: without one all is allowed, and while it cannot be had nothing is."""
@@ -147,16 +149,16 @@ class Fetcher:
             reply = self._followed(client, url)
             if reply.status in (httpx.codes.TOO_MANY_REQUESTS, *range(500, 600)):
                 raise FetchError(status_text(reply.status))
-        except FetchRefusedError:
+        except FetchForbiddenError:
             return
         except FetchError as exc:
             host.rules_problem, host.rules_until = str(exc), time.monotonic() + _ROBOTS_RETRY
             return
         if reply.status == httpx.codes.OK:
             host.rules = Protego.parse(decode(reply.body))
-        self._hosts.asked(host, AGENT)
+        self._hosts.record_request(host, AGENT)
 
-    def _followed(self, client: httpx.Client, url: str) -> Reply:
+    def _followed(self, client: httpx.Client, url: str) -> RawResponse:
         for _ in range(_REDIRECTS + 1):
             self._guard.target(url)
             reply = self._exchange(client, url, {}, _MAX_ROBOTS_BYTES)
@@ -171,7 +173,9 @@ def open_fetcher(
     *, allowed: tuple[str, ...], delay: float, stopping: threading.Event | None = None
 ) -> Fetcher:
     """Make a fetcher that remembers nothing of hosts beyond this process."""
-    return Fetcher(Guard.allowing(allowed), Hosts(delay=delay, stopping=stopping or threading.Event()))
+    return Fetcher(
+        AddressPolicy.allowing(allowed), HostThrottle(delay=delay, stopping=stopping or threading.Event())
+    )
 
 
 def _body(response: httpx.Response, limit: int) -> bytes:
@@ -187,7 +191,7 @@ def _name(target: Target) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetched:
+class FetchResult:
     """What came: `url` is where it was in the end, `moved` where it is for good if it has moved."""
 
     url: str
@@ -207,7 +211,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Reply:
+class RawResponse:
     """A server's answer as it came; no body but where it has what was asked for."""
 
     status: int
@@ -215,16 +219,16 @@ class Reply:
     body: bytes
 
 
-def normalised(url: str) -> str:
+def normalize_url(url: str) -> str:
     """Return an address as it is asked for, without its fragment. Raises FetchRefusedError."""
     try:
         parsed = httpx.URL(url.strip())
         return str(parsed.copy_with(fragment=None))
     except (httpx.InvalidURL, UnicodeError, ValueError) as exc:
-        raise FetchRefusedError(f"{url[:80]!r} is not a web address ({exc})") from exc
+        raise FetchForbiddenError(f"{url[:80]!r} is not a web address ({exc})") from exc
 
 
-def redirect(here: str, reply: Reply) -> str:
+def redirect(here: str, reply: RawResponse) -> str:
     """Return where an answer sends its reader, or "". Raises FetchRefusedError for a step down from https."""
     location = reply.headers.get("location", "")
     if reply.status not in (301, 302, 303, 307, 308) or not location:
@@ -232,22 +236,22 @@ def redirect(here: str, reply: Reply) -> str:
     try:
         there = httpx.URL(here).join(location)
     except (httpx.InvalidURL, UnicodeError, ValueError) as exc:
-        raise FetchRefusedError(f"it redirects to what is no address: {location[:80]!r}") from exc
+        raise FetchForbiddenError(f"it redirects to what is no address: {location[:80]!r}") from exc
     if here.startswith("https:") and there.scheme == "http":
-        raise FetchRefusedError(
+        raise FetchForbiddenError(
             f"it redirects from https to http, which anyone on the way could alter: {there}"
         )
-    return normalised(str(there))
+    return normalize_url(str(there))
 
 
-def fetched(url: str, reply: Reply, *, moved: str) -> Fetched:
+def fetched(url: str, reply: RawResponse, *, moved: str) -> FetchResult:
     """Return what an answer has brought from `url`. Raises FetchError for one that brought nothing."""
     if reply.status not in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
         raise FetchError(status_text(reply.status), status=reply.status)
     kind, _, parameters = reply.headers.get("content-type", "").partition(";")
     charset = re.search(r"charset\s*=\s*[\"']?([\w-]+)", parameters, re.I)
     age = re.search(r"max-age\s*=\s*\"?(\d{1,9})", reply.headers.get("cache-control", ""), re.I)
-    return Fetched(
+    return FetchResult(
         url=url,
         status=reply.status,
         body=reply.body,

@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, text
 
 from bot.errors import CitewireError
-from bot.services import Workspace
-from bot.storage.article_store import Library
+from bot.services import Services
+from bot.storage.article_store import ArticleStore
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _AGAIN = 2.0  # seconds between two tries
 
 
 @contextlib.contextmanager
-def only_watcher(workspace: Workspace, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
+def watcher_lock(workspace: Services, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
     """Hold the one right to poll feeds. Where another process has it: wait for it to end, or raise CitewireError.
 
     The locks are the kernel's and PostgreSQL's: they are free the moment their holder dies.
@@ -29,15 +29,15 @@ def only_watcher(workspace: Workspace, *, wait: bool, stopping: threading.Event)
     lock = FileLock(workspace.settings.data_dir / "watch.lock")
     with (
         _held(lambda: _take_file(lock), lock.release, wait=wait, stopping=stopping),
-        _shared(workspace.library, wait=wait, stopping=stopping),
+        _shared(workspace.articles, wait=wait, stopping=stopping),
     ):
         yield
 
 
 @contextlib.contextmanager
-def _shared(library: Library, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
+def _shared(library: ArticleStore, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
     """Hold it among all machines that share a PostgreSQL library."""
-    with library.reading() as connection:
+    with library.connect() as connection:
         if connection.dialect.name != "postgresql":
             connection.rollback()
             yield

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bot.articles.article import Article, article_from_record
-from bot.crawler.fetcher import Fetched
-from bot.crawler.same_site import may_claim
-from bot.errors import ReadError
+from bot.crawler.fetcher import FetchResult
+from bot.crawler.same_site import is_valid_canonical
+from bot.errors import ParseError
 from bot.ingestion.html.extract import record_from_html
-from bot.ingestion.html.publisher import outlet_of
+from bot.ingestion.html.publisher import publisher_name
 from bot.ingestion.loaders.text_encoding import HEAD, decode, is_binary
 
 _HTML = ("text/html", "application/xhtml+xml", "")
@@ -20,7 +20,7 @@ _FILLED = ("title", "published", "author")
 
 
 def article_from_page(
-    page: Fetched, *, about: Mapping[str, str], origin: str, source: str = "", before: str = ""
+    page: FetchResult, *, about: Mapping[str, str], origin: str, source: str = "", before: str = ""
 ) -> Article:
     """Return the article on a page, or in a PDF; `about` is what its feed says of it. Raises ReadError.
 
@@ -31,11 +31,11 @@ def article_from_page(
         return _article_from_pdf(page, about=about, origin=origin, source=source)
     record = record_from_html(page_text(page))
     claimed = str(record.get("url") or "")
-    url = claimed if claimed and may_claim(claimed, page.url) else page.url
+    url = claimed if claimed and is_valid_canonical(claimed, page.url) else page.url
     if record["walled"] and _is_part(str(record["text"]), before):
-        raise ReadError("only the beginning of its article is shown: the rest is behind a wall")
+        raise ParseError("only the beginning of its article is shown: the rest is behind a wall")
     filled = {name: record.get(name) or about.get(name) for name in _FILLED}
-    outlet = source or outlet_of(str(record.get("source") or about.get("source") or ""), page.url)
+    outlet = source or publisher_name(str(record.get("source") or about.get("source") or ""), page.url)
     return _article({**record, **filled, "url": url, "source": outlet}, origin=origin)
 
 
@@ -49,28 +49,28 @@ def article_from_entry(
         kind="entry",
     )["text"]
     fields = {name: about.get(name) for name in _FILLED}
-    outlet = source or outlet_of(about.get("source", ""), url)
+    outlet = source or publisher_name(about.get("source", ""), url)
     return _article({**fields, "text": text, "url": url, "source": outlet}, origin=origin)
 
 
-def _article_from_pdf(page: Fetched, *, about: Mapping[str, str], origin: str, source: str) -> Article:
+def _article_from_pdf(page: FetchResult, *, about: Mapping[str, str], origin: str, source: str) -> Article:
     from bot.ingestion.loaders.base import File
     from bot.ingestion.loaders.pdf import article_from_pdf
 
     told = {name: about.get(name, "") for name in _FILLED}
-    file = File(Path(origin), origin, source or outlet_of(about.get("source", ""), page.url))
+    file = File(Path(origin), origin, source or publisher_name(about.get("source", ""), page.url))
     return article_from_pdf(page.body, file, url=page.url, told=told)
 
 
-def page_text(page: Fetched) -> str:
+def page_text(page: FetchResult) -> str:
     """Return the HTML of a page. Raises ReadError for what is no page."""
     if page.content_type not in _HTML and not page.content_type.endswith("xml"):
-        raise ReadError(f"no page but {page.content_type[:60]}, which is not read from the web")
+        raise ParseError(f"no page but {page.content_type[:60]}, which is not read from the web")
     if is_binary(page.body[:HEAD]):
-        raise ReadError("no page but a binary file, which is not read from the web")
+        raise ParseError("no page but a binary file, which is not read from the web")
     text = decode(page.body, charset=page.charset)
     if looks_like_feed(text):
-        raise ReadError("a feed, not an article: take it in with --feed")
+        raise ParseError("a feed, not an article: take it in with --feed")
     return text
 
 
@@ -89,4 +89,4 @@ def _article(record: Mapping[str, object], *, origin: str) -> Article:
     try:
         return article_from_record(record, origin=origin)
     except (ValueError, OverflowError, RecursionError) as exc:
-        raise ReadError(f"a field holds a value that cannot be used ({type(exc).__name__})") from exc
+        raise ParseError(f"a field holds a value that cannot be used ({type(exc).__name__})") from exc

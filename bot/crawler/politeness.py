@@ -19,7 +19,7 @@ LONGEST_REST = 86_400.0  # what a host may ask for at most
 _MAX_CRAWL_DELAY = 30.0
 
 
-class Stopped(Exception):  # noqa: N818 - no error: whoever runs it has asked for an end
+class CrawlStopped(Exception):  # noqa: N818 - no error: whoever runs it has asked for an end
     """The work is to end now; nothing is wrong with what was being fetched."""
 
 
@@ -34,7 +34,7 @@ class Host:
     free_at: float = 0.0
 
 
-class Hosts:
+class HostThrottle:
     """All hosts that were asked; safe to share between threads."""
 
     def __init__(
@@ -68,14 +68,14 @@ class Hosts:
             raise FetchError(f"{name} asks to be left alone for {rest / 60:,.0f} more minutes", wait=rest)
         pause = 0.0 if own else host.free_at - time.monotonic()
         if self._stopping.wait(max(rest, pause, 0.0)):
-            raise Stopped
+            raise CrawlStopped
 
-    def asked(self, host: Host, agent: str) -> None:
+    def record_request(self, host: Host, agent: str) -> None:
         """Note that the host has just been asked."""
         asked_for = (host.rules.crawl_delay(agent) or 0.0) if host.rules else 0.0
         host.free_at = time.monotonic() + max(self._delay, min(asked_for, _MAX_CRAWL_DELAY))
 
-    def leave(self, name: str, seconds: float) -> None:
+    def back_off(self, name: str, seconds: float) -> None:
         """Note that a host asks to be left alone for so long."""
         until = time.time() + min(seconds, LONGEST_REST)
         self._resting[name] = until

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 _USUAL_PORTS = (None, 80, 443)
 
 
-def may_claim(claimed: str, fetched: str) -> bool:
+def is_valid_canonical(claimed: str, fetched: str) -> bool:
     """Say whether a page that was fetched from one address may name itself by the other.
 
     Its host may be the same (without "www.") or a domain above it, at the same port; never a domain under which
@@ -18,7 +18,7 @@ def may_claim(claimed: str, fetched: str) -> bool:
         return False
     if there.path.strip("/") == "" and not there.query and here.path.strip("/"):
         return False
-    return _covers(_host(there), _host(here))
+    return _is_subdomain(_host(there), _host(here))
 
 
 def same_site(one: str, other: str) -> bool:
@@ -26,10 +26,10 @@ def same_site(one: str, other: str) -> bool:
     first, second = _split(one), _split(other)
     if not first or not second or _port(first) != _port(second):
         return False
-    return _covers(_host(first), _host(second)) or _covers(_host(second), _host(first))
+    return _is_subdomain(_host(first), _host(second)) or _is_subdomain(_host(second), _host(first))
 
 
-def _covers(above: str, below: str) -> bool:
+def _is_subdomain(above: str, below: str) -> bool:
     if above == below:
         return True
     if not below.endswith(f".{above}") or "." not in above:

@@ -13,7 +13,7 @@ _RETRY = 600.0
 _MISSES, _MISSING = 3, 86_400.0  # not found so many times over so long is gone
 
 
-def next_pause(pause: float, *, changed: bool, shortest: float, wanted: float) -> float:
+def next_interval(pause: float, *, changed: bool, shortest: float, wanted: float) -> float:
     """Return the pause after a poll: shorter where the feed had something new, but not than it `wanted` itself."""
     pause = pause or _FIRST_PAUSE
     longest = max(LONGEST, shortest)
@@ -21,7 +21,7 @@ def next_pause(pause: float, *, changed: bool, shortest: float, wanted: float) -
     return min(max(adapted, min(wanted, longest), shortest), longest)
 
 
-def backed_off(pause: float, failures: int, *, shortest: float, wait: float = 0.0) -> float:
+def backoff_interval(pause: float, failures: int, *, shortest: float, wait: float = 0.0) -> float:
     """Return the pause after so many failed polls in a row; `wait` is what the host has asked for."""
     doubled = max(pause, shortest) * 2.0 ** min(failures, 10)
     return max(min(doubled, max(LONGEST, shortest)), wait)
@@ -32,13 +32,13 @@ def with_jitter(pause: float) -> float:
     return pause * (1 + random.random() * _JITTER)
 
 
-def next_look(*, first_seen: float, now: float) -> float | None:
+def next_recheck(*, first_seen: float, now: float) -> float | None:
     """Return when a page is looked at again though its feed says nothing of it; None when it is too old."""
     age = now - first_seen
     return now + age * _RECHECK_SHARE if age < _RECHECK_AGE else None
 
 
-def next_try(*, first_seen: float, now: float, misses: int, wait: float = 0.0) -> float | None:
+def next_retry(*, first_seen: float, now: float, misses: int, wait: float = 0.0) -> float | None:
     """Return when a page that failed so many times is tried again."""
     pause = max(min(_RETRY * 2.0 ** min(misses, 10), LONGEST), wait)
     return now + pause if now - first_seen < _RECHECK_AGE else None

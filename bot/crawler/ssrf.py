@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from bot.errors import FetchError, FetchRefusedError
+from bot.errors import FetchError, FetchForbiddenError
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -25,18 +25,18 @@ class Target(NamedTuple):
     host: str
     port: int
     addresses: tuple[str, ...]
-    own: bool  # allowed although it is private: the user's own machine or network
+    allowlisted: bool  # allowed although it is private: the user's own machine or network
 
 
 @dataclass(frozen=True)
-class Guard:
+class AddressPolicy:
     """What may be connected to: public addresses, and these hosts and networks whatever they are."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[_Network, ...] = ()
 
     @classmethod
-    def allowing(cls, allowed: Iterable[str]) -> Guard:
+    def allowing(cls, allowed: Iterable[str]) -> AddressPolicy:
         """Make one from the names, addresses and networks of CITEWIRE_FETCH_ALLOW. Raises ValueError."""
         hosts, networks = set[str](), []
         for one in allowed:
@@ -53,11 +53,11 @@ class Guard:
             parts = urlsplit(url)
             port = parts.port or _PORTS.get(parts.scheme)
         except ValueError as exc:
-            raise FetchRefusedError(f"{_shown(url)} is not a web address ({exc})") from exc
+            raise FetchForbiddenError(f"{_shown(url)} is not a web address ({exc})") from exc
         if not port or parts.scheme not in _PORTS or not parts.hostname:
-            raise FetchRefusedError(f"{_shown(url)} is not an http or https address")
+            raise FetchForbiddenError(f"{_shown(url)} is not an http or https address")
         if parts.username is not None or parts.password is not None:
-            raise FetchRefusedError(
+            raise FetchForbiddenError(
                 f"an address with a user or password in it is not fetched: {parts.hostname}"
             )
         return self.resolve(parts.hostname, port)
@@ -67,12 +67,12 @@ class Guard:
         name = host.lower().rstrip(".")
         found = [(text, _address(text)) for text in _look_up(name, port)]
         if name in self.hosts:
-            return Target(name, port, tuple(text for text, _ in found), own=True)
+            return Target(name, port, tuple(text for text, _ in found), allowlisted=True)
         own = tuple(text for text, address in found if self._is_allowed(address))
         public = tuple(text for text, address in found if is_public(address))
         if not own and not public:
-            raise FetchRefusedError(_private(name, found[0][0]))
-        return Target(name, port, own or public, own=bool(own))
+            raise FetchForbiddenError(_private(name, found[0][0]))
+        return Target(name, port, own or public, allowlisted=bool(own))
 
     def _is_allowed(self, address: _Address) -> bool:
         embedded = _embedded(address)

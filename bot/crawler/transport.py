@@ -12,7 +12,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from bot.crawler.ssrf import Guard
+from bot.crawler.ssrf import AddressPolicy
 from bot.errors import FetchError
 
 CONNECT_SECONDS = 10.0
@@ -67,7 +67,7 @@ class _Stream(httpcore.NetworkStream):
 class _Backend(httpcore.NetworkBackend):
     """Connects to the very addresses that were checked: a name may lead elsewhere the next time it is asked."""
 
-    def __init__(self, guard: Guard, deadline: Deadline) -> None:
+    def __init__(self, guard: AddressPolicy, deadline: Deadline) -> None:
         self._guard = guard
         self._deadline = deadline
         self._sockets = httpcore.SyncBackend()
@@ -109,7 +109,7 @@ class _Body(httpx.SyncByteStream):
 class GuardedTransport(httpx.BaseTransport):
     """What httpx sends its requests with. The environment's proxies are not used: they would connect unguarded."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: AddressPolicy) -> None:
         self.deadline = Deadline()
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),

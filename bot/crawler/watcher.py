@@ -15,16 +15,16 @@ from typing import Generic, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bot.crawler import scheduling
-from bot.crawler.feed_poller import Found, Poller
+from bot.crawler.feed_poller import FeedPoller, Found
 from bot.crawler.fetcher import Fetcher
-from bot.crawler.page_fetch import Visitor
-from bot.crawler.politeness import Hosts, Stopped
-from bot.crawler.ssrf import Guard
-from bot.crawler.store import FeedRecord, Ledger
-from bot.crawler.writer import Intake
+from bot.crawler.page_fetch import PageFetcher
+from bot.crawler.politeness import CrawlStopped, HostThrottle
+from bot.crawler.ssrf import AddressPolicy
+from bot.crawler.store import CrawlStore, FeedRecord
+from bot.crawler.writer import CrawlWriter
 from bot.errors import CitewireError
-from bot.ingestion.pipeline import Report
-from bot.services import Workspace
+from bot.ingestion.pipeline import IngestReport
+from bot.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +36,18 @@ _TIDYING = 86_400.0  # seconds between two times that useless rows are deleted
 _TROUBLE = 60.0  # seconds before work goes on after the library or an index could not be used
 _LOOSE = ""  # the job that looks at pages that are of no feed
 
-Told = Callable[[Report], None]
+Told = Callable[[IngestReport], None]
 _Item = TypeVar("_Item")
 _WORKERS = 8  # they mostly wait
 _WAITING = 64  # items that wait to be put away; then the workers wait
 
 
-class Watch:
+class Watcher:
     """Everything that fetching needs, opened over one data folder."""
 
     def __init__(
         self,
-        workspace: Workspace,
+        workspace: Services,
         *,
         stopping: threading.Event,
         shortest: float = scheduling.SHORTEST,
@@ -56,56 +56,56 @@ class Watch:
     ) -> None:
         """Poll a feed every `shortest` seconds at most, until `stopping` is set."""
         settings = workspace.settings
-        self.ledger = Ledger(workspace.library, clock=clock)
+        self.ledger = CrawlStore(workspace.articles, clock=clock)
         self._stopping = stopping
-        hosts = Hosts(
+        hosts = HostThrottle(
             delay=settings.fetch_delay,
             stopping=stopping,
-            resting=self.ledger.resting(),
-            on_rest=self.ledger.rest,
+            resting=self.ledger.backoffs(),
+            on_rest=self.ledger.set_backoff,
         )
-        self._fetcher = Fetcher(Guard.allowing(settings.fetch_allow), hosts)
-        visitor = Visitor(self._fetcher, workspace.library, clock=clock)
-        self._poller = Poller(self._fetcher, self.ledger, visitor, shortest=shortest)
-        self._intake = Intake(workspace, self.ledger, self._poller.in_flight, on_wait=on_wait)
+        self._fetcher = Fetcher(AddressPolicy.allowing(settings.fetch_allow), hosts)
+        visitor = PageFetcher(self._fetcher, workspace.articles, clock=clock)
+        self._poller = FeedPoller(self._fetcher, self.ledger, visitor, shortest=shortest)
+        self._intake = CrawlWriter(workspace, self.ledger, self._poller.in_flight, on_wait=on_wait)
         self._patience = _SECONDS
 
-    def take_in(
+    def ingest_once(
         self,
         *,
         pages: Iterable[str] = (),
         feeds: Iterable[str] = (),
         source: str = "",
         told: Told = lambda _: None,
-    ) -> Report:
+    ) -> IngestReport:
         """Take in pages, and feeds that are then remembered; `told` is called with what each step has changed."""
         jobs = [_Job(url, partial(self._page, url, source)) for url in pages]
         jobs += [_Job(url, partial(self._poller.add, url, source=source)) for url in feeds]
         return self._done(jobs, told)
 
-    def once(self, *, told: Told = lambda _: None) -> Report:
+    def poll_all(self, *, told: Told = lambda _: None) -> IngestReport:
         """Poll all feeds now, and look at the pages whose time it is."""
-        self.ledger.tidy()
+        self.ledger.prune()
         jobs = [self._poll(feed) for feed in self.ledger.feeds() if feed.state != "gone"]
-        return self._done([*jobs, self._loose()], told)
+        return self._done([*jobs, self._orphan_pages_job()], told)
 
     def run(self, *, told: Told) -> None:
         """Poll each feed when it is due, until it is to stop; what is fetched by then is put away."""
         tidied = float("-inf")
-        with Crew[Found](self._stopping) as crew:
+        with WorkerPool[Found](self._stopping) as crew:
             while not self._stopping.is_set():
                 try:
                     if time.monotonic() - tidied > _TIDYING:
-                        self.ledger.tidy()
+                        self.ledger.prune()
                         tidied = time.monotonic()
-                    self._send(crew, [*map(self._poll, self.ledger.due_feeds()), self._loose()])
-                    self._put_away(crew, told)
+                    self._send(crew, [*map(self._poll, self.ledger.due_feeds()), self._orphan_pages_job()])
+                    self._save_batch(crew, told)
                     self._stopping.wait(0 if crew.has_more else _IDLE)
                 except CitewireError as exc:
                     logger.error("%s; going on in %.0f s", exc, _TROUBLE)
                     self._stopping.wait(_TROUBLE)
             while crew.has_more:
-                self._put_away(crew, told)
+                self._save_batch(crew, told)
 
     def close(self) -> None:
         """End all connections."""
@@ -113,29 +113,29 @@ class Watch:
 
     # Within
 
-    def _done(self, jobs: Iterable[_Job], told: Told) -> Report:
-        report, begun = Report(), time.monotonic()
-        with Crew[Found](self._stopping) as crew:
+    def _done(self, jobs: Iterable[_Job], told: Told) -> IngestReport:
+        report, begun = IngestReport(), time.monotonic()
+        with WorkerPool[Found](self._stopping) as crew:
             self._send(crew, jobs)
             while crew.has_more:
-                report.add(self._put_away(crew, told))
+                report.add(self._save_batch(crew, told))
         report.seconds = time.monotonic() - begun
         return report
 
-    def _send(self, crew: Crew[Found], jobs: Iterable[_Job]) -> None:
+    def _send(self, crew: WorkerPool[Found], jobs: Iterable[_Job]) -> None:
         """Give the jobs of one host to one thread, in their order; hosts that are being visited wait."""
         by_host: dict[str, list[_Job]] = {}
         for job in jobs:
             if job.host not in crew.busy:
                 by_host.setdefault(job.host, []).append(job)
         for host, theirs in by_host.items():
-            crew.send(host, partial(_in_turn, theirs))
+            crew.submit(host, partial(_in_turn, theirs))
 
-    def _put_away(self, crew: Crew[Found], told: Told) -> Report:
+    def _save_batch(self, crew: WorkerPool[Found], told: Told) -> IngestReport:
         found, ended = crew.collect(seconds=self._patience, most=_MOST)
         begun = time.monotonic()
         try:
-            report = self._intake.put_away(found)
+            report = self._intake.save(found)
         finally:
             crew.busy.difference_update(ended)
         self._patience = max(_SECONDS, (time.monotonic() - begun) / _WRITING_SHARE)
@@ -150,8 +150,8 @@ class Watch:
     def _poll(self, feed: FeedRecord) -> _Job:
         return _Job(feed.url, partial(self._poller.poll, feed))
 
-    def _loose(self) -> _Job:
-        return _Job(_LOOSE, partial(self._poller.look_again, ""))
+    def _orphan_pages_job(self) -> _Job:
+        return _Job(_LOOSE, partial(self._poller.recheck_pages, ""))
 
 
 class _Job(NamedTuple):
@@ -174,7 +174,7 @@ class _Ended:
     problem: Exception | None
 
 
-class Crew(Generic[_Item]):
+class WorkerPool(Generic[_Item]):
     """Works on named jobs, each in one thread, until it is left; then what is under way ends soon."""
 
     def __init__(self, stopping: threading.Event) -> None:
@@ -192,7 +192,7 @@ class Crew(Generic[_Item]):
         """Whether there is something to collect, now or later."""
         return bool(self.busy or self._problem)
 
-    def send(self, name: str, job: Callable[[], Iterator[_Item]]) -> None:
+    def submit(self, name: str, job: Callable[[], Iterator[_Item]]) -> None:
         """Begin a job as soon as somebody is free for it."""
         self.busy.add(name)
         self._pool.submit(self._work, name, job)
@@ -238,7 +238,7 @@ class Crew(Generic[_Item]):
                 self._put(item)
                 if self._stopping.is_set():
                     break
-        except Stopped:
+        except CrawlStopped:
             pass
         except Exception as exc:  # noqa: BLE001 - it is raised where the items are collected
             problem = exc

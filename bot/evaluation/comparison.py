@@ -7,8 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.errors import EvaluationError
-from bot.evaluation.comparison_result import Comparison, Detectable, Row, Setting
-from bot.evaluation.metrics import METRICS, PERCENTILES, Observations, confidence, observed, retrieval_only
+from bot.evaluation.comparison_result import Comparison, MinimumDetectableDrop, Row, Setting
+from bot.evaluation.metrics import (
+    METRICS,
+    PERCENTILES,
+    Observations,
+    confidence,
+    retrieval_only,
+    run_observations,
+)
 from bot.evaluation.models import Case, Outcome, Run
 from bot.evaluation.paired_tests import (
     Difference,
@@ -16,11 +23,11 @@ from bot.evaluation.paired_tests import (
     difference_of_means,
     difference_of_percentiles,
 )
-from bot.evaluation.reports.text import comparison_text
-from bot.evaluation.run_log import flat
-from bot.evaluation.statistics import detectable_drop
+from bot.evaluation.reports.text import format_comparison
+from bot.evaluation.run_log import flatten
+from bot.evaluation.statistics import minimum_detectable_drop
 
-__all__ = ["Comparison", "compare", "comparison_text"]
+__all__ = ["Comparison", "compare", "format_comparison"]
 
 MAIN_METRICS = ("answer", "hit@1")
 _EQUAL = 1e-12
@@ -33,7 +40,7 @@ def compare(a: Run, b: Run) -> Comparison:
     """Compare run B with run A, question by question. Raises EvaluationError where no question is in both."""
     pairing = pair(a, b)
     if not pairing.pairs:
-        raise EvaluationError(_no_pair(a, b, pairing))
+        raise EvaluationError(_explain_no_pairs(a, b, pairing))
     before, after = [one for one, _ in pairing.pairs], [two for _, two in pairing.pairs]
     seen = _observed(a, before), _observed(b, after)
     unanswered = retrieval_only(a.outcomes), retrieval_only(b.outcomes)
@@ -48,7 +55,7 @@ def compare(a: Run, b: Run) -> Comparison:
         changed=pairing.changed,
         failed=(sum(map(_failed, before)), sum(map(_failed, after))),
         metrics=tuple(sorted(rows, key=_regressions_then_p)),
-        metrics_in_one=_in_one(before, unanswered, *seen),
+        metrics_in_one=_unpaired(before, unanswered, *seen),
         detectable=_detectable(*seen),
     )
 
@@ -56,7 +63,8 @@ def compare(a: Run, b: Run) -> Comparison:
 def _observed(run: Run, paired: Sequence[Outcome]) -> Observed:
     """Return the observations of the paired questions; what applies is said by the run as a whole."""
     by_id = {
-        outcome.case.id: found for outcome, found in zip(run.outcomes, observed(run.outcomes), strict=True)
+        outcome.case.id: found
+        for outcome, found in zip(run.outcomes, run_observations(run.outcomes), strict=True)
     }
     return [by_id[outcome.case.id] for outcome in paired]
 
@@ -96,7 +104,7 @@ def _row(name: str, found: Difference, *, n: int, in_one: int = 0, differences: 
     return Row(name, better, found.a, found.b, found.value, found.ci, found.p, n, in_one, *counts)
 
 
-def _in_one(
+def _unpaired(
     before: Sequence[Outcome], unanswered: tuple[bool, bool], seen_a: Observed, seen_b: Observed
 ) -> tuple[str, ...]:
     names = [{name for one in seen for name in one} for seen in (seen_a, seen_b)]
@@ -107,7 +115,7 @@ def _in_one(
     return tuple(name for name in METRICS if (name in names[0]) != (name in names[1]))
 
 
-def _detectable(a: Observed, b: Observed) -> Detectable | None:
+def _detectable(a: Observed, b: Observed) -> MinimumDetectableDrop | None:
     for name in MAIN_METRICS:
         pairs = [
             (_mean(x[name]), _mean(y[name])) for x, y in zip(a, b, strict=True) if name in x and name in y
@@ -117,16 +125,16 @@ def _detectable(a: Observed, b: Observed) -> Detectable | None:
     return None
 
 
-def _smallest_drop(name: str, pairs: Sequence[tuple[float, float]]) -> Detectable:
+def _smallest_drop(name: str, pairs: Sequence[tuple[float, float]]) -> MinimumDetectableDrop:
     identical = all(abs(y - x) <= _EQUAL for x, y in pairs)
     # Of two independent runs, the differences spread by the square root of two more than one of them.
     spread = [math.sqrt(2) * x if identical else y - x for x, y in pairs]
-    drop = detectable_drop(spread, binary=METRICS[name].share) if len(pairs) > 1 else math.inf
-    return Detectable(name, len(pairs), drop if drop <= 1 else None, identical)
+    drop = minimum_detectable_drop(spread, binary=METRICS[name].share) if len(pairs) > 1 else math.inf
+    return MinimumDetectableDrop(name, len(pairs), drop if drop <= 1 else None, identical)
 
 
 def _settings(a: Run, b: Run) -> tuple[Setting, ...]:
-    before, after = flat(a.header), flat(b.header)
+    before, after = flatten(a.header), flatten(b.header)
     keys = [*before, *(key for key in after if key not in before)]
     return tuple(
         Setting(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)
@@ -138,7 +146,7 @@ def _regressions_then_p(row: Row) -> tuple[int, float, int]:
     return group, 2.0 if row.p is None else row.p, list(METRICS).index(row.metric)
 
 
-def _no_pair(a: Run, b: Run, pairing: Pairing) -> str:
+def _explain_no_pairs(a: Run, b: Run, pairing: Pairing) -> str:
     if not a.outcomes or not b.outcomes:
         return f"run {'B' if a.outcomes else 'A'} holds no answered question: run it first, then compare"
     if pairing.changed:

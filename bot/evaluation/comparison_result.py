@@ -52,7 +52,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Detectable:
+class MinimumDetectableDrop:
     """The smallest drop of a metric that these questions show; None where they are too few for any.
 
     `identical`: the runs do not differ, so that the spread is a single run's, as if two were independent.
@@ -79,7 +79,7 @@ class Comparison:
     failed: tuple[int, int]
     metrics: tuple[Row, ...]
     metrics_in_one: tuple[str, ...]
-    detectable: Detectable | None
+    detectable: MinimumDetectableDrop | None
 
     @property
     def regressions(self) -> tuple[Row, ...]:

@@ -170,7 +170,7 @@ def _cell(column: str, value: str) -> object:
 
 def _case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
     """Return a row's case and all that is wrong with it."""
-    fields, extra = sorted_out(row)
+    fields, extra = split_known_fields(row)
     faults: list[str] = []
 
     def read(field: str, reader: Callable[[object], _T], default: _T) -> _T:
@@ -181,16 +181,16 @@ def _case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
             return default
 
     case = Case(
-        id=read("id", name, "") or f"line-{line}",
+        id=read("id", parse_id, "") or f"line-{line}",
         question=read("question", question, ""),
         answers=read("answers", answers, ()),
-        long_answers=read("long_answer", texts, ()),
-        articles=read("articles", texts, ()),
-        answerable=read("answerable", truth, None),
-        asked=read("asked", day, None),
-        history=read("history", texts, ()),
-        tags=read("tags", texts, ()),
-        curated=read("curated", truth, True),
+        long_answers=read("long_answer", parse_texts, ()),
+        articles=read("articles", parse_texts, ()),
+        answerable=read("answerable", parse_bool, None),
+        asked=read("asked", parse_date, None),
+        history=read("history", parse_texts, ()),
+        tags=read("tags", parse_texts, ()),
+        curated=read("curated", parse_bool, True),
         extra=extra,
     )
     return _settled(case), [*faults, *_faults(case)]
@@ -212,7 +212,7 @@ def _faults(case: Case) -> Iterator[str]:
 FIELDS = {name: field for field, names in SYNONYMS.items() for name in (field, *names)}
 
 
-def sorted_out(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_known_fields(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Part a row into the fields we know, by whatever name, and the rest."""
     keys = {key.strip().lower(): key for key, value in row.items() if value is not None}
     used = {
@@ -229,12 +229,12 @@ def question(value: object) -> str:
     return clean_line(value) if isinstance(value, str) else ""
 
 
-def name(value: object) -> str:
+def parse_id(value: object) -> str:
     """Return an id. Raises ValueError, as do all below."""
     return _one_text(value, "a text or a number")
 
 
-def texts(value: object) -> tuple[str, ...]:
+def parse_texts(value: object) -> tuple[str, ...]:
     """Return one text or a list of them as texts, without the empty ones."""
     values = value if isinstance(value, list) else [value]
     return tuple(text for item in values if (text := _one_text(item, "a text or a list of texts")))
@@ -248,13 +248,13 @@ def _one_text(value: object, expected: str) -> str:
 
 def answers(value: object) -> tuple[str, ...]:
     """Return gold answers, each of which could be found in a text."""
-    found = texts(value)
+    found = parse_texts(value)
     if nothing := [answer for answer in found if not tokens(answer)]:
         raise ValueError(f"{nothing[0]!r} holds no word and no number, so that it would be found nowhere")
     return found
 
 
-def truth(value: object) -> bool:
+def parse_bool(value: object) -> bool:
     """Return what a word such as "yes" says."""
     known = value if isinstance(value, bool) else _TRUTH.get(str(value).strip().lower())
     if known is None:
@@ -262,7 +262,7 @@ def truth(value: object) -> bool:
     return known
 
 
-def day(value: object) -> date:
+def parse_date(value: object) -> date:
     """Return the day of a date or a time."""
     try:
         return datetime.fromisoformat(str(value).strip()).date()

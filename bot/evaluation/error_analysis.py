@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from bot.evaluation.models import Outcome
-from bot.text.tokens import contains
+from bot.text.tokens import contains_answer
 
-Diagnosis = Literal[
+ErrorCategory = Literal[
     "failed",
     "answered the unanswerable",
     "not retrieved",
@@ -16,7 +16,7 @@ Diagnosis = Literal[
     "badly cited",
 ]
 
-EXPLANATIONS: Final[dict[Diagnosis, str]] = {
+EXPLANATIONS: Final[dict[ErrorCategory, str]] = {
     "failed": "no answer came: an error or a time-out",
     "answered the unanswerable": "the articles do not say, and it answered all the same",
     "not retrieved": "what answers it is not among the first 10 passages",
@@ -27,7 +27,7 @@ EXPLANATIONS: Final[dict[Diagnosis, str]] = {
 DEPTH: Final = 10  # passages of the ranking that count as retrieved
 
 
-def diagnose(outcome: Outcome) -> Diagnosis | None:
+def classify(outcome: Outcome) -> ErrorCategory | None:
     """Say where a question went wrong; None when it went right, or when nothing tells (see `judgeable`).
 
     The first that holds: failed; answered the unanswerable (small talk is no refusal either); for an
@@ -51,7 +51,7 @@ def diagnose(outcome: Outcome) -> Diagnosis | None:
     return _fault_of_answer(outcome)
 
 
-def judgeable(outcome: Outcome) -> bool:
+def is_gradable(outcome: Outcome) -> bool:
     """Return whether the test set says enough of a question to find it right or wrong."""
     if failed(outcome):
         return True
@@ -79,14 +79,14 @@ def answered(outcome: Outcome) -> bool:
     return outcome.answer is not None and outcome.answer.status == "answered"
 
 
-def matched(text: str, outcome: Outcome) -> bool:
+def contains_gold_answer(text: str, outcome: Outcome) -> bool:
     """Return whether one of the gold answers stands in a text."""
-    return any(contains(text, gold) for gold in outcome.case.answers)
+    return any(contains_answer(text, gold) for gold in outcome.case.answers)
 
 
-def _fault_of_answer(outcome: Outcome) -> Diagnosis | None:
+def _fault_of_answer(outcome: Outcome) -> ErrorCategory | None:
     assert outcome.answer is not None
-    wrong = bool(outcome.case.answers) and not matched(outcome.answer.text, outcome)
+    wrong = bool(outcome.case.answers) and not contains_gold_answer(outcome.answer.text, outcome)
     if wrong:
         return "retrieved but not used" if _retrieved(outcome) else "not retrieved"
     cited = {citation.article_id for citation in outcome.answer.citations}
@@ -108,4 +108,4 @@ def _retrieved(outcome: Outcome) -> bool:
     if not _known(outcome):
         return True
     first = outcome.passages[:DEPTH]
-    return any(hit.article_id in outcome.gold or matched(hit.text, outcome) for hit in first)
+    return any(hit.article_id in outcome.gold or contains_gold_answer(hit.text, outcome) for hit in first)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.answer import Answer
-from bot.answering.answer_store import Journal, Judgement
+from bot.answering.answer_store import AnswerStore, Feedback
 from bot.articles.article import clean_line
 from bot.errors import EvaluationError
 from bot.evaluation.dataset import NO_QUESTIONS, load_testset
 
 
-def add_candidates(journal: Journal, path: Path) -> int:
+def add_candidates(journal: AnswerStore, path: Path) -> int:
     """Append the candidates whose questions a test set does not hold yet, and return how many.
 
     What stands in the file stays as it is: somebody may have set it right. Raises EvaluationError.
@@ -40,25 +40,25 @@ def _questions(path: Path) -> frozenset[str]:
     return frozenset(case.question for case in loaded.cases)
 
 
-def candidates(journal: Journal) -> list[dict[str, Any]]:
+def candidates(journal: AnswerStore) -> list[dict[str, Any]]:
     """Return a row a judged question, its answer judged last counting; each with `"curated": false`.
 
     Of an answer judged right, its cited articles and quotes are proposed as gold. Of one judged wrong or
     disputed, nothing is: only a person can say what would have been right.
     """
-    asked: dict[str, list[Judgement]] = {}
+    asked: dict[str, list[Feedback]] = {}
     for judgement in journal.judgements():
         asked.setdefault(judgement.answer.standalone_question, []).append(judgement)
-    return [_candidate(_standing(said)) for said in asked.values()]
+    return [_candidate(_effective_feedback(said)) for said in asked.values()]
 
 
-def _standing(said: list[Judgement]) -> list[Judgement]:
+def _effective_feedback(said: list[Feedback]) -> list[Feedback]:
     """Return what holds of the answer judged last, the newest at the end.
 
     The same question answered in the same words is the same answer, whoever asked it.
     """
     newest = said[-1].answer.text
-    standing: dict[tuple[str, int], Judgement] = {}
+    standing: dict[tuple[str, int], Feedback] = {}
     for judgement in said:
         if judgement.answer.text == newest:
             standing.pop(key := (judgement.person, judgement.citation), None)
@@ -66,7 +66,7 @@ def _standing(said: list[Judgement]) -> list[Judgement]:
     return list(standing.values())
 
 
-def _candidate(standing: list[Judgement]) -> dict[str, Any]:
+def _candidate(standing: list[Feedback]) -> dict[str, Any]:
     last, answer = standing[-1], standing[-1].answer
     verdicts = _verdicts(standing)
     row: dict[str, Any] = {
@@ -89,7 +89,7 @@ def _candidate(standing: list[Judgement]) -> dict[str, Any]:
     return row | (_gold(answer) if row["verdict"] == "right" else {})
 
 
-def _verdicts(standing: list[Judgement]) -> dict[str, str]:
+def _verdicts(standing: list[Feedback]) -> dict[str, str]:
     """Return each person's verdict: who has a complaint about a citation does not find the answer right."""
     verdicts: dict[str, str] = {}
     for judgement in standing:
@@ -98,7 +98,7 @@ def _verdicts(standing: list[Judgement]) -> dict[str, str]:
     return verdicts
 
 
-def _note(judgement: Judgement) -> str:
+def _note(judgement: Feedback) -> str:
     about = f"citation {judgement.citation}" if judgement.citation else ""
     return ": ".join(part for part in (about, judgement.note) if part)
 

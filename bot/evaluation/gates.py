@@ -73,7 +73,7 @@ def parse_drops(texts: Sequence[str]) -> dict[str, float]:
     return bounds
 
 
-def judge(
+def evaluate_gates(
     summary: Summary,
     run: Run,
     *,
@@ -93,7 +93,7 @@ def judge(
         *_incomplete(run),
         *_bounded("fail-under", fail_under or {}, summary),
         *_bounded("fail-over", fail_over or {}, summary),
-        *_against(run, baseline, max_drop or {}, strict=strict),
+        *_baseline_gates(run, baseline, max_drop or {}, strict=strict),
     ]
     return Verdict(tuple(results), _exit_code(run, results))
 
@@ -123,7 +123,7 @@ def _bounded(gate: str, bounds: Bounds, summary: Summary) -> Iterator[GateResult
     for metric, bound in bounds.items():
         value = summary.metrics.get(metric)
         if value is None or not math.isfinite(value):
-            yield _unjudged(f"{gate} {metric}={bound:g}", bound, _not_applicable(metric))
+            yield _inconclusive(f"{gate} {metric}={bound:g}", bound, _not_applicable(metric))
             continue
         low = gate == "fail-under"
         passed = value >= bound - _SLACK if low else value <= bound + _SLACK
@@ -132,22 +132,24 @@ def _bounded(gate: str, bounds: Bounds, summary: Summary) -> Iterator[GateResult
         yield GateResult(f"{gate} {metric}={bound:g}", passed, value, bound, message)
 
 
-def _against(run: Run, baseline: Run | None, max_drop: Bounds, *, strict: bool) -> Iterator[GateResult]:
+def _baseline_gates(
+    run: Run, baseline: Run | None, max_drop: Bounds, *, strict: bool
+) -> Iterator[GateResult]:
     if baseline is None:
         for metric, bound in max_drop.items():
             reason = "there is nothing to compare with; name a run with --baseline"
-            yield _unjudged(f"max-drop {metric}={bound:g}", bound, f"{metric}: {reason}")
+            yield _inconclusive(f"max-drop {metric}={bound:g}", bound, f"{metric}: {reason}")
         return
     try:
         comparison = compare(baseline, run)
     except EvaluationError as exc:
-        yield _unjudged("baseline", 0.0, f"the baseline (A) cannot be compared with this run (B): {exc}")
+        yield _inconclusive("baseline", 0.0, f"the baseline (A) cannot be compared with this run (B): {exc}")
         return
     rows = {row.metric: row for row in comparison.metrics}
     bounds = max_drop or {name: 0.0 for name in METRICS if name in rows and _gated_by_default(rows[name])}
-    yield from _left_over(comparison, named=bool(max_drop))
+    yield from _unpaired_note(comparison, named=bool(max_drop))
     if not bounds:
-        yield _unjudged("baseline", 0.0, "no metric that can become worse applies to both runs")
+        yield _inconclusive("baseline", 0.0, "no metric that can become worse applies to both runs")
     adjusted = _adjusted([rows[name] for name in bounds if name in rows])
     for metric, bound in bounds.items():
         yield _drop(metric, bound, rows.get(metric), adjusted, strict=strict)
@@ -158,9 +160,9 @@ def _drop(
 ) -> GateResult:
     name = f"max-drop {metric}={bound:g}"
     if METRICS[metric].better is None:
-        return _unjudged(name, bound, f"{metric} {_NO_DIRECTION}")
+        return _inconclusive(name, bound, f"{metric} {_NO_DIRECTION}")
     if row is None:
-        return _unjudged(name, bound, f"{_not_applicable(metric)}, in both runs")
+        return _inconclusive(name, bound, f"{_not_applicable(metric)}, in both runs")
     larger = row.drop > bound + _SLACK
     tested = not strict and metric in adjusted
     passed = not larger or (tested and adjusted[metric] >= ALPHA)
@@ -171,7 +173,7 @@ def _drop(
     return GateResult(name, passed, row.drop, bound, message + (test if larger else ""))
 
 
-def _left_over(comparison: Comparison, *, named: bool) -> Iterator[GateResult]:
+def _unpaired_note(comparison: Comparison, *, named: bool) -> Iterator[GateResult]:
     """Say what the baseline's gates did not look at: it fails nothing, but nobody should have to guess it."""
     parts = [
         f"{len(ids)} {where}"
@@ -198,7 +200,7 @@ def _gated_by_default(row: Row) -> bool:
     return row.better is not None and row.metric not in TIMES
 
 
-def _unjudged(name: str, bound: float, message: str) -> GateResult:
+def _inconclusive(name: str, bound: float, message: str) -> GateResult:
     return GateResult(name, False, None, bound, message)
 
 

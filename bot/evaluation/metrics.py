@@ -13,7 +13,7 @@ import numpy as np
 from bot.answering.answer import Answer
 from bot.evaluation import statistics
 from bot.evaluation.models import Outcome, Summary
-from bot.text.tokens import contains
+from bot.text.tokens import contains_answer
 
 DEPTH = 10
 """How far down a ranking mrr and ndcg look."""
@@ -80,7 +80,7 @@ def observations(outcome: Outcome) -> Observations:
     return {name: found[name] for name in METRICS if found.get(name)}
 
 
-def observed(outcomes: Sequence[Outcome]) -> list[Observations]:
+def run_observations(outcomes: Sequence[Outcome]) -> list[Observations]:
     """Return the observations of each question of a run, without those of answers where none was asked for.
 
     A failed question alone does not tell whether its run only retrieved; the others do.
@@ -98,7 +98,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
     Their order, which workers and a resumed run shuffle, changes nothing to the last digit.
     """
     summary = Summary({}, {}, {})
-    seen = observed(outcomes)
+    seen = run_observations(outcomes)
     for name, metric in METRICS.items():
         if groups := [found[name] for found in seen if name in found]:
             _add_mean(summary, metric, groups)
@@ -153,7 +153,7 @@ def confidence(outcome: Outcome) -> float:
     return outcome.answer.confidence
 
 
-def _given(outcome: Outcome) -> Answer | None:
+def _answered(outcome: Outcome) -> Answer | None:
     """Return the answer when the question was answered: not refused, not failed, no small talk."""
     answer = outcome.answer
     return answer if answer and answer.status == "answered" and outcome.error is None else None
@@ -196,11 +196,11 @@ def _relevant(outcome: Outcome) -> int:
 
 
 def _has_gold(text: str, outcome: Outcome) -> bool:
-    return any(contains(text, gold) for gold in outcome.case.answers)
+    return any(contains_answer(text, gold) for gold in outcome.case.answers)
 
 
 def _answer(outcome: Outcome) -> Observations:
-    case, given, found = outcome.case, _given(outcome), Observations()
+    case, given, found = outcome.case, _answered(outcome), Observations()
     if case.answerable is False:
         refused = (
             outcome.error is None and outcome.answer is not None and outcome.answer.status == "not_found"
@@ -220,7 +220,9 @@ def _answer(outcome: Outcome) -> Observations:
         right = given is not None and _has_gold(given.text, outcome)
         found["answer"] = found["answer_recall"] = (float(right),)
         if given is None or given.short_answer:  # a chat model's answer has none
-            exact = given is not None and any(contains(given.short_answer, gold) for gold in case.answers)
+            exact = given is not None and any(
+                contains_answer(given.short_answer, gold) for gold in case.answers
+            )
             found["short_answer"] = (float(exact),)
     shown = outcome.answer.text if outcome.answer and outcome.error is None else ""
     found["words"] = (float(len(shown.split())),)
@@ -234,7 +236,7 @@ def _citations(outcome: Outcome) -> Observations:
     }
     if not outcome.case.articles or outcome.case.answerable is False:
         return found
-    given, gold = _given(outcome), set(outcome.gold)
+    given, gold = _answered(outcome), set(outcome.gold)
     cited = {citation.article_id for citation in given.citations} if given else set()
     found["cite_precision"] = tuple(float(article in gold) for article in sorted(cited))
     found["cite_recall"] = (len(gold & cited) / _relevant(outcome),)

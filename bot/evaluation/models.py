@@ -32,7 +32,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RetrievedPassage:
     """A retrieved passage, in the order of the ranking."""
 
     passage_id: str
@@ -54,7 +54,7 @@ class Outcome:
 
     case: Case
     gold: tuple[str, ...] = ()
-    passages: tuple[Ranked, ...] = ()
+    passages: tuple[RetrievedPassage, ...] = ()
     answer: Answer | None = None
     quotes_valid: tuple[bool, ...] = ()
     supported: tuple[bool, ...] = ()

@@ -16,8 +16,8 @@ from bot.evaluation.statistics import (
     RESAMPLES,
     Floats,
     Interval,
+    as_finite_array,
     auroc,
-    checked,
     mcnemar_exact,
     paired_bootstrap,
     percentile_interval,
@@ -26,7 +26,7 @@ from bot.evaluation.statistics import (
     sign_flip_p,
 )
 
-SWAPS = 5000
+PERMUTATIONS = 5000
 Group = Sequence[float]
 
 
@@ -52,13 +52,13 @@ def difference_of_means(a: Sequence[Group], b: Sequence[Group], *, share: bool) 
     citations, or a metric that applies to a question in one run only) whole groups are swapped.
     """
     if all(len(x) == len(y) == 1 for x, y in zip(a, b, strict=True)):
-        return _one_each(checked([x[0] for x in a]), checked([y[0] for y in b]), share=share)
+        return _one_each(as_finite_array([x[0] for x in a]), as_finite_array([y[0] for y in b]), share=share)
     sums = np.asarray([[sum(x), sum(y)] for x, y in zip(a, b, strict=True)], dtype=np.float64)
     counts = np.asarray([[len(x), len(y)] for x, y in zip(a, b, strict=True)], dtype=np.float64)
     if not counts.sum(0).all():
         raise ValueError("a run without an observation cannot be compared")
     before, after = sums.sum(0) / counts.sum(0)
-    return Difference(float(before), float(after), _redrawn(sums, counts), _swapped(sums, counts))
+    return Difference(float(before), float(after), _bootstrap_ci(sums, counts), _permutation_p(sums, counts))
 
 
 def difference_of_auroc(labels: Sequence[bool], a: Sequence[float], b: Sequence[float]) -> Difference:
@@ -80,16 +80,16 @@ def difference_of_auroc(labels: Sequence[bool], a: Sequence[float], b: Sequence[
         for _ in range(RESAMPLES)
     ]
     seen, extreme = abs(second - first) - 1e-12, 0
-    for swap in (row for block in random_swaps(len(kinds), SWAPS, 0) for row in block):
+    for swap in (row for block in random_swaps(len(kinds), PERMUTATIONS, 0) for row in block):
         one, other = np.where(swap, after, before), np.where(swap, before, after)
         extreme += abs(auroc(kinds, other) - auroc(kinds, one)) >= seen
     interval = percentile_interval(np.asarray(draws))
-    return Difference(first, second, interval, (extreme + 1) / (SWAPS + 1))
+    return Difference(first, second, interval, (extreme + 1) / (PERMUTATIONS + 1))
 
 
 def difference_of_percentiles(share: float, a: Sequence[float], b: Sequence[float]) -> Difference:
     """Compare the percentile `share` (0 to 100) of one value a question, such as a time; without a test."""
-    before, after = checked(a), checked(b)
+    before, after = as_finite_array(a), as_finite_array(b)
     draws = [
         np.percentile(after[rows], share, axis=1) - np.percentile(before[rows], share, axis=1)
         for rows in resampled(len(before), RESAMPLES, 0)
@@ -100,7 +100,7 @@ def difference_of_percentiles(share: float, a: Sequence[float], b: Sequence[floa
 
 def ranks(values: Sequence[float] | Floats) -> Floats:
     """Return each value's rank from 1; equal values share the middle of theirs."""
-    array = checked(values)
+    array = as_finite_array(values)
     ordered = np.sort(array)
     left, right = np.searchsorted(ordered, array, "left"), np.searchsorted(ordered, array, "right")
     return ((left + right + 1) / 2).astype(np.float64)
@@ -113,7 +113,7 @@ def _one_each(a: Floats, b: Floats, *, share: bool) -> Difference:
     return Difference(float(a.mean()), float(b.mean()), paired_bootstrap(differences), p)
 
 
-def _redrawn(sums: Floats, counts: Floats) -> Interval:
+def _bootstrap_ci(sums: Floats, counts: Floats) -> Interval:
     draws = []
     for rows in resampled(len(sums), RESAMPLES, 0):
         drawn = counts[rows].sum(1)
@@ -123,11 +123,11 @@ def _redrawn(sums: Floats, counts: Floats) -> Interval:
     return percentile_interval(np.concatenate(draws))
 
 
-def _swapped(sums: Floats, counts: Floats) -> float:
+def _permutation_p(sums: Floats, counts: Floats) -> float:
     """Return the p-value of swapping whole groups; a swap that leaves a run empty counts as extreme."""
     seen = abs(_difference(*sums.sum(0), *counts.sum(0))) - 1e-12
     extreme = total = 0
-    for swaps in random_swaps(len(sums), SWAPS, 0):
+    for swaps in random_swaps(len(sums), PERMUTATIONS, 0):
         moved = swaps.astype(np.float64)
         shift, shift_n = moved @ (sums[:, 1] - sums[:, 0]), moved @ (counts[:, 1] - counts[:, 0])
         one, one_n = sums[:, 0].sum() + shift, counts[:, 0].sum() + shift_n

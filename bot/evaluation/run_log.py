@@ -33,10 +33,10 @@ class RunFile:
         self.path = path
         self.done: dict[str, Outcome] = {}
         self.header = header
-        if path.exists() and _begun_here(path):
+        if path.exists() and _has_content(path):
             begun = read_run(path)
-            _drop_torn_line(path)
-            _refuse_other(path, begun.header, header)
+            _truncate_partial_line(path)
+            _check_same_run(path, begun.header, header)
             self.header = begun.header
             self.done = {outcome.case.id: outcome for outcome in begun.outcomes}
         self._file = _open_to_append(path)
@@ -104,25 +104,27 @@ def is_complete(path: Path) -> bool:
     return len(found.outcomes) >= int(found.header["questions"])
 
 
-def flat(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a header's keys as one level, with dots, but those that say only when and where."""
     result: dict[str, Any] = {}
     for key, value in header.items():
         if key not in _INCOMPARABLE:
-            result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+            result |= (
+                flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+            )
     return result
 
 
-def _begun_here(path: Path) -> bool:
+def _has_content(path: Path) -> bool:
     """Say whether a file holds more than the torn header of a run; a torn header is cut off."""
     head = path.read_bytes()[:100_000]
     if b"\n" not in head and _HEADER.startswith(head[: len(_HEADER)]):
-        _drop_torn_line(path)
+        _truncate_partial_line(path)
         return False
     return True
 
 
-def _drop_torn_line(path: Path) -> None:
+def _truncate_partial_line(path: Path) -> None:
     """Cut off what a kill left of a line in the making."""
     data = path.read_bytes()
     if not data.endswith(b"\n"):
@@ -130,9 +132,9 @@ def _drop_torn_line(path: Path) -> None:
             file.truncate(data.rfind(b"\n") + 1)
 
 
-def _refuse_other(path: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
+def _check_same_run(path: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
     """Stop where a run would go on with something else than it began with, and name all of it."""
-    before, after = flat(begun), flat(now)
+    before, after = flatten(begun), flatten(now)
     differing = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     if differing:
         told = (f"{key} = {before.get(key)!r}, now it is {after.get(key)!r}" for key in differing)

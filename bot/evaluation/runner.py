@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from bot import __version__
 from bot.errors import CitewireError
 from bot.evaluation.dataset import TestSet
-from bot.evaluation.models import Case, Outcome, Ranked
+from bot.evaluation.models import Case, Outcome, RetrievedPassage
 from bot.evaluation.run_log import FORMAT
 
 if TYPE_CHECKING:
     from bot.answering.answer import Answer, Sentence
     from bot.retrieval.models import Hit
-    from bot.services import Workspace
+    from bot.services import Services
     from bot.verification.verifier import Verifier
 
 TIMEOUT_SECONDS = 120.0  # a question
@@ -31,11 +31,11 @@ NOON = time_of_day(12)  # a test set names the day, not the hour
 _LIBRARIES = ("chromadb", "langchain-core", "numpy", "sentence-transformers", "sentencex", "tantivy", "torch")
 
 
-def make_header(
-    workspace: Workspace, testset: TestSet, cases: Sequence[Case], options: dict[str, Any]
+def run_metadata(
+    workspace: Services, testset: TestSet, cases: Sequence[Case], options: dict[str, Any]
 ) -> dict[str, Any]:
     """Say what a run is: what is asked, of what, with what. Holds no secret and no path but the test set's name."""
-    embedder, totals = workspace.embedder, workspace.library.totals()
+    embedder, totals = workspace.embedder, workspace.articles.totals()
     return {
         "format": FORMAT,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -45,7 +45,7 @@ def make_header(
         "index": {
             "articles": totals.articles,
             "passages": totals.passages,
-            "content": workspace.library.content_hash(),
+            "content": workspace.articles.content_hash(),
         },
         "settings": {
             "chat_base_url": workspace.settings.chat_base_url,
@@ -84,7 +84,7 @@ def run_cases(
     """
     stopped = threading.Event()
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = [pool.submit(_bounded, ask, case, timeout, stopped) for case in cases]
+        futures = [pool.submit(_ask_with_timeout, ask, case, timeout, stopped) for case in cases]
         try:
             for future in as_completed(futures):
                 finished(future.result())
@@ -94,18 +94,18 @@ def run_cases(
             raise
 
 
-def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outcome:
+def ask_chain(workspace: Services, case: Case, *, retrieval_only: bool) -> Outcome:
     """Ask one question and note all that the metrics will want to know."""
     from bot.answering.question import Question
 
-    gold = tuple(found for article in case.articles if (found := workspace.library.find(article)))
+    gold = tuple(found for article in case.articles if (found := workspace.articles.find(article)))
     asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
     question = Question(case.question, history=case.history, k=K, asked=asked)
     begun = time.perf_counter()
     if retrieval_only:
         answer, hits = None, workspace.chain.search(question)
     else:
-        trace = workspace.chain.trace(question)
+        trace = workspace.chain.invoke_with_trace(question)
         answer, hits = trace.answer, trace.hits
     took = _since(begun)
     return Outcome(
@@ -119,7 +119,9 @@ def ask_chain(workspace: Workspace, case: Case, *, retrieval_only: bool) -> Outc
     )
 
 
-def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float, stopped: threading.Event) -> Outcome:
+def _ask_with_timeout(
+    ask: Callable[[Case], Outcome], case: Case, timeout: float, stopped: threading.Event
+) -> Outcome:
     """Ask in a thread that can be left behind: nothing can stop a question that hangs."""
     results: list[Outcome] = []
     begun = time.perf_counter()
@@ -142,13 +144,15 @@ def _bounded(ask: Callable[[Case], Outcome], case: Case, timeout: float, stopped
     return results[0] if results else late
 
 
-def _ranked(hit: Hit) -> Ranked:
-    return Ranked(hit.passage.id, hit.passage.article_id, hit.headline.title, hit.passage.text, hit.score)
+def _ranked(hit: Hit) -> RetrievedPassage:
+    return RetrievedPassage(
+        hit.passage.id, hit.passage.article_id, hit.headline.title, hit.passage.text, hit.score
+    )
 
 
-def _quotes_valid(workspace: Workspace, answer: Answer | None) -> tuple[bool, ...]:
+def _quotes_valid(workspace: Services, answer: Answer | None) -> tuple[bool, ...]:
     def valid(article_id: str, number: int, start: int, end: int, quote: str) -> bool:
-        article = workspace.library.article(article_id, number)
+        article = workspace.articles.article(article_id, number)
         return article is not None and article.text[start:end] == quote
 
     citations = answer.citations if answer else ()
@@ -164,7 +168,7 @@ def _supported(verifier: Verifier, answer: Answer | None, hits: Sequence[Hit]) -
 
     def supported(sentence: Sentence) -> bool:
         stands_on = [cited[n] for n in sentence.citations]
-        context = "\n".join(hit.named for hit in stands_on)
+        context = "\n".join(hit.header for hit in stands_on)
         texts = [hit.passage.text for hit in stands_on]
         return verifier.check(sentence.text, texts, context=context).verdict == "supported"
 

@@ -59,7 +59,7 @@ def bootstrap(
     without an observation are left out.
     """
     arrays = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
-    checked(np.concatenate(arrays) if arrays else [])
+    as_finite_array(np.concatenate(arrays) if arrays else [])
     if statistic is not mean:
         draws = [
             statistic(np.concatenate([arrays[i] for i in rows]))
@@ -77,7 +77,7 @@ def paired_bootstrap(
     differences: Sequence[float] | Floats, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Return the percentile bootstrap interval (95 %) of the mean of paired differences, one a question."""
-    values = checked(differences)
+    values = as_finite_array(differences)
     means = [values[rows].mean(1) for rows in resampled(len(values), resamples, seed)]
     return percentile_interval(np.concatenate(means))
 
@@ -109,7 +109,7 @@ def sign_flip_p(differences: Sequence[float] | Floats, *, flips: int = FLIPS, se
 
     Exact by enumeration up to 12 differences that are not zero; above, by `flips` random ones: (k + 1) / (flips + 1).
     """
-    values = checked(differences)
+    values = as_finite_array(differences)
     values = values[values != 0]
     if not len(values):
         return 1.0
@@ -144,12 +144,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable_drop(differences: Sequence[float] | Floats, *, binary: bool = False) -> float:
+def minimum_detectable_drop(differences: Sequence[float] | Floats, *, binary: bool = False) -> float:
     """Return the drop of the mean that a paired test at 5 % sees with 80 % power, given differences so spread.
 
     For shares (`binary`) it is never below what exact McNemar needs: about 8 questions of one direction.
     """
-    values = checked(differences)
+    values = as_finite_array(differences)
     if len(values) < 2:
         raise ValueError("one difference says nothing about its spread")
     normal = NormalDist()
@@ -158,7 +158,7 @@ def detectable_drop(differences: Sequence[float] | Floats, *, binary: bool = Fal
     return max(drop, _FEWEST_WORSE / len(values)) if binary else drop
 
 
-def checked(values: Sequence[float] | Floats) -> Floats:
+def as_finite_array(values: Sequence[float] | Floats) -> Floats:
     """Return `values` as a float array, or raise ValueError where there are none or one is not finite."""
     array = np.asarray(values, dtype=np.float64)
     if not array.size:
@@ -202,7 +202,7 @@ def _all_signs(n: int) -> Floats:
 def _by_label(
     labels: Sequence[bool] | NDArray[np.bool_], scores: Sequence[float] | Floats
 ) -> tuple[Floats, Floats]:
-    values, kinds = checked(scores), np.asarray(labels, dtype=np.bool_)
+    values, kinds = as_finite_array(scores), np.asarray(labels, dtype=np.bool_)
     if kinds.shape != values.shape:
         raise ValueError(f"{kinds.size} labels for {values.size} scores")
     positive, negative = values[kinds], values[~kinds]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.evaluation.models import Outcome
-from bot.text.tokens import contains
+from bot.text.tokens import contains_answer
 
 STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
@@ -56,7 +56,7 @@ def _is_shown(outcome: Outcome, confidence: float) -> bool:
 
 def _is_right(outcome: Outcome) -> bool:
     shown = outcome.answer.text if outcome.answer else ""
-    return any(contains(shown, gold) for gold in outcome.case.answers)
+    return any(contains_answer(shown, gold) for gold in outcome.case.answers)
 
 
 def _share(values: Sequence[bool]) -> float:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import tantivy
 
-from bot.errors import WordsError
-from bot.indexing.filters import Filters, label_key
+from bot.errors import KeywordIndexError
+from bot.indexing.filters import SearchFilters, normalize_label
 
 if TYPE_CHECKING:
-    from bot.storage.models import Draft
+    from bot.storage.models import PendingVersion
 
 _META = "meta.json"
 _WRITER_BYTES = 128_000_000
@@ -25,7 +25,7 @@ _TITLE_WEIGHT = 0.7
 _WITHOUT_STOP_WORDS = frozenset({"arabic", "greek", "romanian", "tamil", "turkish"})  # tantivy has none
 
 
-class WordIndex:
+class Bm25Index:
     """One tantivy index in a folder. Readers see what another process commits; one process writes."""
 
     def __init__(self, folder: Path, *, language: str = "english") -> None:
@@ -33,7 +33,7 @@ class WordIndex:
         self._language = language
         self._committed: tuple[int, int] | None = None
 
-    def search(self, text: str, k: int, filters: Filters) -> list[tuple[str, float]]:
+    def search(self, text: str, k: int, filters: SearchFilters) -> list[tuple[str, float]]:
         """Return the ids of the k best passages with their BM25 scores, best first.
 
         The words of `text` are terms, never query syntax.
@@ -59,7 +59,7 @@ class WordIndex:
         """Return the distinct stems of `text` that carry meaning, in their order."""
         return list(dict.fromkeys(self.analyze(text)))
 
-    def rarity(self, term: str) -> float:
+    def idf(self, term: str) -> float:
         """Return the inverse document frequency of a stem over passages; that of "" is the highest there is."""
         with translated(self.folder):
             searcher = self._searcher()
@@ -74,20 +74,20 @@ class WordIndex:
         """Return whether there is an index at all."""
         return (self.folder / _META).exists()
 
-    def count(self, filters: Filters = Filters()) -> int:  # noqa: B008 - frozen
+    def count(self, filters: SearchFilters = SearchFilters()) -> int:  # noqa: B008 - frozen
         """Return how many passages of the index pass the filters."""
         with translated(self.folder):
             searcher = self._searcher()
-            if not filters.narrow:
+            if not filters.is_restrictive:
                 return int(searcher.num_docs)
             query = _all_of(_conditions(self._index.schema, filters))
             return int(searcher.search(query, limit=1, count=True).count)  # type: ignore[attr-defined]  # it has
 
-    def ids(self, filters: Filters) -> list[str]:
+    def ids(self, filters: SearchFilters) -> list[str]:
         """Return the ids of all passages that pass the filters, in no order."""
         return self._ids(self.count(filters), lambda schema: _conditions(schema, filters))
 
-    def passing(self, passage_ids: Sequence[str], filters: Filters) -> set[str]:
+    def filter_ids(self, passage_ids: Sequence[str], filters: SearchFilters) -> set[str]:
         """Return which of these passages pass the filters."""
         ids = list(passage_ids)
 
@@ -97,18 +97,18 @@ class WordIndex:
 
         return set(self._ids(len(ids), conditions))
 
-    def destroy(self) -> None:
+    def delete(self) -> None:
         """Remove the index from the disk, to be made anew."""
         self.__dict__.pop("_index", None)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
-    def writer(self) -> Iterator[WordWriter]:
+    def writer(self) -> Iterator[Bm25Writer]:
         """Open the index for writing, making it where there is none; uncommitted work is dropped at the end."""
         with translated(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.__dict__["_index"] = _open_or_create(self.folder, self._language)
-            writer = WordWriter(self._index.writer(heap_size=_WRITER_BYTES, num_threads=1), self.folder)
+            writer = Bm25Writer(self._index.writer(heap_size=_WRITER_BYTES, num_threads=1), self.folder)
         try:
             yield writer
         finally:
@@ -147,18 +147,22 @@ class WordIndex:
     @cached_property
     def _index(self) -> tantivy.Index:
         if not self.exists():
-            raise WordsError(f"{self.folder}: the word index is missing; run `citewire reindex --words`")
+            raise KeywordIndexError(
+                f"{self.folder}: the word index is missing; run `citewire reindex --words`"
+            )
         return _open_or_create(self.folder, self._language)
 
 
-class WordWriter:
+class Bm25Writer:
     """The one writer of a word index; nothing is seen before `commit`."""
 
     def __init__(self, writer: tantivy.IndexWriter, folder: Path) -> None:
         self._writer = writer
         self._folder = folder
 
-    def add(self, drafts: Iterable[Draft], progress: Callable[[int], None] = lambda done: None) -> int:
+    def add(
+        self, drafts: Iterable[PendingVersion], progress: Callable[[int], None] = lambda done: None
+    ) -> int:
         """Add all passages of these drafts, telling how many there are so far; return how many there were."""
         done = 0
         with translated(self._folder):
@@ -228,16 +232,16 @@ def _schema(analyzer: str) -> tantivy.Schema:
     return builder.build()
 
 
-def _document(draft: Draft, passage_id: str, text: str) -> tantivy.Document:
+def _document(draft: PendingVersion, passage_id: str, text: str) -> tantivy.Document:
     article = draft.article
     document = tantivy.Document()
     document.add_text("passage", passage_id)
     document.add_text("article", article.id)
     document.add_text("text", text)
     document.add_text("title", article.title)
-    document.add_text("source", label_key(article.source))
+    document.add_text("source", normalize_label(article.source))
     for tag in article.tags:
-        document.add_text("tag", label_key(tag))
+        document.add_text("tag", normalize_label(tag))
     if article.published:
         document.add_integer("published", int(article.published.timestamp()))
     return document
@@ -263,7 +267,7 @@ def _all_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, query) for query in queries])
 
 
-def _conditions(schema: tantivy.Schema, filters: Filters) -> Iterator[tantivy.Query]:
+def _conditions(schema: tantivy.Schema, filters: SearchFilters) -> Iterator[tantivy.Query]:
     if filters.window and (filters.window.since or filters.window.until):
         since, until = filters.window.since, filters.window.until
         yield tantivy.Query.range_query(
@@ -275,9 +279,9 @@ def _conditions(schema: tantivy.Schema, filters: Filters) -> Iterator[tantivy.Qu
             include_upper=until is None,
         )
     if filters.sources:
-        yield tantivy.Query.term_set_query(schema, "source", list(map(label_key, filters.sources)))
+        yield tantivy.Query.term_set_query(schema, "source", list(map(normalize_label, filters.sources)))
     if filters.tags:
-        yield tantivy.Query.term_set_query(schema, "tag", list(map(label_key, filters.tags)))
+        yield tantivy.Query.term_set_query(schema, "tag", list(map(normalize_label, filters.tags)))
 
 
 @contextlib.contextmanager
@@ -286,6 +290,6 @@ def translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, RuntimeError) as exc:  # all that tantivy's binding raises
-        raise WordsError(
+        raise KeywordIndexError(
             f"{folder}: the word index cannot be used: {exc}; run `citewire reindex --words`"
         ) from exc

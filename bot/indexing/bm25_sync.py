@@ -14,30 +14,30 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from bot.errors import WordsError
-from bot.indexing.bm25_index import WordIndex, translated
-from bot.storage.article_store import Library
+from bot.errors import KeywordIndexError
+from bot.indexing.bm25_index import Bm25Index, translated
+from bot.storage.article_store import ArticleStore
 
 _MARK = "followed.json"
 
 
-class _Mark(NamedTuple):
+class _SyncState(NamedTuple):
     """Up to which generation of which library an index has followed."""
 
     library: str
     generation: int
 
 
-class WordFollower:
+class Bm25Sync:
     """Brings one word index after one library; safe to share between threads, and between processes."""
 
-    def __init__(self, words: WordIndex, library: Library) -> None:
+    def __init__(self, words: Bm25Index, library: ArticleStore) -> None:
         self._words = words
         self._library = library
         self._folder = words.folder
-        self._followed: _Mark | None = None
+        self._followed: _SyncState | None = None
 
-    def follow(self, *, wait: bool = False) -> None:
+    def sync(self, *, wait: bool = False) -> None:
         """Take in what has changed in the library since the last time; where there is no index, make it.
 
         Where another thread or process is at it, return at once; with `wait`, or where there is nothing to read yet,
@@ -51,7 +51,7 @@ class WordFollower:
             if held:  # another process may have been faster: what it has followed is not ahead of the library
                 self._catch_up(self._mark(), self._now())
 
-    def is_behind(self) -> bool:
+    def is_stale(self) -> bool:
         """Return whether the index has yet to take in something of the library."""
         return self._mark() != self._now()
 
@@ -63,14 +63,14 @@ class WordFollower:
             self._set_mark(now)
         return done
 
-    def _catch_up(self, before: _Mark | None, now: _Mark) -> None:
+    def _catch_up(self, before: _SyncState | None, now: _SyncState) -> None:
         if before is None or before.library != now.library or before.generation > now.generation:
             self._build()  # the last: an older state of the library was restored
         elif before.generation < now.generation:
             changed = self._library.changed_since(before.generation)
             with self._words.writer() as writer:
                 writer.remove(changed)
-                writer.add(self._library.drafts(changed))
+                writer.add(self._library.iter_versions(changed))
                 writer.commit()
         else:
             return
@@ -80,11 +80,11 @@ class WordFollower:
         with contextlib.ExitStack() as exits:
             try:
                 writer = exits.enter_context(self._words.writer())
-            except WordsError:  # unreadable, or of an older Citewire: nothing in it is worth keeping
-                self._words.destroy()
+            except KeywordIndexError:  # unreadable, or of an older Citewire: nothing in it is worth keeping
+                self._words.delete()
                 writer = exits.enter_context(self._words.writer())
             writer.clear()
-            done = writer.add(self._library.drafts(), progress)
+            done = writer.add(self._library.iter_versions(), progress)
             writer.commit()
         return done
 
@@ -104,18 +104,18 @@ class WordFollower:
         finally:
             lock.release()
 
-    def _now(self) -> _Mark:
-        return _Mark(self._library.library_id, self._library.generation())
+    def _now(self) -> _SyncState:
+        return _SyncState(self._library.library_id, self._library.generation())
 
-    def _mark(self) -> _Mark | None:
+    def _mark(self) -> _SyncState | None:
         if not self._words.exists():
             return None
         try:
-            return _Mark(**json.loads((self._folder / _MARK).read_text("utf-8")))
+            return _SyncState(**json.loads((self._folder / _MARK).read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
-    def _set_mark(self, mark: _Mark) -> None:
+    def _set_mark(self, mark: _SyncState) -> None:
         """Note what is on disk; after a crash before this the same changes are taken in once more."""
         with translated(self._folder):
             draft = self._folder / f".{_MARK}"

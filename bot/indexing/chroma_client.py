@@ -22,19 +22,25 @@ from urllib3.connection import HTTPConnection
 
 from bot import __version__
 from bot.articles.article import clean_line
-from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError, VectorsRefusedError
+from bot.errors import (
+    CollectionNotFoundError,
+    SettingsError,
+    VectorStoreError,
+    VectorStoreRequestError,
+    VectorStoreUnavailableError,
+)
 
 _READ, _WRITE = 30.0, 120.0  # seconds without a word from the server
 _CONNECT = 5.0
 _CONNECTIONS = 8  # Chroma Cloud lets 10 at once read a collection
 # A server that was killed while it wrote a collection's index may die of each question to it (seen with 1.5.9).
-_IF_IT_GOES_ON = "try again, see its log, and where that does not help run `citewire reindex`"
+_RETRY_HINT = "try again, see its log, and where that does not help run `citewire reindex`"
 _SHOWN = 300  # characters of what a server says
 # A kept connection that a router on the way has forgotten is noticed before the next question waits for it.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
-class ChromaHttp:
+class ChromaClient:
     """A server's address with what every call to it bears; safe between threads, its connections are kept."""
 
     def __init__(self, url: str, *, headers: Mapping[str, str], ca_file: Path | None) -> None:
@@ -63,16 +69,16 @@ class ChromaHttp:
                 response = self._send(method, path, content, patience)
         if response.status >= 300:
             raise self._refusal(response)
-        with self.understood():
+        with self.validate_response():
             return json.loads(response.data)
 
     @contextlib.contextmanager
-    def understood(self) -> Iterator[None]:
+    def validate_response(self) -> Iterator[None]:
         """Turn what it means that an answer has not Chroma's form into a VectorsError."""
         try:
             yield
         except (ValueError, TypeError, LookupError, AttributeError) as exc:
-            raise VectorsError(
+            raise VectorStoreError(
                 f"what answers at {self.url} does not answer as Chroma does; check CITEWIRE_CHROMA_URL"
             ) from exc
 
@@ -99,41 +105,43 @@ class ChromaHttp:
             yield
         except exceptions.SSLError as exc:
             reason = getattr(exc.args[0], "verify_message", "") or "no TLS is spoken there"
-            raise VectorsError(
+            raise VectorStoreError(
                 f"Chroma at {self.url} cannot be trusted: {reason}; check CITEWIRE_CHROMA_URL, and name a "
                 "private authority's certificate in CITEWIRE_CHROMA_CA_FILE"
             ) from exc
         except exceptions.HTTPError as exc:
             remedy = (
-                _IF_IT_GOES_ON
+                _RETRY_HINT
                 if type(exc) is exceptions.ProtocolError
                 else "start it, or check CITEWIRE_CHROMA_URL"
             )
-            raise VectorsAwayError(
+            raise VectorStoreUnavailableError(
                 f"Chroma at {self.url} does not answer: {_reason(exc, patience)}; {remedy}"
             ) from exc
 
-    def _refusal(self, response: urllib3.BaseHTTPResponse) -> VectorsError:
-        kind, said = _said(response)
+    def _refusal(self, response: urllib3.BaseHTTPResponse) -> VectorStoreError:
+        kind, said = _error_details(response)
         for secret in self._secrets:
             said = said.replace(secret, "…")
         told = f"status {response.status}" + (f": {clean_line(said)[:_SHOWN]}" if said else "")
         if response.status == 404 and kind == "NotFoundError":
-            return VectorsGoneError(
+            return CollectionNotFoundError(
                 f"Chroma at {self.url} does not have the vectors ({told}); run `citewire reindex`"
             )
         if response.status in (401, 403):
-            return VectorsError(
+            return VectorStoreError(
                 f"Chroma at {self.url} refuses the credentials (status {response.status}); check "
                 "CITEWIRE_CHROMA_HEADERS, CITEWIRE_CHROMA_TENANT and CITEWIRE_CHROMA_DATABASE"
             )
         if response.status == 429 or response.status >= 500:
-            return VectorsAwayError(f"Chroma at {self.url} cannot answer now ({told}); {_IF_IT_GOES_ON}")
+            return VectorStoreUnavailableError(
+                f"Chroma at {self.url} cannot answer now ({told}); {_RETRY_HINT}"
+            )
         if kind:
-            return VectorsRefusedError(
+            return VectorStoreRequestError(
                 f"Chroma at {self.url} refuses a call ({told}); `citewire doctor` says more"
             )
-        return VectorsError(
+        return VectorStoreError(
             f"there is no Chroma with version 2 of its API at {self.url} ({told}); check CITEWIRE_CHROMA_URL"
         )
 
@@ -169,7 +177,7 @@ def _socket_options() -> list[tuple[int, int, int]]:
     return [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *timing]
 
 
-def _said(response: urllib3.BaseHTTPResponse) -> tuple[str, str]:
+def _error_details(response: urllib3.BaseHTTPResponse) -> tuple[str, str]:
     """Return the kind of error and its words as Chroma writes them; "" where it is not Chroma that speaks."""
     try:
         told = json.loads(response.data)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bot.errors import VectorsError
+from bot.errors import VectorStoreError
 from bot.indexing.vector_store import cosines
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _TENANT, _DATABASE = "default_tenant", "default_database"
 _OPEN_INDEXES = 16  # of which each has five files; an embedded folder holds one
 
 
-class EmbeddedStore:
+class EmbeddedVectorStore:
     """Collections in folders below `root`, one each, never changed once sealed."""
 
     in_place = False
@@ -75,9 +75,9 @@ class EmbeddedStore:
             with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
                 return int(connection.execute(query).fetchone()[0])
         except sqlite3.Error as exc:
-            raise VectorsError(f"{path}: {exc}; run `citewire reindex`") from exc
+            raise VectorStoreError(f"{path}: {exc}; run `citewire reindex`") from exc
 
-    def stage(self, base: str | None, name: str) -> EmbeddedStage:
+    def stage(self, base: str | None, name: str) -> EmbeddedWriter:
         """Copy `base`, or begin anew, in a folder that no reader knows of."""
         location = f"{name}-{uuid.uuid4().hex[:8]}"
         folder = self._root / location
@@ -90,7 +90,7 @@ class EmbeddedStore:
             collection = client.get_or_create_collection(
                 _INSIDE, configuration=CONFIGURATION, embedding_function=None
             )
-        return EmbeddedStage(client, collection, location, folder=folder)
+        return EmbeddedWriter(client, collection, location, folder=folder)
 
     def sweep(self, name: str, keep: set[str]) -> None:
         """Remove the folders that begin with `name`, but those to keep."""
@@ -108,7 +108,7 @@ class EmbeddedStore:
         with self._lock, translated():
             if location not in self._open:
                 if not (self._root / location).is_dir():
-                    raise VectorsError(
+                    raise VectorStoreError(
                         f"{self._root / location}: the vectors are gone; run `citewire reindex`"
                     )
                 self._open[location] = CoreCollection(self._root / location, _INSIDE)
@@ -118,7 +118,7 @@ class EmbeddedStore:
             return self._open[location]
 
 
-class EmbeddedStage:
+class EmbeddedWriter:
     """A collection open for writing; `folder` is the one of its own that an embedded collection has."""
 
     def __init__(
@@ -162,7 +162,9 @@ def translated(place: str = "the vector index") -> Iterator[None]:
         if not isinstance(exc, _foreign_errors()):
             raise
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-        raise VectorsError(f"Chroma ({place}) cannot be used: {reason}; `citewire doctor` says more") from exc
+        raise VectorStoreError(
+            f"Chroma ({place}) cannot be used: {reason}; `citewire doctor` says more"
+        ) from exc
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:

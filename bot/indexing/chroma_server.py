@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bot.errors import VectorsGoneError, VectorsRefusedError
-from bot.indexing.chroma_client import ChromaHttp
+from bot.errors import CollectionNotFoundError, VectorStoreRequestError
+from bot.indexing.chroma_client import ChromaClient
 from bot.indexing.vector_store import cosines
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ServerStore:
         database: str = "default_database",
         ca_file: Path | None = None,
     ) -> None:
-        http = ChromaHttp(url, headers=headers or {}, ca_file=ca_file)
+        http = ChromaClient(url, headers=headers or {}, ca_file=ca_file)
         self._collections = _Collections(http, tenant, database)
 
     def search(
@@ -60,11 +60,11 @@ class ServerStore:
             asked["ids"] = within
         try:
             found = self._collections.ask(location, "query", asked)
-        except VectorsRefusedError:
+        except VectorStoreRequestError:
             if k <= _RECORDS:
                 raise
             found = self._collections.ask(location, "query", asked | {"n_results": _RECORDS})
-        with self._collections.http.understood():
+        with self._collections.http.validate_response():
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             return [(str(key), 1.0 - distance) for key, distance in pairs]
 
@@ -75,14 +75,14 @@ class ServerStore:
         known: dict[str, float] = {}
         for ids in _batches(passage_ids, _RECORDS):
             found = self._collections.ask(location, "get", {"ids": ids, "include": ["embeddings"]})
-            with self._collections.http.understood():
+            with self._collections.http.validate_response():
                 known |= cosines(found["ids"], found["embeddings"], vector)
         return known
 
     def count(self, location: str) -> int:
         """Return how many vectors a collection holds."""
         counted = self._collections.ask(location, "count")
-        with self._collections.http.understood():
+        with self._collections.http.validate_response():
             return int(counted)
 
     def stage(self, base: str | None, name: str) -> ServerStage:
@@ -132,7 +132,7 @@ class ServerStage:
 class _Collections:
     """The collections of one database on a server. They are named by us and called by ids that the server gives."""
 
-    def __init__(self, http: ChromaHttp, tenant: str, database: str) -> None:
+    def __init__(self, http: ChromaClient, tenant: str, database: str) -> None:
         self.http = http
         place = f"/api/v2/tenants/{quote(tenant, safe='')}/databases/{quote(database, safe='')}"
         self._path = f"{place}/collections"
@@ -156,7 +156,7 @@ class _Collections:
         if known := self._ids.get(name):
             try:
                 return of(known)
-            except VectorsGoneError:
+            except CollectionNotFoundError:
                 self._ids.pop(name, None)
         return of(self.look_up(name))
 
@@ -173,7 +173,7 @@ class _Collections:
     def delete(self, name: str) -> None:
         """Remove a collection, if it is still there."""
         self._ids.pop(name, None)
-        with contextlib.suppress(VectorsGoneError):
+        with contextlib.suppress(CollectionNotFoundError):
             self.http.call("DELETE", f"{self._path}/{quote(name, safe='')}", writing=True)
 
     def names(self) -> list[str]:
@@ -181,7 +181,7 @@ class _Collections:
         names: list[str] = []
         while True:
             page = self.http.call("GET", f"{self._path}?limit={_PAGE}&offset={len(names)}")
-            with self.http.understood():
+            with self.http.validate_response():
                 names += [str(found["name"]) for found in page]
             if len(page) < _PAGE:
                 return names
@@ -189,7 +189,7 @@ class _Collections:
     @property
     def most_records(self) -> int:
         """How many records one call may hold."""
-        with self.http.understood():
+        with self.http.validate_response():
             return min(_RECORDS, int(self._abilities["max_batch_size"]))
 
     def encoded(self, vectors: NDArray[np.float32]) -> list[str] | list[list[float]]:
@@ -200,11 +200,11 @@ class _Collections:
 
     @cached_property
     def _abilities(self) -> dict[str, Any]:
-        with self.http.understood():
+        with self.http.validate_response():
             return dict(self.http.call("GET", "/api/v2/pre-flight-checks"))
 
     def _keep(self, name: str, found: Any) -> str:
-        with self.http.understood():
+        with self.http.validate_response():
             self._ids[name] = str(uuid.UUID(found["id"]))  # it becomes part of an address
             return self._ids[name]
 

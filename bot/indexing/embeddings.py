@@ -20,7 +20,7 @@ from bot.indexing.model_files import (
     packaged_folder,
 )
 from bot.indexing.onnx_encoder import DESCRIPTION, EncoderState, OnnxEncoder, query_prompt
-from bot.indexing.onnx_runtime import ensure_exported, is_whole
+from bot.indexing.onnx_runtime import ensure_exported, is_complete
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,7 +151,7 @@ class SentenceTransformerEmbedder:
             return EncoderState.UNUSED
         if not folder.is_dir():
             return EncoderState.MISSING
-        return EncoderState.READY if is_whole(folder, DESCRIPTION) else EncoderState.BROKEN
+        return EncoderState.READY if is_complete(folder, DESCRIPTION) else EncoderState.BROKEN
 
     def ensure_encoder(self, *, anew: bool = False) -> None:
         """Export the question encoder if it is missing or damaged, or in any case. Raises EmbeddingError."""

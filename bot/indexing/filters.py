@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    pass
 # calendar.month_name would follow the server's language.
 _MONTHS = re.findall(
     r"\w+", "January February March April May June July August September October November December"
@@ -20,41 +19,41 @@ _MONTHS = re.findall(
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class SearchFilters:
     """Which articles may be searched; nothing set means all. Values are data: they are compared, never parsed.
 
     An article passes when it lies in the window, is of one of the sources, and has one of the tags.
     """
 
-    window: Window | None = None
+    window: TimeWindow | None = None
     sources: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
     @property
-    def narrow(self) -> bool:
+    def is_restrictive(self) -> bool:
         """Whether there is an article that might not pass."""
         timed = self.window and (self.window.since or self.window.until)
         return bool(timed or self.sources or self.tags)
 
-    def passes(self, published: datetime | None, source: str, tags: Iterable[str]) -> bool:
+    def matches(self, published: datetime | None, source: str, tags: Iterable[str]) -> bool:
         """Say whether an article with these passes, as the indexes do."""
         window = self.window
         if window and window.since and (published is None or published < window.since):
             return False
         if window and window.until and (published is None or published >= window.until):
             return False
-        if self.sources and label_key(source) not in map(label_key, self.sources):
+        if self.sources and normalize_label(source) not in map(normalize_label, self.sources):
             return False
-        return not self.tags or not {*map(label_key, self.tags)}.isdisjoint(map(label_key, tags))
+        return not self.tags or not {*map(normalize_label, self.tags)}.isdisjoint(map(normalize_label, tags))
 
 
-def label_key(label: str) -> str:
+def normalize_label(label: str) -> str:
     """Return the form of an outlet's name or a tag in which case, blanks and the writing of accents do not matter."""
     return unicodedata.normalize("NFC", " ".join(label.split()).casefold())
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """Published from `since` up to but not including `until`; `words` are those of the question that said so."""
 
     since: datetime | None = None
@@ -62,7 +61,7 @@ class Window:
     words: str = ""
 
     @property
-    def named(self) -> str:
+    def label(self) -> str:
         """The window as people write it: "10–17 June 2022", "June 2022", "since 6 January 2021"."""
         if self.since and self.until:
             return _stretch(self.since, self.until)

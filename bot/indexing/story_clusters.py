@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, Table, delete, func, or_, select, update
 
-from bot.indexing.filters import label_key
-from bot.storage.article_store import Library
-from bot.storage.database import chunks, put_row
+from bot.indexing.filters import normalize_label
+from bot.storage.article_store import ArticleStore
+from bot.storage.database import chunks, upsert
 from bot.storage.schema import articles, changes, facts, stories, story_keys, story_links, versions
 from bot.text.shingles import containment, shingles, sketch
 
@@ -41,52 +41,52 @@ _MARK = "stories"
 _HOUR = len("2026-06-17T08")
 
 
-class Carrier(NamedTuple):
+class ClusterMember(NamedTuple):
     """What an article carries, and since which hour the library knows that it does."""
 
     story: str
     since: str
 
 
-class _Told(NamedTuple):
+class _ArticleShingles(NamedTuple):
     outlet: str
     written: str
     shingles: NDArray[np.uint64]
 
 
-class Stories:
+class StoryClusters:
     """The stories of one library; safe to share between threads."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: ArticleStore) -> None:
         self._library = library
 
-    def of(self, article_ids: Iterable[str]) -> dict[str, Carrier]:
+    def clusters_of(self, article_ids: Iterable[str]) -> dict[str, ClusterMember]:
         """Return the articles that carry a story with any of these, those among them, by their ids."""
-        found: dict[str, Carrier] = {}
-        with self._library.reading() as connection:
+        found: dict[str, ClusterMember] = {}
+        with self._library.connect() as connection:
             for chunk in chunks(dict.fromkeys(article_ids)):
                 named = select(stories.c.story).where(stories.c.article_id.in_(chunk))
                 rows = connection.execute(select(stories).where(stories.c.story.in_(named)))
-                found |= {row.article_id: Carrier(row.story, row.since[:_HOUR]) for row in rows}
+                found |= {row.article_id: ClusterMember(row.story, row.since[:_HOUR]) for row in rows}
         return found
 
-    def follow(self) -> None:
+    def sync(self) -> None:
         """Take in what has changed in the library since the last time; the writer's to call."""
         now = self._library.generation()
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             said = connection.scalar(select(facts.c.value).where(facts.c.key == _MARK))
         before = int(said) if said else None
         if before == now:
             return
         if before is None:  # a run that broke off may have left some
-            with self._library.changing() as connection:
+            with self._library.transaction() as connection:
                 for table in (stories, story_keys, story_links):
                     connection.execute(delete(table))
         for article_ids, mark in self._changed(before, now):
-            with self._library.changing() as connection:
+            with self._library.transaction() as connection:
                 self._take_in(connection, article_ids)
                 if mark is not None:
-                    put_row(connection, facts, {"key": _MARK, "value": str(mark)}, key=("key",))
+                    upsert(connection, facts, {"key": _MARK, "value": str(mark)}, key=("key",))
 
     def _changed(self, before: int | None, now: int) -> Iterator[tuple[list[str], int | None]]:
         """Yield the articles to look at, and up to which generation all is done with them; at the end `now`."""
@@ -95,7 +95,7 @@ class Stories:
             yield from ((batch, None) for batch in chunks(ids, _BATCH))
         else:
             rows = select(changes.c.article_id, changes.c.generation).where(changes.c.generation > before)
-            with self._library.reading() as connection:
+            with self._library.connect() as connection:
                 found = connection.execute(rows.order_by(changes.c.generation)).all()
             for batch in chunks(found, _BATCH):  # of the last one's generation there may be more
                 yield [row.article_id for row in batch], batch[-1].generation - 1
@@ -119,7 +119,7 @@ class Stories:
         ]
         _insert(connection, stories, rows)
         _insert(connection, story_links, [{"article_id": one, "other_id": other} for one, other in links])
-        _name(connection, touched, {*told, *(other for _, other in links)})
+        _assign_cluster_ids(connection, touched, {*told, *(other for _, other in links)})
 
 
 def _kept(connection: Connection, keys: Mapping[str, Sequence[int]]) -> dict[str, str]:
@@ -143,17 +143,18 @@ def _forget(connection: Connection, article_ids: Sequence[str]) -> None:
     connection.execute(delete(story_links).where(either))
 
 
-def _told(connection: Connection, article_ids: Iterable[str]) -> dict[str, _Told]:
+def _told(connection: Connection, article_ids: Iterable[str]) -> dict[str, _ArticleShingles]:
     """Return outlet and shingles of the visible ones of these articles, in the order of their ids."""
     query = select(versions.c.article_id, versions.c.source, versions.c.written, versions.c.text)
     query = query.join(
         articles, (articles.c.id == versions.c.article_id) & (articles.c.version == versions.c.version)
     ).where(func.length(versions.c.text) <= _LONGEST)
-    found: dict[str, _Told] = {}
+    found: dict[str, _ArticleShingles] = {}
     for chunk in chunks(sorted(article_ids)):
         rows = connection.execute(query.where(articles.c.id.in_(chunk)).order_by(articles.c.id))
         found |= {
-            row.article_id: _Told(label_key(row.source), row.written, shingles(row.text)) for row in rows
+            row.article_id: _ArticleShingles(normalize_label(row.source), row.written, shingles(row.text))
+            for row in rows
         }
     return found
 
@@ -183,7 +184,7 @@ def _candidates(
     return pairs
 
 
-def _linked(told: Mapping[str, _Told], pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _linked(told: Mapping[str, _ArticleShingles], pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [
         (one, other)
         for one, other in pairs
@@ -196,7 +197,7 @@ def _is_reprint(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> bool:
     return shorter >= _PART * longer and containment(one, other) >= _SAME
 
 
-def _name(connection: Connection, touched: set[str], article_ids: set[str]) -> None:
+def _assign_cluster_ids(connection: Connection, touched: set[str], article_ids: set[str]) -> None:
     """Give all articles that hang together, through however many links, one story; its name is the first one's id."""
     members = dict.fromkeys(article_ids)
     for chunk in chunks(article_ids):

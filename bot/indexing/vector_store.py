@@ -31,17 +31,17 @@ class VectorStore(Protocol):
     def count(self, location: str) -> int:
         """Return how many vectors a collection holds, without importing chromadb."""
 
-    def stage(self, base: str | None, name: str) -> Stage:
+    def open_writer(self, base: str | None, name: str) -> CollectionWriter:
         """Begin to write: further into `base`, or into a new collection whose location begins with `name`."""
 
-    def sweep(self, name: str, keep: set[str]) -> None:
+    def delete_unused(self, name: str, keep: set[str]) -> None:
         """Remove the collections whose locations begin with `name`, but those to keep."""
 
     def close(self) -> None:
         """Give back files and connections."""
 
 
-class Stage(Protocol):
+class CollectionWriter(Protocol):
     """A collection open for writing."""
 
     location: str
@@ -52,7 +52,7 @@ class Stage(Protocol):
     def remove(self, passage_ids: Sequence[str]) -> None:
         """Remove these passages; ids that are not there are no error."""
 
-    def seal(self) -> None:
+    def commit(self) -> None:
         """End writing: all is on disk when this returns."""
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.articles.article import Article
-from bot.indexing.index_writer import Indexer, by_passages, run_overlapped
+from bot.indexing.index_writer import IndexWriter, batch_by_passages, run_overlapped
 from bot.ingestion.loaders import Skipped
-from bot.storage.article_store import Library
+from bot.storage.article_store import ArticleStore
 from bot.storage.database import chunks
-from bot.storage.models import Draft, Known
+from bot.storage.models import ArticleFingerprint, PendingVersion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _AHEAD, _AHEAD_CHARS = 200, 1_000_000  # articles compared with the library at once, and their characters
 _RETIRED = 10_000  # articles removed in one transaction
 
-Progress = Callable[["Report"], None]
+Progress = Callable[["IngestReport"], None]
 _CACHE_KIB = 16_000
 
 
 @dataclass(slots=True)
-class Report:
+class IngestReport:
     """What an ingest has done so far: counts of articles, and every file or record that gave none."""
 
     added: int = 0
@@ -40,7 +40,7 @@ class Report:
     seconds: float = 0.0
     skipped: list[Skipped] = field(default_factory=list)
 
-    def add(self, other: Report) -> None:
+    def add(self, other: IngestReport) -> None:
         """Count what another ingest has done too."""
         for name in ("added", "changed", "unchanged", "removed", "passages", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -58,36 +58,36 @@ class Report:
 
 
 def ingest(
-    indexer: Indexer,
-    library: Library,
+    indexer: IndexWriter,
+    library: ArticleStore,
     found: Iterable[Article | Skipped],
     *,
     prune: Sequence[Path] = (),
     progress: Progress = lambda report: None,
-) -> Report:
+) -> IngestReport:
     """Bring what a reader found into the library and the indexes, article by article in their order.
 
     An article whose content hash is known is passed over. `prune` names the files and folders that were
     read: articles that came from below them and were not found again are removed; those of a file in which
     something could not be read are kept.
     """
-    report, begun = Report(), time.monotonic()
+    report, begun = IngestReport(), time.monotonic()
 
-    def encode(drafts: list[Draft]) -> NDArray[np.float32]:
+    def encode(drafts: list[PendingVersion]) -> NDArray[np.float32]:
         vectors = indexer.encode(drafts)
         report.passages += len(vectors)
         report.seconds = time.monotonic() - begun
         progress(report)
         return vectors
 
-    def commit(drafts: list[Draft], vectors: NDArray[np.float32]) -> None:
+    def commit(drafts: list[PendingVersion], vectors: NDArray[np.float32]) -> None:
         indexer.commit(drafts, vectors)
         if indexer.is_due:
             indexer.publish()
 
-    with closing(Seen()) as seen:
-        run_overlapped(by_passages(_drafts(indexer, library, found, seen, report)), encode, commit)
-        for gone in chunks(_gone(library, prune, seen, report), _RETIRED):
+    with closing(SeenArticles()) as seen:
+        run_overlapped(batch_by_passages(_drafts(indexer, library, found, seen, report)), encode, commit)
+        for gone in chunks(_removed_ids(library, prune, seen, report), _RETIRED):
             indexer.publish(retired=gone)
             report.removed += len(gone)
     indexer.publish()
@@ -96,16 +96,20 @@ def ingest(
 
 
 def _drafts(
-    indexer: Indexer, library: Library, found: Iterable[Article | Skipped], seen: Seen, report: Report
-) -> Iterator[Draft]:
+    indexer: IndexWriter,
+    library: ArticleStore,
+    found: Iterable[Article | Skipped],
+    seen: SeenArticles,
+    report: IngestReport,
+) -> Iterator[PendingVersion]:
     """Yield the articles that are new or changed, cut into passages; count all others."""
-    for ahead in _groups(_first_of_each(found, seen, report)):
-        fresh = list(_compared(library, ahead, report))
+    for ahead in _batches(_deduplicate(found, seen, report)):
+        fresh = list(_skip_unchanged(library, ahead, report))
         if fresh:
             yield from indexer.prepare(fresh)
 
 
-def _groups(articles: Iterable[Article]) -> Iterator[list[Article]]:
+def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
     group: list[Article] = []
     size = 0
     for article in articles:
@@ -118,11 +122,13 @@ def _groups(articles: Iterable[Article]) -> Iterator[list[Article]]:
         yield group
 
 
-def _compared(library: Library, articles: Sequence[Article], report: Report) -> Iterator[Article]:
+def _skip_unchanged(
+    library: ArticleStore, articles: Sequence[Article], report: IngestReport
+) -> Iterator[Article]:
     """Count each article as added, changed or unchanged, and pass on all but the unchanged."""
-    known = library.known(article.id for article in articles)
+    known = library.fingerprints(article.id for article in articles)
     unchanged = {article.id: article.origin for article in articles if _same(article, known)}
-    library.move({key: origin for key, origin in unchanged.items() if known[key].origin != origin})
+    library.update_origins({key: origin for key, origin in unchanged.items() if known[key].origin != origin})
     report.unchanged += len(unchanged)
     for article in articles:
         if article.id in known and article.id not in unchanged:
@@ -133,16 +139,18 @@ def _compared(library: Library, articles: Sequence[Article], report: Report) -> 
             yield article
 
 
-def _same(article: Article, known: dict[str, Known]) -> bool:
+def _same(article: Article, known: dict[str, ArticleFingerprint]) -> bool:
     return article.id in known and known[article.id].content_hash == article.content_hash
 
 
-def _first_of_each(found: Iterable[Article | Skipped], seen: Seen, report: Report) -> Iterator[Article]:
+def _deduplicate(
+    found: Iterable[Article | Skipped], seen: SeenArticles, report: IngestReport
+) -> Iterator[Article]:
     """Pass on the first article of each id in this run: two texts under one id would replace each other forever."""
     for item in found:
         if isinstance(item, Skipped):
             report.skipped.append(item)
-        elif (before := seen.note(item)) is None:
+        elif (before := seen.add(item)) is None:
             yield item
         elif before == item.content_hash:
             report.unchanged += 1
@@ -151,7 +159,9 @@ def _first_of_each(found: Iterable[Article | Skipped], seen: Seen, report: Repor
             report.skipped.append(Skipped(item.origin, None, reason))
 
 
-def _gone(library: Library, roots: Sequence[Path], seen: Seen, report: Report) -> Iterator[str]:
+def _removed_ids(
+    library: ArticleStore, roots: Sequence[Path], seen: SeenArticles, report: IngestReport
+) -> Iterator[str]:
     """Yield the ids of articles that came from below `roots` and were not found again."""
     if not roots:
         return
@@ -166,7 +176,7 @@ def _gone(library: Library, roots: Sequence[Path], seen: Seen, report: Report) -
             yield article_id
 
 
-class Seen:
+class SeenArticles:
     """The ids and content hashes of the articles of one run; gone when it is closed, or its process dies."""
 
     def __init__(self) -> None:
@@ -182,7 +192,7 @@ class Seen:
     def __contains__(self, article_id: str) -> bool:
         return self._hash(article_id) is not None
 
-    def note(self, article: Article) -> str | None:
+    def add(self, article: Article) -> str | None:
         """Note an article; return the content hash noted under its id before, None where it is the first."""
         before = self._hash(article.id)
         if before is None:

@@ -22,17 +22,17 @@ import numpy as np
 
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
-from bot.errors import CitewireError, EmbeddingError, EngineError
+from bot.errors import CitewireError, EmbeddingError, RayError
 from bot.indexing.index_writer import embedded_text
-from bot.ingestion.loaders import Skipped, files_below, read_articles
-from bot.storage.models import Embedded
+from bot.ingestion.loaders import Skipped, read_articles, walk_files
+from bot.storage.models import EmbeddedArticle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from ray import ObjectRef
 
     from bot.indexing.embeddings import Embedder
-    from bot.services import Workspace
+    from bot.services import Services
 
 _BLOCK = 400_000  # bytes of articles that go through the stages together: about 500 passages
 _STORE = 500_000_000  # bytes that a Ray started here may hold between its stages
@@ -61,15 +61,15 @@ def running(address: str) -> Iterator[None]:
     try:
         import ray
     except ModuleNotFoundError as exc:
-        raise EngineError("Ray is not installed: pip install 'citewire[ray]'") from exc
-    where = {"address": address} if address else _own()
+        raise RayError("Ray is not installed: pip install 'citewire[ray]'") from exc
+    where = {"address": address} if address else _local_init_options()
     if address:
-        _require_answer(address)
+        _check_reachable(address)
     try:
-        with _muted():
+        with _silence_stderr():
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as exc:
-        raise EngineError(
+        raise RayError(
             f"Ray {f'at {address}' if address else 'here'} cannot be used: {_reason(exc)}"
         ) from exc
     try:
@@ -81,13 +81,13 @@ def running(address: str) -> Iterator[None]:
 
 
 def read_and_encode(
-    workspace: Workspace, paths: Iterable[Path], *, source: str
+    workspace: Services, paths: Iterable[Path], *, source: str
 ) -> Iterator[Article | Skipped]:
     """Yield what `read_articles` yields, the articles with their vectors but those that have not changed."""
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised
-    found = list(files_below(paths))
+    found = list(walk_files(paths))
     yield from (item for item in found if isinstance(item, Skipped))
     # Workers have working folders of their own; a name need not be valid Unicode.
     files = [{"file": os.fsencode(path.absolute())} for path in found if isinstance(path, Path)]
@@ -98,7 +98,7 @@ def read_and_encode(
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     known = ray.put(
-        np.sort(np.fromiter((_hash(*pair) for pair in workspace.library.hashes()), dtype=np.uint64))
+        np.sort(np.fromiter((_hash(*pair) for pair in workspace.articles.hashes()), dtype=np.uint64))
     )
     rows = (
         ray.data.from_items(files)
@@ -114,7 +114,7 @@ def read_and_encode(
     )
     for batch in rows.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
         for item, vectors in zip(batch["item"], batch["vectors"], strict=True):
-            yield _whole(pickle.loads(item), vectors)
+            yield _reassemble(pickle.loads(item), vectors)
 
 
 class _Encoder:
@@ -164,12 +164,12 @@ def _hash(article_id: str, content_hash: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{article_id}\n{content_hash}".encode()).digest()[:8], "big")
 
 
-def _whole(item: Article | Skipped, vectors: bytes) -> Article | Skipped:
+def _reassemble(item: Article | Skipped, vectors: bytes) -> Article | Skipped:
     if isinstance(item, Skipped) or not vectors:
         return item
     rows = len(split_passages(item.id, 0, item.text))
     fields = {name: getattr(item, name) for name in Article.__dataclass_fields__}
-    return Embedded(**fields, vectors=np.frombuffer(vectors, dtype=np.float32).reshape(rows, -1))
+    return EmbeddedArticle(**fields, vectors=np.frombuffer(vectors, dtype=np.float32).reshape(rows, -1))
 
 
 def _column(rows: Sequence[bytes]) -> NDArray[Any]:
@@ -185,7 +185,7 @@ def _encoders() -> int:
     return max(1, int(cast("Any", ray).cluster_resources()["CPU"]) - 1)
 
 
-def _own() -> dict[str, Any]:
+def _local_init_options() -> dict[str, Any]:
     # One core more than there are: encoders take all of them, and reading needs a little.
     return {
         "num_cpus": (os.cpu_count() or 1) + 1,
@@ -196,7 +196,7 @@ def _own() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _muted() -> Iterator[None]:
+def _silence_stderr() -> Iterator[None]:
     """Keep off the terminal what Ray's core writes there past Python."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -208,7 +208,7 @@ def _muted() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _require_answer(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Ask for an answer first: where there is none, or no Ray, Ray itself waits for minutes or ends the process."""
     import grpc
 
@@ -219,7 +219,7 @@ def _require_answer(address: str) -> None:
             with grpc.insecure_channel(address) as channel:
                 grpc.channel_ready_future(channel).result(timeout=_CONNECT_SECONDS)
     except (OSError, ValueError, OverflowError, grpc.FutureTimeoutError) as exc:
-        raise EngineError(
+        raise RayError(
             f"Ray at {address} does not answer ({_reason(exc)}); start it with `ray start --head`, or check --address"
         ) from exc
 
@@ -230,7 +230,7 @@ def _translated(exc: BaseException) -> CitewireError:
         exc = cause
     if isinstance(exc, CitewireError):
         return exc
-    return EngineError(f"Ray has failed: {_reason(exc)}; the same command goes on where it stopped")
+    return RayError(f"Ray has failed: {_reason(exc)}; the same command goes on where it stopped")
 
 
 def _reason(exc: BaseException) -> str:

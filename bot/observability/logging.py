@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bot.observability.tracing import bound, told
+from bot.observability.tracing import describe_exception, get_context
 
 if TYPE_CHECKING:
     from structlog.typing import Processor, WrappedLogger
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _Event = MutableMapping[str, Any]
 
 
-def keep_log(form: str = "", *, verbose: bool = False) -> None:
+def configure_logging(form: str = "", *, verbose: bool = False) -> None:
     """Have all that is logged written to stderr; `form` is json, text, or "" for what suits stderr.
 
     Our own lines are written from INFO on, other packages' from WARNING on; with `verbose` theirs too from INFO on, and
@@ -43,7 +43,7 @@ def _formatter(*, as_text: bool, verbose: bool) -> logging.Formatter:
         structlog.stdlib.ExtraAdder(),
         _add_ids,
         structlog.processors.TimeStamper(fmt="iso", utc=not as_text),
-        structlog.processors.format_exc_info if verbose else _tell_error,
+        structlog.processors.format_exc_info if verbose else _redact_exception,
     ]
     last: Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
@@ -57,15 +57,15 @@ def _formatter(*, as_text: bool, verbose: bool) -> logging.Formatter:
 
 
 def _add_ids(_: WrappedLogger, __: str, event: _Event) -> _Event:
-    for name, value in bound().items():
+    for name, value in get_context().items():
         event.setdefault(name, value)
     return event
 
 
-def _tell_error(_: WrappedLogger, __: str, event: _Event) -> _Event:
+def _redact_exception(_: WrappedLogger, __: str, event: _Event) -> _Event:
     """Say where an error came up without its words: those of an unforeseen one may hold article text."""
     found = event.pop("exc_info", None)
     exc = found[1] if isinstance(found, tuple) else found
     if isinstance(exc, BaseException):
-        event["exception"] = told(exc)
+        event["exception"] = describe_exception(exc)
     return event

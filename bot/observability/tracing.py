@@ -30,15 +30,15 @@ _NOTHING: AbstractContextManager[object] = nullcontext()
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-def bind(*, afresh: bool = False, **ids: str) -> None:
+def bind_context(*, clear: bool = False, **ids: str) -> None:
     """Have every log line and span of this task and of the threads it starts bear these ids.
 
     `afresh` forgets those before: one connection's requests may inherit each other's context.
     """
-    _ids.set(ids if afresh else {**_ids.get(), **ids})
+    _ids.set(ids if clear else {**_ids.get(), **ids})
 
 
-def bound() -> Mapping[str, str]:
+def get_context() -> Mapping[str, str]:
     """Return the ids in force."""
     return _ids.get()
 
@@ -60,7 +60,7 @@ class _Tracing:
     tracer: Tracer | None = None
 
 
-def trace_with(tracer: Tracer | None) -> None:
+def set_tracer(tracer: Tracer | None) -> None:
     """Send the spans of this process there."""
     _Tracing.tracer = tracer
 
@@ -71,19 +71,19 @@ def span(name: str, **attributes: str | int) -> AbstractContextManager[object]:
     return tracer.span(name, {**_ids.get(), **attributes}) if tracer else _NOTHING
 
 
-def stretch(name: str, **attributes: str | int) -> AbstractContextManager[object]:
+def generator_span(name: str, **attributes: str | int) -> AbstractContextManager[object]:
     """Return the same for a block in which a generator yields."""
     tracer = _Tracing.tracer
     return tracer.stretch(name, {**_ids.get(), **attributes}) if tracer else _NOTHING
 
 
-def continuing(headers: Mapping[str, str]) -> AbstractContextManager[object]:
+def continue_trace(headers: Mapping[str, str]) -> AbstractContextManager[object]:
     """Return a block whose spans hang on those of the caller that a request's headers name."""
     tracer = _Tracing.tracer
     return tracer.continuing(headers) if tracer else _NOTHING
 
 
-def told(exc: BaseException) -> str:
+def describe_exception(exc: BaseException) -> str:
     """Return for the log what went wrong; of an unforeseen error where, because its words may hold article text."""
     if isinstance(exc, CitewireError):
         return str(exc)
@@ -100,11 +100,11 @@ def tracing() -> Iterator[None]:
         yield
         return
     provider = _provider(_exporter())
-    trace_with(_Tracer(provider))
+    set_tracer(_Tracer(provider))
     try:
         yield
     finally:
-        trace_with(None)
+        set_tracer(None)
         provider.shutdown()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
 
-from bot.retrieval.date_range import DAY, Clock, Span, add_months, latest_day, latest_month
+from bot.retrieval.date_range import DAY, DateRange, ReferenceTime, add_months, latest_day, latest_month
 
 Kind = Literal["day", "month", "year", "weekday", "relative", "ago"]
 
@@ -32,17 +32,17 @@ _DAYS = rf"{_NTH}(?:{_TO}{_UPTO})?"
 _OF_YEAR = rf"(?:,?\s+(?P<year>{_YEAR}))?"
 _NIGHT = r"\s+(?:morning|afternoon|evening|night)\b"
 _UNIT = r"(?P<unit>hour|day|week|month|year)"
-_Reader = Callable[[Clock, "re.Match[str]"], Span | None]
+_Reader = Callable[[ReferenceTime, "re.Match[str]"], DateRange | None]
 
 
-class Reading(NamedTuple):
+class ParsedDate(NamedTuple):
     """What the words of a date mean, and what kind of words they are."""
 
     kind: Kind
-    span: Span
+    span: DateRange
 
 
-def read_date(words: str, clock: Clock) -> Reading | None:
+def parse_date_expression(words: str, clock: ReferenceTime) -> ParsedDate | None:
     """Read words that `DATE` matched; None where the calendar has no such day, or the words do not mean one."""
     for kind, pattern, read in _FORMS:
         if match := re.fullmatch(pattern, words):
@@ -50,7 +50,7 @@ def read_date(words: str, clock: Clock) -> Reading | None:
                 span = read(clock, match)
             except (ValueError, OverflowError):  # 30 February, or past the calendar's ends
                 return None
-            return Reading(kind, span) if span else None
+            return ParsedDate(kind, span) if span else None
     return None
 
 
@@ -58,13 +58,13 @@ def _month_number(name: str) -> int:
     return _MONTHS.index(name[:3].lower()) + 1
 
 
-def _whole_years(clock: Clock, first: int, last: int) -> Span | None:
+def _whole_years(clock: ReferenceTime, first: int, last: int) -> DateRange | None:
     if not _OLDEST_YEAR <= first <= last <= clock.today.year + 1:
         return None
     return clock.span(date(first, 1, 1), date(last + 1, 1, 1))
 
 
-def _read_numeric(clock: Clock, m: re.Match[str]) -> Span | None:
+def _read_numeric(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     if m["iso"]:
         day = date.fromisoformat(m["iso"].replace("/", "-"))
     else:
@@ -72,10 +72,10 @@ def _read_numeric(clock: Clock, m: re.Match[str]) -> Span | None:
         if number <= 12 and month != number:  # 6/1/2021 is in January here and in June there
             return None
         day = date(int(m["year"]), month, number)
-    return Span(clock.midnight(day), clock.midnight(day + DAY), None)
+    return DateRange(clock.midnight(day), clock.midnight(day + DAY), None)
 
 
-def _read_days(clock: Clock, m: re.Match[str]) -> Span | None:
+def _read_days(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     month, words = _month_number(m["month"]), m.groupdict()
     if not m["year"] and m["month"] in _ALSO_WORDS:
         return None
@@ -87,10 +87,10 @@ def _read_days(clock: Clock, m: re.Match[str]) -> Span | None:
         first = last.replace(day=int(m["day"]))
         return clock.span(first, last + DAY) if first < last else None
     # What happened on a day is told of for years, so a day only shuts out what was published before it.
-    return Span(clock.midnight(last), clock.midnight(last + DAY), None)
+    return DateRange(clock.midnight(last), clock.midnight(last + DAY), None)
 
 
-def _read_months(clock: Clock, m: re.Match[str]) -> Span | None:
+def _read_months(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     if not m["year"] and m["month"] in _ALSO_WORDS:
         return None
     last = _month_number(m["upto"] or m["month"])
@@ -103,36 +103,36 @@ def _read_months(clock: Clock, m: re.Match[str]) -> Span | None:
     return clock.span(latest_month(_month_number(m["month"]), end), add_months(end, 1))
 
 
-def _read_season(clock: Clock, m: re.Match[str]) -> Span:
+def _read_season(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
     first = date(int(m["year"]), _SEASONS[m["season"].lower()], 1)
     return clock.span(first, add_months(first, 3))
 
 
-def _read_years(clock: Clock, m: re.Match[str]) -> Span | None:
+def _read_years(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     first, last = sorted((int(m["year"]), int(m["upto"] or m["year"])))
     return _whole_years(clock, first, last)
 
 
-def _read_weekday(clock: Clock, m: re.Match[str]) -> Span:
+def _read_weekday(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
     day = clock.latest - DAY * ((clock.latest.weekday() - _WEEKDAYS.index(m["weekday"][:3].lower())) % 7)
     if m["which"] and m["which"].endswith(("last", "past")) and day == clock.today:
         day -= 7 * DAY
     return clock.span(day, day + DAY, clock.tomorrow)
 
 
-def _read_near_day(clock: Clock, m: re.Match[str]) -> Span:
+def _read_relative_day(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
     days_back = 2 if "before" in m[0] else 1 if m[0][0] in "yl" else 0
     day = clock.today - DAY * days_back
     # The report of what happened may come the day after.
     return clock.span(day, day + DAY, day + DAY * (2 if days_back else 1))
 
 
-def _read_weekend(clock: Clock, _: re.Match[str]) -> Span:
+def _read_weekend(clock: ReferenceTime, _: re.Match[str]) -> DateRange:
     saturday = clock.today - DAY * ((clock.today.weekday() - 5) % 7)
     return clock.span(saturday, saturday + 2 * DAY, saturday + 3 * DAY)
 
 
-def _read_this(clock: Clock, m: re.Match[str]) -> Span | None:
+def _read_this(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     part, unit = m["part"], m["unit"]
     if part == "later" or (part == "earlier" and unit == "year"):  # what is to come, and mere background
         return None
@@ -142,7 +142,7 @@ def _read_this(clock: Clock, m: re.Match[str]) -> Span | None:
     return clock.span(today.replace(day=1, month=1 if unit == "year" else today.month), clock.tomorrow)
 
 
-def _read_last(clock: Clock, m: re.Match[str]) -> Span | None:
+def _read_last(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     today, month = clock.today, clock.today.replace(day=1)
     if m["unit"] == "week":
         monday = today - DAY * today.weekday()
@@ -162,7 +162,7 @@ def _count(words: str) -> int:
     return 2 if "couple" in words else _NUMBERS.index(words) + 1 if words in _NUMBERS else int(words)
 
 
-def _read_ago(clock: Clock, m: re.Match[str]) -> Span | None:
+def _read_ago(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     today, count = clock.today, _count(m["count"])
     if m["unit"] == "year":
         return _whole_years(clock, today.year - count, today.year - count)
@@ -176,7 +176,7 @@ def _read_ago(clock: Clock, m: re.Match[str]) -> Span | None:
     return clock.span(day, day + DAY, day + 2 * DAY)
 
 
-def _read_back(clock: Clock, m: re.Match[str]) -> Span:
+def _read_past_period(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
     now, unit, count = clock.now, m["unit"], _count(m.groupdict().get("count") or "one")
     months = {"month": count, "year": 12 * count}.get(unit)
     if unit == "hour":  # hours are counted through a change of the clocks, days are not
@@ -186,7 +186,7 @@ def _read_back(clock: Clock, m: re.Match[str]) -> Span:
     else:
         since = now - DAY * count * (7 if unit == "week" else 1)
     tomorrow = clock.midnight(clock.tomorrow)
-    return Span(since, tomorrow, tomorrow)
+    return DateRange(since, tomorrow, tomorrow)
 
 
 # Where one form begins like another, the longer comes first. `re` compiles and keeps them at their first use:
@@ -225,7 +225,7 @@ _FORMS: tuple[tuple[Kind, str, _Reader], ...] = (
         "relative",
         rf"today\b|tonight\b|this{_NIGHT}|yesterday(?:{_NIGHT})?\b|last\s+night\b"
         r"|the\s+day\s+before\s+yesterday\b",
-        _read_near_day,
+        _read_relative_day,
     ),
     ("relative", r"(?:(?:over|at|on|during)\s+the|this(?:\s+past)?|last)\s+week-?end\b", _read_weekend),
     (
@@ -234,8 +234,8 @@ _FORMS: tuple[tuple[Kind, str, _Reader], ...] = (
         r"\s+(?P<unit>week|month|year)\b",
         _read_this,
     ),
-    ("relative", rf"(?:the\s+)?(?:last|past|previous)\s+{_COUNT}\s+{_UNIT}s?\b", _read_back),
-    ("relative", rf"(?:the\s+(?:last|past)|this\s+past)\s+{_UNIT}\b", _read_back),
+    ("relative", rf"(?:the\s+)?(?:last|past|previous)\s+{_COUNT}\s+{_UNIT}s?\b", _read_past_period),
+    ("relative", rf"(?:the\s+(?:last|past)|this\s+past)\s+{_UNIT}\b", _read_past_period),
     (
         "relative",
         rf"{_PART}(?:last|this\s+past|previous)\s+(?P<unit>week|month|year|{'|'.join(_SEASONS)})\b",

@@ -10,7 +10,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DateRange:
     """A stretch of time, and until when it is reported; None is for ever after."""
 
     since: datetime
@@ -19,7 +19,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class ReferenceTime:
     """The asker's time; days and months without a year are the last that had begun on the day `latest`."""
 
     now: datetime
@@ -39,9 +39,9 @@ class Clock:
         """Return the start of a day in the asker's zone."""
         return datetime.combine(day, time.min, tzinfo=self.now.tzinfo)
 
-    def span(self, first: date, end: date, reported: date | None = None) -> Span:
+    def span(self, first: date, end: date, reported: date | None = None) -> DateRange:
         """Return the days from `first` up to but not including `end`, reported until then unless given."""
-        return Span(self.midnight(first), self.midnight(end), self.midnight(reported or end))
+        return DateRange(self.midnight(first), self.midnight(end), self.midnight(reported or end))
 
 
 def add_months(first: date, months: int) -> date:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bot.errors import VectorsError
-from bot.indexing.bm25_index import WordIndex
-from bot.indexing.filters import Filters
+from bot.errors import VectorStoreError
+from bot.indexing.bm25_index import Bm25Index
+from bot.indexing.filters import SearchFilters
 from bot.indexing.vector_store import VectorStore
 
 if TYPE_CHECKING:
@@ -27,34 +27,34 @@ _SPARE = 2  # how many times as many are looked at as have to be, because what f
 _WORTH = 4  # passages that fit are listed in the time in which one more near passage is found and checked
 
 
-def nearest(
+def search_filtered(
     vectors: VectorStore,
-    words: WordIndex,
+    words: Bm25Index,
     location: str,
     vector: NDArray[np.float32],
     k: int,
-    filters: Filters,
+    filters: SearchFilters,
 ) -> Near:
     """Return the ids of the k nearest passages that pass the filters with their cosines, best first."""
-    if not filters.narrow:
+    if not filters.is_restrictive:
         return vectors.search(location, vector, k)
     fitting, everything = words.count(filters), words.count()
     if fitting <= _FEW:
-        return _one_by_one(vectors, location, vector, k, words.ids(filters))
+        return _exact_search(vectors, location, vector, k, words.ids(filters))
     ahead = _SPARE * k * everything // fitting
     if _WORTH * ahead < fitting:
         found = vectors.search(location, vector, ahead)
-        passing = words.passing([key for key, _ in found], filters)
+        passing = words.filter_ids([key for key, _ in found], filters)
         if len(passing) >= k:
             return [(key, cosine) for key, cosine in found if key in passing][:k]
     within = words.ids(filters)
     try:
         return vectors.search(location, vector, k, within=within)
-    except VectorsError:  # as when one of them has gone since the word index was read
-        return _one_by_one(vectors, location, vector, k, within)
+    except VectorStoreError:  # as when one of them has gone since the word index was read
+        return _exact_search(vectors, location, vector, k, within)
 
 
-def _one_by_one(
+def _exact_search(
     vectors: VectorStore, location: str, vector: NDArray[np.float32], k: int, within: Sequence[str]
 ) -> Near:
     cosines = vectors.cosines(location, vector, within)

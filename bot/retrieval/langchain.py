@@ -7,7 +7,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
-from bot.indexing.filters import Filters, Window
+from bot.indexing.filters import SearchFilters, TimeWindow
 from bot.retrieval.models import Hit
 from bot.retrieval.retriever import DEFAULT_K, Retriever
 
@@ -19,7 +19,7 @@ class PassageRetriever(BaseRetriever):
 
     retriever: Retriever
     k: int = DEFAULT_K
-    filters: Filters = Filters()
+    filters: SearchFilters = SearchFilters()
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
@@ -28,7 +28,7 @@ class PassageRetriever(BaseRetriever):
 
 
 # What a field's type is made of, where filters.py itself does not load it.
-PassageRetriever.model_rebuild(_types_namespace={"Window": Window})
+PassageRetriever.model_rebuild(_types_namespace={"Window": TimeWindow})
 
 
 def to_document(hit: Hit) -> Document:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bot.articles.chunking import Passage
-from bot.storage.models import Headline
+from bot.storage.models import ArticleSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +17,20 @@ class Hit:
     """
 
     passage: Passage
-    headline: Headline
+    headline: ArticleSummary
     score: float
     ranks: dict[str, int] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
-    copies: tuple[Headline, ...] = ()
+    copies: tuple[ArticleSummary, ...] = ()
 
     @property
-    def named(self) -> str:
+    def header(self) -> str:
         """What the article says of itself: title, outlet and date, a line each."""
         published = self.headline.published
         day = f"{published.day} {published:%B %Y}" if published else ""
         return "\n".join(part for part in (self.headline.title, self.headline.source, day) if part)
 
-    def carried_by(self, headlines: Iterable[Headline]) -> Hit:
+    def with_copies(self, headlines: Iterable[ArticleSummary]) -> Hit:
         """Return the hit with these articles among its copies, each once."""
         known = {self.headline.article_id, *(copy.article_id for copy in self.copies)}
         more = {line.article_id: line for line in headlines if line.article_id not in known}
@@ -38,7 +38,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class NumberedPassage:
     """A passage as a model reads it: `text` is where its reporting ends, a beginning of the hit's own."""
 
     n: int

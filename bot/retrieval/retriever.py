@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bot.errors import VectorsError
-from bot.indexing.bm25_index import WordIndex
-from bot.indexing.bm25_sync import WordFollower
+from bot.errors import VectorStoreError
+from bot.indexing.bm25_index import Bm25Index
+from bot.indexing.bm25_sync import Bm25Sync
 from bot.indexing.embeddings import Embedder
-from bot.indexing.filters import Filters
-from bot.indexing.story_clusters import Stories
+from bot.indexing.filters import SearchFilters
+from bot.indexing.story_clusters import StoryClusters
 from bot.indexing.vector_store import VectorStore
 from bot.observability.tracing import span
-from bot.retrieval.deduplication import told_once
-from bot.retrieval.filtered_search import nearest
+from bot.retrieval.deduplication import collapse_copies
+from bot.retrieval.filtered_search import search_filtered
 from bot.retrieval.models import Hit
-from bot.retrieval.scoring import Found, rank, relevance
-from bot.storage.article_store import Library
+from bot.retrieval.scoring import Found, apply_boosts, fuse_scores
+from bot.storage.article_store import ArticleStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,10 +44,10 @@ class Retriever:
 
     def __init__(
         self,
-        library: Library,
+        library: ArticleStore,
         vectors: VectorStore,
-        words: WordIndex,
-        follower: WordFollower,
+        words: Bm25Index,
+        follower: Bm25Sync,
         embedder: Embedder,
         reranker: Reranker | None = None,
     ) -> None:
@@ -56,7 +56,7 @@ class Retriever:
         self._words = words
         self._follower = follower
         self._reranker = reranker
-        self._stories = Stories(library)
+        self._stories = StoryClusters(library)
         self.embedder = embedder
         self.vector = lru_cache(maxsize=256)(self._vector)  # the answerer needs the same one
 
@@ -65,7 +65,7 @@ class Retriever:
         question: str,
         *,
         k: int = DEFAULT_K,
-        filters: Filters | None = None,
+        filters: SearchFilters | None = None,
         now: datetime | None = None,
         latest: bool = False,
     ) -> list[Hit]:
@@ -75,57 +75,59 @@ class Retriever:
         not where the filters name a time that is over. With `latest` the newest that fit are better,
         however long ago that is.
         """
-        location = self._location()
+        location = self._collection_location()
         if location is None:
             return []
         self.follow()
-        filters = filters or Filters()
+        filters = filters or SearchFilters()
         pool = max(_POOL, 2 * k)
         with span("vectors"):
-            near = self._near(location, self.vector(question), pool, filters)
+            near = self._vector_search(location, self.vector(question), pool, filters)
         with span("words"):
             worded = self._words.search(question, pool, filters)
-        scores = self._scores(location, question, dict(near), dict(worded))
+        scores = self._complete_scores(location, question, dict(near), dict(worded))
         found = self._library.passages(list(scores["vectors"].keys() | scores["words"].keys()))
-        fits = self._fits(question, found, relevance(scores["vectors"], scores["words"]))
-        now = _newest(found) if latest else _recent_from(filters, now or datetime.now(UTC))
-        ranked = rank(found, fits, now)
+        fits = self._rerank(question, found, fuse_scores(scores["vectors"], scores["words"]))
+        now = _newest(found) if latest else _recency_reference(filters, now or datetime.now(UTC))
+        ranked = apply_boosts(found, fits, now)
         ranks = {"vectors": _places(near), "words": _places(worded)}
         hits = (Hit(*found[key], score, _of(ranks, key), _of(scores, key)) for key, score in ranked.items())
-        return self._distinct(told_once(question, list(hits), self._stories, self._library, filters), k)
+        return self._deduplicate(
+            collapse_copies(question, list(hits), self._stories, self._library, filters), k
+        )
 
     def follow(self) -> None:
         """Bring this machine's word index to what the library shows, wherever that was written."""
-        self._follower.follow()
+        self._follower.sync()
 
     def _vector(self, question: str) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self.embedder.encode_query([question])[0]
         return vector
 
-    def _near(
-        self, location: str, vector: NDArray[np.float32], pool: int, filters: Filters
+    def _vector_search(
+        self, location: str, vector: NDArray[np.float32], pool: int, filters: SearchFilters
     ) -> list[tuple[str, float]]:
         try:
-            return nearest(self._vectors, self._words, location, vector, pool, filters)
-        except VectorsError:
+            return search_filtered(self._vectors, self._words, location, vector, pool, filters)
+        except VectorStoreError:
             # Another process may have published a newer collection and swept this one away.
-            newer = self._location()
+            newer = self._collection_location()
             if newer is None or newer == location:
                 raise
-            return nearest(self._vectors, self._words, newer, vector, pool, filters)
+            return search_filtered(self._vectors, self._words, newer, vector, pool, filters)
 
-    def _location(self) -> str | None:
+    def _collection_location(self) -> str | None:
         """Return where the vectors stand, asked anew for each question; None while there are no articles."""
         if found := self._library.collection(self.embedder.fingerprint):
             return found.location
         if not self._library.totals().articles:
             return None
         others = ", ".join(other.model for other in self._library.collections()) or "another model"
-        raise VectorsError(
+        raise VectorStoreError(
             f"the articles are embedded with {others}, not with {self.embedder.model}: run `citewire reindex`"
         )
 
-    def _scores(
+    def _complete_scores(
         self, location: str, question: str, near: dict[str, float], worded: dict[str, float]
     ) -> dict[str, dict[str, float]]:
         """Give each candidate the score that only the other index's search did not reach down to."""
@@ -133,7 +135,7 @@ class Retriever:
         bm25 = self._words.scores(question, list(near.keys() - worded.keys()))
         return {"vectors": near | cosines, "words": worded | bm25}
 
-    def _fits(self, question: str, found: Mapping[str, Found], fits: dict[str, float]) -> dict[str, float]:
+    def _rerank(self, question: str, found: Mapping[str, Found], fits: dict[str, float]) -> dict[str, float]:
         """Let the reranker, where there is one, judge those that fit best; the others stay behind them."""
         if self._reranker is None:
             return fits
@@ -142,7 +144,7 @@ class Retriever:
         judged = dict(zip(best, self._reranker.scores(question, texts), strict=True))
         return {key: 1 + judged[key] if key in judged else fits[key] for key in fits}
 
-    def _distinct(self, ranked: Iterable[Hit], k: int) -> list[Hit]:
+    def _deduplicate(self, ranked: Iterable[Hit], k: int) -> list[Hit]:
         """Return the first k hits with different texts; what repeats an earlier one is noted there."""
         kept: list[tuple[Hit, frozenset[str]]] = []
         for hit in ranked:
@@ -150,7 +152,7 @@ class Retriever:
             place = next((n for n, (_, other) in enumerate(kept) if _alike(stems, other)), None)
             if place is not None:
                 first, said = kept[place]
-                kept[place] = (first.carried_by((hit.headline, *hit.copies)), said)
+                kept[place] = (first.with_copies((hit.headline, *hit.copies)), said)
             elif len(kept) == k:
                 break
             else:
@@ -158,7 +160,7 @@ class Retriever:
         return [hit for hit, _ in kept]
 
 
-def _recent_from(filters: Filters, now: datetime) -> datetime | None:
+def _recency_reference(filters: SearchFilters, now: datetime) -> datetime | None:
     """Return what recent is measured from: nothing, where the question is about a time that is over."""
     window = filters.window
     return None if window and window.until and window.until < now else now

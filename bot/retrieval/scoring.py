@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.articles.chunking import Passage
-from bot.storage.models import Headline
+from bot.storage.models import ArticleSummary
 
-Found = tuple[Passage, Headline]
+Found = tuple[Passage, ArticleSummary]
 
 _MEANING = 0.4  # of the cosine, as a share of the best one [nothing on news, 0.06 on an encyclopedia]
 _WORDS = 0.6  # of BM25, as a share of the best score [0.04, 0.11]
@@ -26,7 +26,7 @@ _LATER, _LATER_DAYS = 0.3, 365.0
 _EARLY_DAYS = 2.0  # an article may be dated a day ahead of the asker's clock
 
 
-def relevance(cosines: Mapping[str, float], bm25: Mapping[str, float]) -> dict[str, float]:
+def fuse_scores(cosines: Mapping[str, float], bm25: Mapping[str, float]) -> dict[str, float]:
     """Return how well each passage fits the question, 0..1: both scores as shares of the best, weighted.
 
     Plain reciprocal rank fusion is worse (hit@1 0.55 against 0.63): it forgets by how much the first leads.
@@ -40,13 +40,15 @@ def relevance(cosines: Mapping[str, float], bm25: Mapping[str, float]) -> dict[s
     }
 
 
-def rank(found: Mapping[str, Found], fits: Mapping[str, float], now: datetime | None) -> dict[str, float]:
+def apply_boosts(
+    found: Mapping[str, Found], fits: Mapping[str, float], now: datetime | None
+) -> dict[str, float]:
     """Return the score of each passage, best first; `now` is None where being recent says nothing.
 
     Equal scores are ordered by key, so that every machine ranks alike.
     """
     keys = [key for key in fits if key in found]
-    newness = _newness([found[key][1] for key in keys], now)
+    newness = _recency_boost([found[key][1] for key in keys], now)
     scores = {
         key: fits[key] + _LEAD * math.exp(-found[key][0].start / _LEAD_CHARACTERS) + new
         for key, new in zip(keys, newness, strict=True)
@@ -54,20 +56,20 @@ def rank(found: Mapping[str, Found], fits: Mapping[str, float], now: datetime | 
     return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _newness(headlines: Sequence[Headline], now: datetime | None) -> list[float]:
+def _recency_boost(headlines: Sequence[ArticleSummary], now: datetime | None) -> list[float]:
     """Return what each is worth for being recent; what has no date counts as the average does."""
     if now is None:
         return [0.0] * len(headlines)
     ages = [(now - h.published).total_seconds() / 86_400 if h.published else None for h in headlines]
     past = [max(age, 0.0) for age in ages if age is not None and age >= -_EARLY_DAYS]
     newest = min(past, default=0.0)
-    dated = [_worth(age, newest) for age in ages if age is not None]
+    dated = [_decay(age, newest) for age in ages if age is not None]
     mean = sum(dated) / len(dated) if dated else 0.0
     known = iter(dated)
     return [mean if age is None else next(known) for age in ages]
 
 
-def _worth(age: float, newest: float) -> float:
+def _decay(age: float, newest: float) -> float:
     """Return what an age in days is worth, where that of the newest candidate is `newest`."""
     if age < -_EARLY_DAYS:
         return 0.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from bot.errors import QuestionError
-from bot.indexing.filters import Window
-from bot.retrieval.date_expressions import DATE, WEEKDAY, Kind, read_date
-from bot.retrieval.date_range import Clock, Span
+from bot.indexing.filters import TimeWindow
+from bot.retrieval.date_expressions import DATE, WEEKDAY, Kind, parse_date_expression
+from bot.retrieval.date_range import DateRange, ReferenceTime
 
 _CONTEXT = 80  # characters beside a date that are looked at
 _LAST = ("last", "past", "previous")
@@ -79,7 +79,7 @@ _FIRST_WORD = re.compile(  # of a sentence, where a capital says nothing
 )
 
 
-def given_window(since: str, until: str) -> Window | None:
+def parse_window(since: str, until: str) -> TimeWindow | None:
     """Return the window between two days as people give them: 2022-06-17, or a month or year as 2022-06, 2022.
 
     Both are included. Raises QuestionError for what is no day, and where the end lies before the beginning.
@@ -87,7 +87,7 @@ def given_window(since: str, until: str) -> Window | None:
     first, last = _given(since), _given(until)
     if first and last and last[1] and first[0] >= last[1]:
         raise QuestionError(f"since {since} lies after until {until}")
-    window = Window(first[0] if first else None, last[1] if last else None)
+    window = TimeWindow(first[0] if first else None, last[1] if last else None)
     return window if first or last else None
 
 
@@ -113,19 +113,19 @@ def _given(text: str) -> tuple[datetime, datetime | None] | None:
     raise QuestionError(f"{text!r} is not a day such as 2022-06-17")
 
 
-def read_window(question: str, now: datetime) -> Window | None:
+def extract_window(question: str, now: datetime) -> TimeWindow | None:
     """Read when the articles asked about were published; None where the question's dates do not say.
 
     `now` is the asker's time, with a zone; the bounds are in that zone.
     """
-    text, clock = _plain(question), Clock(now, now.date())
+    text, clock = _plain(question), ReferenceTime(now, now.date())
     found = _range(text, clock) or _joined(list(_dates(text, clock)))
     if not found or not (found.since or found.until):
         return None
-    return Window(found.since, found.until, question[found.start : found.end])
+    return TimeWindow(found.since, found.until, question[found.start : found.end])
 
 
-def asks_for_now(question: str) -> bool:
+def asks_about_present(question: str) -> bool:
     """Tell whether a question is about the present state of things."""
     text = _plain(question)
     if _PRESENT.search(text):
@@ -150,17 +150,17 @@ class _Dated:
     end: int
 
 
-def _range(text: str, clock: Clock) -> _Dated | None:
+def _range(text: str, clock: ReferenceTime) -> _Dated | None:
     if not _HAS_RANGE.search(text):  # the long pattern compiles only where it is needed
         return None
     for m in re.finditer(_RANGE, text):
-        last = read_date("today" if m["last"] == "now" else m["last"], clock)
+        last = parse_date_expression("today" if m["last"] == "now" else m["last"], clock)
         # "between June and August 2021": what has no year comes before the end, not before now.
-        first = last and read_date(m["first"], replace(clock, latest=last.span.since.date()))
+        first = last and parse_date_expression(m["first"], replace(clock, latest=last.span.since.date()))
         if (
             first
             and last
-            and (last.kind in {"day", "weekday", "relative"} or _stands_free(text, m.start(), m.end()))
+            and (last.kind in {"day", "weekday", "relative"} or _is_standalone(text, m.start(), m.end()))
         ):
             since, until = first.span.since, last.span.until
             if since < until and since <= clock.now:
@@ -168,17 +168,17 @@ def _range(text: str, clock: Clock) -> _Dated | None:
     return None
 
 
-def _dates(text: str, clock: Clock) -> Iterator[_Dated]:
+def _dates(text: str, clock: ReferenceTime) -> Iterator[_Dated]:
     for m in re.finditer(_DATED, text):
-        reading = read_date(m["date"], clock)
-        if reading and _says_when(text, m, reading.kind):
+        reading = parse_date_expression(m["date"], clock)
+        if reading and _is_publication_date(text, m, reading.kind):
             since, until = _bounds(" ".join((m["lead"] or "").lower().split()), reading.span)
             # Nothing is published in the future: a date there is what the articles are about.
             if (since or until or clock.now) <= clock.now:
                 yield _Dated(since, until, m.start(), m.end())
 
 
-def _bounds(lead: str, span: Span) -> tuple[datetime | None, datetime | None]:
+def _bounds(lead: str, span: DateRange) -> tuple[datetime | None, datetime | None]:
     if lead == "since":
         return span.since, None
     if lead == "after":
@@ -208,7 +208,7 @@ def _joined(dates: list[_Dated]) -> _Dated | None:
     )
 
 
-def _says_when(text: str, m: re.Match[str], kind: Kind) -> bool:
+def _is_publication_date(text: str, m: re.Match[str], kind: Kind) -> bool:
     """Tell whether a date says when something was reported, and is no part of a name or a comparison."""
     start, words, lead = m.start("date"), m["date"], m["lead"] or ""
     before = text[max(0, start - _CONTEXT) : start]
@@ -220,7 +220,7 @@ def _says_when(text: str, m: re.Match[str], kind: Kind) -> bool:
     has_year = bool(_YEAR.search(words))
     if not has_year and _any_time(before, text[start : m.end() + _CONTEXT]):
         return False
-    free = _stands_free(text, m.start(), m.end())
+    free = _is_standalone(text, m.start(), m.end())
     if kind == "weekday":
         return _is_latest_weekday(text, m, before, free)
     if kind == "year" or (kind == "month" and not has_year):
@@ -236,7 +236,7 @@ def _is_latest_weekday(text: str, m: re.Match[str], before: str, free: bool) -> 
     return bool(named) or (free and m["date"][0].isupper() and bool(_VERBISH.search(before)))
 
 
-def _stands_free(text: str, start: int, end: int) -> bool:
+def _is_standalone(text: str, start: int, end: int) -> bool:
     """Tell whether nothing follows that makes a date part of a name, as in "2022 World Cup" or "2021 dollars"."""
     after = _AFTER.match(text, end)
     if not after or not after["word"]:

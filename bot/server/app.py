@@ -13,22 +13,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from bot.background import kept_up
+from bot.background import keep_warm
 from bot.observability.tracing import tracing
-from bot.server.ask import Asking
-from bot.server.auth import Access
-from bot.server.concurrency import Places
+from bot.server.ask import AskEndpoint
+from bot.server.auth import Authenticator
+from bot.server.concurrency import ConcurrencyLimiter
 from bot.server.evidence import EvidencePages
 from bot.server.health import Readiness
-from bot.server.metrics import CONTENT_TYPE, Metrics, State
-from bot.server.middleware import Front
-from bot.server.rate_limit import Rate
-from bot.server.runner import Address, listening
-from bot.server.timeouts import USUAL, Patience
+from bot.server.metrics import CONTENT_TYPE, GaugeCollector, Metrics
+from bot.server.middleware import RequestMiddleware
+from bot.server.rate_limit import RateLimiter
+from bot.server.runner import BindAddress, serve_http
+from bot.server.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 if TYPE_CHECKING:
-    from bot.answering.observer import Witness
-    from bot.services import Workspace
+    from bot.answering.observer import AnswerObserver
+    from bot.services import Services
 
 _BEYOND = 15.0  # seconds that any request may take beyond what an answer may
 _PAGES = 10  # evidence pages for each question that is allowed
@@ -42,7 +42,7 @@ class SlackBot(Protocol):
         """Return the route of Slack's requests."""
 
     @property
-    def is_there(self) -> bool:
+    def is_connected(self) -> bool:
         """Return True if Slack answered the last request."""
 
     @property
@@ -56,40 +56,40 @@ class SlackBot(Protocol):
         """Start no more jobs, and finish those in flight."""
 
 
-OpenSlack = Callable[["Workspace", "Witness", Patience], AbstractAsyncContextManager[SlackBot | None]]
+OpenSlack = Callable[["Services", "AnswerObserver", Timeouts], AbstractAsyncContextManager[SlackBot | None]]
 
 
 class Service:
     """Everything that requests are answered with, and the routes to it."""
 
     def __init__(
-        self, workspace: Workspace, slack: SlackBot | None, metrics: Metrics, patience: Patience
+        self, workspace: Services, slack: SlackBot | None, metrics: Metrics, patience: Timeouts
     ) -> None:
         """`slack` is there where it is set up, whether it can be reached or not."""
         settings = workspace.settings
-        self.access = Access(settings)
+        self.access = Authenticator(settings)
         self.readiness = Readiness(workspace)
-        self.places = Places(
+        self.places = ConcurrencyLimiter(
             settings.serve_concurrency, settings.serve_waiting, longest=settings.serve_timeout
         )
         self._slack = slack
         self._metrics = metrics
-        self._state = State(workspace.library, self.readiness, self._queue, self._slack_is_there)
-        rate = Rate(settings.serve_rate)
-        asking = Asking(workspace, self.access, self.places, rate, metrics, patience)
+        self._state = GaugeCollector(workspace.articles, self.readiness, self._queue, self._slack_is_there)
+        rate = RateLimiter(settings.serve_rate)
+        asking = AskEndpoint(workspace, self.access, self.places, rate, metrics, patience)
         pages = EvidencePages(
-            workspace.library, workspace.sealed, self.access, Rate(settings.serve_rate * _PAGES)
+            workspace.articles, workspace.signed_links, self.access, RateLimiter(settings.serve_rate * _PAGES)
         )
         routes = [
             Route("/ask", asking, methods=["POST"]),
             Route("/articles/{article_id:path}", pages.show, methods=["GET"]),
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),
-            Route("/metrics", self._told, methods=["GET"]),
+            Route("/metrics", self._show_metrics, methods=["GET"]),
         ]
         if slack:
             routes.append(slack.route)
-        self.app = Front(
+        self.app = RequestMiddleware(
             Router(routes, redirect_slashes=False),
             longest=settings.serve_timeout + _BEYOND,
             count=metrics.request,
@@ -101,7 +101,7 @@ class Service:
         return self.places.waiting + waiting, self.places.running + running
 
     def _slack_is_there(self) -> bool | None:
-        return self._slack.is_there if self._slack else None
+        return self._slack.is_connected if self._slack else None
 
     async def _health(self, _: Request) -> Response:
         """Say that the process lives, and nothing else."""
@@ -109,19 +109,23 @@ class Service:
 
     async def _ready(self, _: Request) -> Response:
         """Say whether questions can be answered; which part is not there, but not why: that is for the log."""
-        failing = ["stopping"] if self.places.stopping else list(await self.readiness.failing())
+        failing = ["stopping"] if self.places.stopping else list(await self.readiness.failing_components())
         if failing:
             return JSONResponse({"ready": False, "failing": failing}, 503, {"Retry-After": "1"})
         return JSONResponse({"ready": True, "failing": []})
 
-    async def _told(self, request: Request) -> Response:
+    async def _show_metrics(self, request: Request) -> Response:
         """Return the metrics, to who may ask."""
-        self.access.who(request)
+        self.access.authenticate(request)
         return Response(self._metrics.text(await self._state.look()), media_type=CONTENT_TYPE)
 
 
 def run_server(
-    workspace: Workspace, address: Address, *, say: Callable[[str], None], open_slack: OpenSlack | None = None
+    workspace: Services,
+    address: BindAddress,
+    *,
+    say: Callable[[str], None],
+    open_slack: OpenSlack | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way.
 
@@ -135,18 +139,18 @@ def run_server(
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         await serve(workspace, address, stopped=stopped, say=say, open_slack=open_slack)
 
-    Access(workspace.settings).check_host(address.host)
+    Authenticator(workspace.settings).check_host(address.host)
     with tracing():
         asyncio.run(run())
 
 
 async def serve(
-    workspace: Workspace,
-    address: Address,
+    workspace: Services,
+    address: BindAddress,
     *,
     stopped: asyncio.Event,
     say: Callable[[str], None],
-    patience: Patience = USUAL,
+    patience: Timeouts = DEFAULT_TIMEOUTS,
     open_slack: OpenSlack | None = None,
 ) -> None:
     """Serve until `stopped` is set; then accept no more requests and finish those in flight."""
@@ -160,8 +164,8 @@ async def serve(
             service.readiness.loaded = True
 
         async with (
-            kept_up(workspace, loaded=loaded),
-            listening(
+            keep_warm(workspace, loaded=loaded),
+            serve_http(
                 service.app, address, proxies=workspace.settings.trusted_proxies, patience=patience
             ) as url,
         ):

@@ -14,38 +14,38 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bot.answering.answer import Sentence, new_answer_id
-from bot.answering.observer import Witness
-from bot.answering.question import Notice, Question, Trace, as_question
-from bot.answering.streaming import batches
+from bot.answering.observer import AnswerObserver
+from bot.answering.question import AnswerTrace, Notice, Question, parse_question
+from bot.answering.streaming import stream_in_thread
 from bot.errors import QuestionError
-from bot.observability.tracing import bind
-from bot.server.ask_request import read_wanted
-from bot.server.auth import Access
-from bot.server.concurrency import Place, Places
-from bot.server.errors import Refusal, explain
-from bot.server.middleware import GoneError
-from bot.server.rate_limit import Rate
-from bot.server.timeouts import Patience
+from bot.observability.tracing import bind_context
+from bot.server.ask_request import parse_ask_request
+from bot.server.auth import Authenticator
+from bot.server.concurrency import ConcurrencyLimiter, Slot
+from bot.server.errors import HttpError, to_http_error
+from bot.server.middleware import ClientDisconnectedError
+from bot.server.rate_limit import RateLimiter
+from bot.server.timeouts import Timeouts
 
 if TYPE_CHECKING:
-    from bot.services import Workspace
+    from bot.services import Services
 
 _EVENTS = "text/event-stream"
 _T = TypeVar("_T")
-_Parts = AsyncGenerator[tuple[Sequence[Notice | Sentence], Trace | None]]
+_Parts = AsyncGenerator[tuple[Sequence[Notice | Sentence], AnswerTrace | None]]
 
 
-class Asking:
+class AskEndpoint:
     """Answers questions that are sent."""
 
     def __init__(
         self,
-        workspace: Workspace,
-        access: Access,
-        places: Places,
-        rate: Rate,
-        witness: Witness,
-        patience: Patience,
+        workspace: Services,
+        access: Authenticator,
+        places: ConcurrencyLimiter,
+        rate: RateLimiter,
+        witness: AnswerObserver,
+        patience: Timeouts,
     ) -> None:
         self._workspace = workspace
         self._access = access
@@ -57,23 +57,23 @@ class Asking:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
         request = Request(scope, receive)
-        who = self._access.who(request)
+        who = self._access.authenticate(request)
         if self._access.needs_token:
-            bind(who=who)
-        self._rate.take(who)
+            bind_context(who=who)
+        self._rate.check(who)
         answer_id = new_answer_id()
-        bind(answer_id=answer_id)
-        wanted = await read_wanted(request)
+        bind_context(answer_id=answer_id)
+        wanted = await parse_ask_request(request)
         question = _checked(wanted.as_question(answer_id))
         if _EVENTS in request.headers.get("accept", ""):
-            await unless_gone(receive, self._streamed(question, send))
+            await cancel_on_disconnect(receive, self._streamed(question, send))
             return
-        trace = await unless_gone(receive, self._whole(question))
+        trace = await cancel_on_disconnect(receive, self._whole(question))
         content = trace.answer.model_dump_json()
         await Response(content, media_type="application/json")(scope, receive, send)
 
-    async def _whole(self, question: Question) -> Trace:
-        async with self._places.taken() as place:
+    async def _whole(self, question: Question) -> AnswerTrace:
+        async with self._places.acquire() as place:
             last = [trace async for _, trace in self._answered(question, place)][-1]
         assert last
         return last
@@ -82,19 +82,19 @@ class Asking:
         """Send each sentence once it is verified, and at last the answer, which is stored by then."""
         stream = _EventStream(send)
         try:
-            async with self._places.taken() as place:
+            async with self._places.acquire() as place:
                 await self._send_all(stream, self._answered(question, place))
         except Exception as exc:
             if not stream.begun:  # it has a status of its own
                 raise
-            await stream.send("error", json.dumps(explain(exc).fields(), ensure_ascii=False))
+            await stream.send("error", json.dumps(to_http_error(exc).fields(), ensure_ascii=False))
         await stream.end()
 
     async def _send_all(self, stream: _EventStream, answered: _Parts) -> None:
         async with contextlib.aclosing(answered):
             coming = asyncio.ensure_future(anext(answered, None))
             try:
-                await asyncio.wait({coming}, timeout=self._patience.quick)
+                await asyncio.wait({coming}, timeout=self._patience.first_event)
                 while True:
                     if not coming.done():
                         await stream.comment()
@@ -112,23 +112,23 @@ class Asking:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
 
-    async def _answered(self, question: Question, place: Place) -> _Parts:
+    async def _answered(self, question: Question, place: Slot) -> _Parts:
         """Yield the parts of an answer as they are ready, and with the last the Trace, once it is stored."""
         begun = time.perf_counter()
-        self._witness.asked("http")
+        self._witness.on_question("http")
         chain = self._workspace.chain
-        place.begin()
-        parts_of = batches(lambda: chain.traced(question), ended=place.end)
+        place.on_thread_start()
+        parts_of = stream_in_thread(lambda: chain.stream_with_trace(question), ended=place.on_thread_end)
         try:
             async with contextlib.aclosing(parts_of):
                 async for parts in parts_of:
-                    trace = parts[-1] if isinstance(parts[-1], Trace) else None
+                    trace = parts[-1] if isinstance(parts[-1], AnswerTrace) else None
                     if trace:
-                        await asyncio.to_thread(self._workspace.journal.remember, trace)
-                        self._witness.answered(trace.answer, via="http", seconds=time.perf_counter() - begun)
-                    yield [part for part in parts if not isinstance(part, Trace)], trace
+                        await asyncio.to_thread(self._workspace.answers.save, trace)
+                        self._witness.on_answer(trace.answer, via="http", seconds=time.perf_counter() - begun)
+                    yield [part for part in parts if not isinstance(part, AnswerTrace)], trace
         except Exception:
-            self._witness.failed("http")
+            self._witness.on_failure("http")
             raise
 
 
@@ -168,23 +168,23 @@ def _event(part: Notice | Sentence) -> tuple[str, str]:
 def _checked(question: Question) -> Question:
     """Refuse what is no question before it takes a place."""
     try:
-        return as_question(question)
+        return parse_question(question)
     except QuestionError as exc:
-        raise Refusal(422, "input", str(exc)) from None
+        raise HttpError(422, "input", str(exc)) from None
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
     """Do the work, and stop where its asker hangs up. Raises GoneError then."""
-    working, gone = asyncio.create_task(work), asyncio.create_task(_gone(receive))
+    working, gone = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(receive))
     try:
         await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise GoneError
+            raise ClientDisconnectedError
         return working.result()
     finally:
         for task in (working, gone):

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from bot.errors import SettingsError
-from bot.server.errors import Refusal
-from bot.server.rate_limit import neighbourhood
+from bot.server.errors import HttpError
+from bot.server.rate_limit import client_key
 from bot.settings import Settings
 
 
@@ -24,7 +24,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Access:
+class Authenticator:
     """Knows the tokens; they are compared in a time that does not depend on how much of one is right."""
 
     def __init__(self, settings: Settings) -> None:
@@ -45,16 +45,16 @@ class Access:
                 f"at {host} whoever reaches it could ask: set CITEWIRE_API_TOKENS (name:token), or listen at 127.0.0.1"
             )
 
-    def who(self, request: Request) -> str:
+    def authenticate(self, request: Request) -> str:
         """Return who asks: the name of their token, or where there are none their address. Raises Refusal."""
         if not self._digests:
             self._check_address(request)
-            return neighbourhood(request.client.host if request.client else "")
+            return client_key(request.client.host if request.client else "")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         named = self._named(token.strip()) if scheme.lower() == "bearer" else ""
         if not named:
             sentence = "no token of this service; send one as `Authorization: Bearer TOKEN`"
-            raise Refusal(401, "token", sentence, WWW_Authenticate="Bearer")
+            raise HttpError(401, "token", sentence, WWW_Authenticate="Bearer")
         return named
 
     def _named(self, token: str) -> str:
@@ -66,7 +66,7 @@ class Access:
         """Refuse a request for another host's name: a web page may have its name point to this machine."""
         host = _host(request.headers)
         if not is_loopback(host) and host != self._public_host:
-            raise Refusal(
+            raise HttpError(
                 421, "token", "this service is asked by its own name; set CITEWIRE_PUBLIC_URL to it"
             )
 

@@ -7,39 +7,39 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 
-from bot.server.errors import Refusal
+from bot.server.errors import HttpError
 
 
-class Place:
+class Slot:
     """One answer's place, free again when its asker and its thread are done with it."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: ConcurrencyLimiter) -> None:
         self._places = places
         self._begun = False
         self._ended = False
         self._left = False
 
-    def begin(self) -> None:
+    def on_thread_start(self) -> None:
         """Note that a thread works on it."""
         self._begun = True
 
-    def end(self) -> None:
+    def on_thread_end(self) -> None:
         """Note that the thread has stopped."""
         self._ended = True
         if self._left:
-            self._places.lingering -= 1
-            self._places.let_in()
+            self._places.abandoned -= 1
+            self._places._admit_next()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Note that nobody waits for the answer any more."""
         self._left = True
         self._places.running -= 1
         if self._begun and not self._ended:
-            self._places.lingering += 1
-        self._places.let_in()
+            self._places.abandoned += 1
+        self._places._admit_next()
 
 
-class Places:
+class ConcurrencyLimiter:
     """So many answers at once, and so many questions that wait for one of those places.
 
     A thread cannot be ended from outside: one whose asker has gone stops at its next sentence. Until then its place
@@ -55,7 +55,7 @@ class Places:
         self._limits: set[asyncio.Timeout] = set()
         self._stopping = False
         self.running = 0
-        self.lingering = 0
+        self.abandoned = 0
 
     @property
     def waiting(self) -> int:
@@ -68,7 +68,7 @@ class Places:
         return self._stopping
 
     @contextlib.asynccontextmanager
-    async def taken(self) -> AsyncIterator[Place]:
+    async def acquire(self) -> AsyncIterator[Slot]:
         """Wait for a place and hold it. Raises Refusal where there is none, or the block takes too long."""
         try:
             async with asyncio.timeout(self._longest) as limit:
@@ -77,7 +77,7 @@ class Places:
                 try:
                     yield place
                 finally:
-                    place.leave()
+                    place.release()
         except TimeoutError:
             raise self._refusal() from None
         finally:
@@ -94,7 +94,7 @@ class Places:
         for limit in self._limits:
             limit.reschedule(0)
 
-    def let_in(self) -> None:
+    def _admit_next(self) -> None:
         """Let in who waits longest, where there is a place."""
         while self._queue and self._is_free():
             first = self._queue.popleft()
@@ -102,16 +102,16 @@ class Places:
                 self.running += 1
                 first.set_result(None)
 
-    async def _enter(self) -> Place:
+    async def _enter(self) -> Slot:
         if self._stopping:
             raise self._refusal()
         if self._is_free() and not self._queue:
             self.running += 1
-            return Place(self)
+            return Slot(self)
         if len(self._queue) >= self._room:
-            raise Refusal(503, "busy", "too many questions are being answered; ask again in a moment")
+            raise HttpError(503, "busy", "too many questions are being answered; ask again in a moment")
         await self._wait()
-        return Place(self)
+        return Slot(self)
 
     async def _wait(self) -> None:
         ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -121,7 +121,7 @@ class Places:
         except asyncio.CancelledError:
             if ticket.done() and not ticket.cancelled():  # let in just when it gave up
                 self.running -= 1
-                self.let_in()
+                self._admit_next()
             elif ticket in self._queue:
                 self._queue.remove(ticket)
             elif self._stopping:
@@ -129,9 +129,11 @@ class Places:
             raise
 
     def _is_free(self) -> bool:
-        return self.running + max(0, self.lingering - self._at_once) < self._at_once
+        return self.running + max(0, self.abandoned - self._at_once) < self._at_once
 
-    def _refusal(self) -> Refusal:
+    def _refusal(self) -> HttpError:
         if self._stopping:
-            return Refusal(503, "stopping", "the service is stopping; ask again in a moment")
-        return Refusal(503, "time", f"the answer took longer than {self._longest:g} seconds; ask again later")
+            return HttpError(503, "stopping", "the service is stopping; ask again in a moment")
+        return HttpError(
+            503, "time", f"the answer took longer than {self._longest:g} seconds; ask again later"
+        )

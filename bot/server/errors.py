@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from bot.errors import CitewireError, QuestionError, VectorsAwayError
-from bot.observability.tracing import bound, told
+from bot.errors import CitewireError, QuestionError, VectorStoreUnavailableError
+from bot.observability.tracing import describe_exception, get_context
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _SOON, _AGAIN = (
 )  # seconds after which it may be otherwise; and until Chroma or the library may be there again
 
 
-class Refusal(Exception):  # noqa: N818 - it is a reply, not an error of ours
+class HttpError(Exception):
     """A request is not done; the sentence says why and what to do."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Refusal(Exception):  # noqa: N818 - it is a reply, not an error of ours
         super().__init__(sentence)
         self.status = status
         self.reason = reason
-        self.sentence = sentence
+        self.message = sentence
         self.retry_after = retry_after or (_SOON if status == 503 else None)
         self._headers = headers
 
@@ -47,57 +47,57 @@ class Refusal(Exception):  # noqa: N818 - it is a reply, not an error of ours
     def fields(self) -> dict[str, object]:
         """Return it for JSON."""
         after = {"retry_after": self.retry_after} if self.retry_after else {}
-        return {"error": self.sentence, **after}
+        return {"error": self.message, **after}
 
 
-def refused(refusal: Refusal, request: Request) -> Response:
+def error_response(refusal: HttpError, request: Request) -> Response:
     """Return the response to a request that is refused; a browser that asked for a page gets one."""
-    if request.url.path.startswith("/articles/") and wants_page(request):
+    if request.url.path.startswith("/articles/") and prefers_html(request):
         from bot.server.pages import notice_page
 
-        return notice_page(refusal.sentence, status=refusal.status, headers=refusal.headers)
+        return notice_page(refusal.message, status=refusal.status, headers=refusal.headers)
     return JSONResponse(refusal.fields(), status_code=refusal.status, headers=dict(refusal.headers))
 
 
-def wants_page(request: Request) -> bool:
+def prefers_html(request: Request) -> bool:
     """Say whether a page is wanted rather than JSON: by browsers, and by whoever does not say."""
     accepted = request.headers.get("accept", "")
     return "text/html" in accepted or "application/json" not in accepted
 
 
-def explain(exc: BaseException) -> Refusal:
+def to_http_error(exc: BaseException) -> HttpError:
     """Return what is said of an error: of ours what it means, of any other that there was one; the log is told more."""
-    if isinstance(exc, Refusal):
+    if isinstance(exc, HttpError):
         return exc
     if isinstance(exc, HTTPException):
         return _unrouted(exc)
     if isinstance(exc, QuestionError):
-        return Refusal(422, "input", str(exc))
+        return HttpError(422, "input", str(exc))
     return _interrupted(exc) or _failed(exc)
 
 
-def _interrupted(exc: BaseException) -> Refusal | None:
+def _interrupted(exc: BaseException) -> HttpError | None:
     if isinstance(exc, asyncio.CancelledError):
-        return Refusal(503, "stopping", "the service is stopping; ask again in a moment")
+        return HttpError(503, "stopping", "the service is stopping; ask again in a moment")
     if isinstance(exc, TimeoutError):
-        return Refusal(503, "time", "that took too long; try again later")
+        return HttpError(503, "time", "that took too long; try again later")
     return None
 
 
-def _failed(exc: BaseException) -> Refusal:
-    log.error("not done: %s", told(exc))
-    if isinstance(exc, VectorsAwayError):
+def _failed(exc: BaseException) -> HttpError:
+    log.error("not done: %s", describe_exception(exc))
+    if isinstance(exc, VectorStoreUnavailableError):
         sentence = "the articles cannot be searched now: Chroma does not answer; ask again in a moment"
-        return Refusal(503, "away", sentence, retry_after=_AGAIN)
+        return HttpError(503, "away", sentence, retry_after=_AGAIN)
     if isinstance(exc, CitewireError):
         sentence = "the service cannot do that now, and its log says why; ask again in a moment"
-        return Refusal(503, "away", sentence, retry_after=_AGAIN)
-    number = bound().get("request_id", "")
-    return Refusal(500, "failed", f"something went wrong; the log says where, at request {number}")
+        return HttpError(503, "away", sentence, retry_after=_AGAIN)
+    number = get_context().get("request_id", "")
+    return HttpError(500, "failed", f"something went wrong; the log says where, at request {number}")
 
 
-def _unrouted(exc: HTTPException) -> Refusal:
+def _unrouted(exc: HTTPException) -> HttpError:
     if exc.status_code == 404:
-        return Refusal(404, "path", "there is no such address here")
+        return HttpError(404, "path", "there is no such address here")
     allowed = (exc.headers or {}).get("Allow", "")
-    return Refusal(exc.status_code, "method", f"this address takes {allowed} alone", Allow=allowed)
+    return HttpError(exc.status_code, "method", f"this address takes {allowed} alone", Allow=allowed)

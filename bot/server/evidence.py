@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from bot.answering.signed_links import SealedLinks
+from bot.answering.signed_links import SignedLinks
 from bot.articles.chunking import Span
-from bot.server.auth import Access
-from bot.server.errors import Refusal, wants_page
+from bot.server.auth import Authenticator
+from bot.server.errors import HttpError, prefers_html
 from bot.server.pages import article_page
-from bot.server.rate_limit import Rate, neighbourhood
-from bot.storage.models import Edition
+from bot.server.rate_limit import RateLimiter, client_key
+from bot.storage.models import ArticleVersion
 
 if TYPE_CHECKING:
-    from bot.storage.article_store import Library
+    from bot.storage.article_store import ArticleStore
 
 _SPAN = re.compile(r"(\d{1,9})-(\d{1,9})")
 _VERSION = re.compile(r"[1-9]\d{0,8}")
@@ -33,7 +33,7 @@ _UNKNOWN = "There is no such article here."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EvidenceRef:
     """What a link names: an article, its version, the quote in it, and the words in the quote that answer."""
 
     article_id: str
@@ -43,10 +43,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EvidenceView:
     """What is shown: a version of an article with a quote, and what has become of it since."""
 
-    edition: Edition
+    edition: ArticleVersion
     span: Span | None
     stands: bool  # whether the quote is in the newest version too
     newest_link: str  # "" where this is it
@@ -58,7 +58,7 @@ class Evidence:
         return self.edition.article.text[self.span.start : self.span.end] if self.span else ""
 
     @property
-    def note(self) -> str:
+    def status_note(self) -> str:
         """What has become of this version; "" where it is what readers see."""
         corrected = self.edition.corrected
         if corrected is None:
@@ -71,7 +71,9 @@ class Evidence:
 class EvidencePages:
     """Shows articles to who has a token, or a link that we made."""
 
-    def __init__(self, library: Library, sealed: SealedLinks, access: Access, rate: Rate) -> None:
+    def __init__(
+        self, library: ArticleStore, sealed: SignedLinks, access: Authenticator, rate: RateLimiter
+    ) -> None:
         self._library = library
         self._sealed = sealed
         self._access = access
@@ -80,37 +82,39 @@ class EvidencePages:
     async def show(self, request: Request) -> Response:
         """Show one article."""
         place = _place(request)
-        self._rate.take(await self._reader(request, place))
+        self._rate.check(await self._reader(request, place))
         evidence = await asyncio.to_thread(self._evidence, place)
-        if wants_page(request):
+        if prefers_html(request):
             return article_page(evidence)
         return JSONResponse(_fields(evidence))
 
-    async def _reader(self, request: Request, place: Place) -> str:
+    async def _reader(self, request: Request, place: EvidenceRef) -> str:
         """Return who reads. Raises Refusal where they may not."""
         if not self._access.needs_token or "authorization" in request.headers:
-            return self._access.who(request)
+            return self._access.authenticate(request)
         seal, version = request.query_params.get("key", ""), place.version or 0
         named = (place.article_id, version, place.span, place.answer)
-        if not await asyncio.to_thread(self._sealed.knows, seal, *named):
-            raise Refusal(403, "token", _CLOSED)
-        return neighbourhood(request.client.host if request.client else "")
+        if not await asyncio.to_thread(self._sealed.verify, seal, *named):
+            raise HttpError(403, "token", _CLOSED)
+        return client_key(request.client.host if request.client else "")
 
-    def _evidence(self, place: Place) -> Evidence:
-        edition = self._library.edition(place.article_id, place.version)
+    def _evidence(self, place: EvidenceRef) -> EvidenceView:
+        edition = self._library.article_version(place.article_id, place.version)
         if edition is None:
             if self._library.is_withdrawn(place.article_id):
-                raise Refusal(410, "path", _WITHDRAWN)
-            raise Refusal(404, "path", _UNKNOWN)
+                raise HttpError(410, "path", _WITHDRAWN)
+            raise HttpError(404, "path", _UNKNOWN)
         if place.span and place.span.end > len(edition.article.text):
-            raise Refusal(404, "path", _DAMAGED)
-        return self._compared(edition, place.span, place.answer)
+            raise HttpError(404, "path", _DAMAGED)
+        return self._compare_with_current(edition, place.span, place.answer)
 
-    def _compared(self, edition: Edition, span: Span | None, answer: Span | None) -> Evidence:
+    def _compare_with_current(
+        self, edition: ArticleVersion, span: Span | None, answer: Span | None
+    ) -> EvidenceView:
         """Look for the quote in what readers see now."""
         newest = edition.newest
         if newest.version == edition.version:
-            return Evidence(edition, span, stands=True, newest_link="", answer=answer)
+            return EvidenceView(edition, span, stands=True, newest_link="", answer=answer)
         now = None
         if span:
             quote = edition.article.text[span.start : span.end]
@@ -119,19 +123,19 @@ class EvidencePages:
         passage = next((p.id for p in newest.passages if now and p.start <= now.start < p.end), "")
         moved = _shift(answer, now.start - span.start) if now and span else None
         link = self._sealed.link(newest.article.id, newest.version, now, passage, answer=moved)
-        return Evidence(edition, span, stands=bool(now), newest_link=link, answer=answer)
+        return EvidenceView(edition, span, stands=bool(now), newest_link=link, answer=answer)
 
 
-def _place(request: Request) -> Place:
+def _place(request: Request) -> EvidenceRef:
     """Read what a link names. Raises Refusal for one that nobody could have made."""
     version = request.query_params.get("v", "")
     span, answer = _span(request, "q"), _span(request, "a")
     numbered = version if _VERSION.fullmatch(version) else ""
     if numbered != version or not _is_within(answer, span):
-        raise Refusal(400, "input", _DAMAGED)
+        raise HttpError(400, "input", _DAMAGED)
     if "\0" in (article_id := request.path_params["article_id"]):  # which PostgreSQL does not even compare
-        raise Refusal(404, "path", _UNKNOWN)
-    return Place(article_id, int(numbered) if numbered else None, span, answer)
+        raise HttpError(404, "path", _UNKNOWN)
+    return EvidenceRef(article_id, int(numbered) if numbered else None, span, answer)
 
 
 def _span(request: Request, name: str) -> Span | None:
@@ -140,7 +144,7 @@ def _span(request: Request, name: str) -> Span | None:
     numbers = _SPAN.fullmatch(written)
     span = Span(int(numbers[1]), int(numbers[2])) if numbers else None
     if bool(written) != bool(span) or (span and span.start >= span.end):
-        raise Refusal(400, "input", _DAMAGED)
+        raise HttpError(400, "input", _DAMAGED)
     return span
 
 
@@ -152,7 +156,7 @@ def _shift(span: Span | None, by: int) -> Span | None:
     return Span(span.start + by, span.end + by) if span else None
 
 
-def _fields(evidence: Evidence) -> dict[str, object]:
+def _fields(evidence: EvidenceView) -> dict[str, object]:
     edition, span = evidence.edition, evidence.span
     article = edition.article
     return {
@@ -165,6 +169,6 @@ def _fields(evidence: Evidence) -> dict[str, object]:
         "text": article.text,
         "passages": [{"id": one.id, "start": one.start, "end": one.end} for one in edition.passages],
         "quote": {"start": span.start, "end": span.end, "text": evidence.quote} if span else None,
-        "note": evidence.note,
+        "note": evidence.status_note,
         "newest": edition.newest.version,
     }

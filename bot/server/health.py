@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bot.errors import CitewireError
-from bot.observability.tracing import told
+from bot.observability.tracing import describe_exception
 
 if TYPE_CHECKING:
-    from bot.services import Workspace
+    from bot.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +21,14 @@ _PATIENCE = 3.0  # seconds for a part to say that it is there
 _SLOW = "no answer yet"
 
 
-class PartError(Exception):
+class NotReadyError(Exception):
     """A part is not ready, for a reason that is no error."""
 
 
 class Readiness:
     """Tries the parts: library, Chroma, word index and question encoder. One try of a part runs at a time."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Services) -> None:
         self._workspace = workspace
         self._parts: Mapping[str, Callable[[], None]] = {
             "library": self._library,
@@ -41,7 +41,7 @@ class Readiness:
         self._at = -_GOOD_FOR
         self.loaded = False  # whether the question encoder is
 
-    async def failing(self) -> dict[str, str]:
+    async def failing_components(self) -> dict[str, str]:
         """Return the parts that are not ready, each with why, in words for the log, which has them too."""
         if time.monotonic() - self._at >= _GOOD_FOR:
             self._at = time.monotonic()
@@ -64,33 +64,35 @@ class Readiness:
         return found
 
     def _library(self) -> None:
-        self._workspace.library.generation()
+        self._workspace.articles.generation()
 
     def _chroma(self) -> None:
-        library, embedder = self._workspace.library, self._workspace.embedder
+        library, embedder = self._workspace.articles, self._workspace.embedder
         collection = library.collection(embedder.fingerprint)
         if collection:
-            self._workspace.vectors.count(collection.location)
+            self._workspace.vector_store.count(collection.location)
         elif not library.is_empty():
-            raise PartError(f"the articles are not embedded with {embedder.model}: run `citewire reindex`")
+            raise NotReadyError(
+                f"the articles are not embedded with {embedder.model}: run `citewire reindex`"
+            )
 
     def _words(self) -> None:
-        if not self._workspace.library.is_empty():
-            self._workspace.words.count()
+        if not self._workspace.articles.is_empty():
+            self._workspace.bm25.count()
 
     def _model(self) -> None:
         if not self.loaded:
-            raise PartError("not loaded yet")
+            raise NotReadyError("not loaded yet")
 
 
 def _why_not(check: Callable[[], None]) -> str:
     """Return why a part is not ready; "" where it is."""
     try:
         check()
-    except PartError as exc:
+    except NotReadyError as exc:
         return str(exc)
     except CitewireError as exc:
         return str(exc)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the part is not ready
-        return told(exc)
+        return describe_exception(exc)
     return ""

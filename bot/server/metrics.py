@@ -18,15 +18,15 @@ from prometheus_client import (
     generate_latest,
 )
 
-from bot.answering.observer import Witness
-from bot.crawler.store import Ledger
+from bot.answering.observer import AnswerObserver
+from bot.crawler.store import CrawlStore
 from bot.errors import CitewireError
 from bot.server.errors import Reason
 
 if TYPE_CHECKING:
     from bot.answering.answer import Answer
     from bot.server.health import Readiness
-    from bot.storage.article_store import Library
+    from bot.storage.article_store import ArticleStore
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)  # seconds
@@ -36,7 +36,7 @@ _FEED_STATES = ("ok", "failing", "gone")
 _PARTS = ("library", "chroma", "words", "model")
 
 
-class Metrics(Witness):
+class Metrics(AnswerObserver):
     """Counts questions and answers, whichever way they came, and what the service does beside."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Metrics(Witness):
 
     def answered(self, answer: Answer, *, via: str, seconds: float) -> None:
         """Count an answer."""
-        super().answered(answer, via=via, seconds=seconds)
+        super().on_answer(answer, via=via, seconds=seconds)
         self._answers.labels(answer.status).inc()
         self._seconds.observe(seconds)
         self._dropped.inc(len(answer.dropped))
@@ -89,7 +89,7 @@ class Metrics(Witness):
 
     def failed(self, via: str) -> None:
         """Count a question that has got no answer."""
-        super().failed(via)
+        super().on_failure(via)
         self._answers.labels("error").inc()
 
     def refused(self, reason: str) -> None:
@@ -100,7 +100,7 @@ class Metrics(Witness):
         """Count a request."""
         self._requests.labels(route, str(status)).inc()
 
-    def text(self, state: State) -> bytes:
+    def text(self, state: GaugeCollector) -> bytes:
         """Return all of it as Prometheus reads it."""
         self._waiting.set(state.waiting)
         self._running.set(state.running)
@@ -117,12 +117,12 @@ class Metrics(Witness):
         return generate_latest(self._registry)
 
 
-class State:
+class GaugeCollector:
     """What is not counted as it happens, but looked up when Prometheus asks."""
 
     def __init__(
         self,
-        library: Library,
+        library: ArticleStore,
         readiness: Readiness,
         queue: Callable[[], tuple[int, int]],
         slack: Callable[[], bool | None],
@@ -144,10 +144,10 @@ class State:
         self.newest: float | None = None
         self.feeds: Counts[str] = Counts()
 
-    async def look(self) -> State:
+    async def look(self) -> GaugeCollector:
         """Look up what has changed, seldom where that is slow."""
         async with self._lock:
-            self.failing, self.slack = await self._readiness.failing(), self._slack()
+            self.failing, self.slack = await self._readiness.failing_components(), self._slack()
             if "library" not in self.failing:
                 await asyncio.to_thread(self._count)
         return self
@@ -161,7 +161,7 @@ class State:
             self.articles = self._library.count()
             newest = self._library.newest()
             self.newest = newest.timestamp() if newest else None
-            self.feeds = Counts(feed.state for feed in Ledger(self._library).feeds())
+            self.feeds = Counts(feed.state for feed in CrawlStore(self._library).feeds())
         except CitewireError:
             return
         took = time.monotonic() - begun

@@ -13,8 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.observability.tracing import bind, bound, continuing, span
-from bot.server.errors import explain, refused
+from bot.observability.tracing import bind_context, continue_trace, get_context, span
+from bot.server.errors import error_response, to_http_error
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +35,18 @@ _HEADERS = {
 }
 
 
-class GoneError(Exception):
+class ClientDisconnectedError(Exception):
     """Who has asked is not there any more."""
 
 
-def route_of(path: str) -> str:
+def route_label(path: str) -> str:
     """Return the route that a path takes, one of a few: what is counted must not grow with what is sent."""
     if path in _ROUTES:
         return path
     return "/articles/{id}" if path.startswith("/articles/") else "other"
 
 
-class Front:
+class RequestMiddleware:
     """Runs an app behind itself. `count` is told each request's route and status, `refuse` the reasons of refusals."""
 
     def __init__(
@@ -68,32 +68,32 @@ class Front:
         if scope["type"] != "http":  # a WebSocket: there is none here
             return
         headers = Headers(scope=scope)
-        bind(afresh=True, request_id=_request_id(headers))
-        exchange = _Exchange(headers, receive, send)
-        route, begun = route_of(scope["path"]), time.perf_counter()
-        with continuing(headers), span("request", method=scope["method"][:_METHOD], route=route):
+        bind_context(clear=True, request_id=_request_id(headers))
+        exchange = _RequestIO(headers, receive, send)
+        route, begun = route_label(scope["path"]), time.perf_counter()
+        with continue_trace(headers), span("request", method=scope["method"][:_METHOD], route=route):
             await self._handled(scope, exchange)
         self._count(route, exchange.status)
         self._note(scope, route, exchange, time.perf_counter() - begun)
         if exchange.broken:
-            raise _BrokenError
+            raise ResponseAbortedError
 
-    async def _handled(self, scope: Scope, exchange: _Exchange) -> None:
+    async def _handled(self, scope: Scope, exchange: _RequestIO) -> None:
         request = Request(scope)
         try:
             async with asyncio.timeout(self._longest):
                 # With an app in it, the router raises what it does not know instead of answering by itself.
                 await self._app({**scope, "app": self}, exchange.receive, exchange.send)
-        except GoneError:
+        except ClientDisconnectedError:
             exchange.status = _GONE
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - nobody outside is shown where it failed
-            refusal = explain(exc)
+            refusal = to_http_error(exc)
             self._refuse(refusal.reason)
             exchange.broken = exchange.started
             if not exchange.started:
-                await refused(refusal, request)(scope, exchange.receive, exchange.send)
+                await error_response(refusal, request)(scope, exchange.receive, exchange.send)
 
-    def _note(self, scope: Scope, route: str, exchange: _Exchange, seconds: float) -> None:
+    def _note(self, scope: Scope, route: str, exchange: _RequestIO, seconds: float) -> None:
         quiet = route in _PROBES and exchange.status < 500
         client = scope.get("client")
         log.log(
@@ -109,11 +109,11 @@ class Front:
         )
 
 
-class _BrokenError(Exception):
+class ResponseAbortedError(Exception):
     """A response could not be ended; the connection has to be."""
 
 
-class _Exchange:
+class _RequestIO:
     """One request's way in and out."""
 
     def __init__(self, headers: Headers, receive: Receive, send: Send) -> None:
@@ -139,7 +139,7 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-            headers["X-Request-ID"] = bound()["request_id"]
+            headers["X-Request-ID"] = get_context()["request_id"]
             if self._unread:
                 headers["Connection"] = "close"
         await self._send(message)

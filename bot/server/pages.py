@@ -17,7 +17,7 @@ from bot.articles.article import is_web_url
 from bot.articles.chunking import Passage, Span
 
 if TYPE_CHECKING:
-    from bot.server.evidence import Evidence
+    from bot.server.evidence import EvidenceView
 
 _UNTITLED = "(no title)"
 _WRAPPED = 120  # characters: in a text whose every line is shorter a line's end means nothing
@@ -25,12 +25,12 @@ _ENDS = re.compile(r"[^\S\n]*\n\s*")
 _FOOT = "The words are the article's own, as they were read; the passage that an answer cites is marked."
 
 
-def article_page(evidence: Evidence) -> HTMLResponse:
+def article_page(evidence: EvidenceView) -> HTMLResponse:
     """Return the page of an article with its quote marked."""
     article = evidence.edition.article
     title = escape(article.title or _UNTITLED)
-    head = f'<header><h1 dir="auto">{title}</h1>{"".join(_above(evidence))}</header>'
-    text = "".join(_pieces(article.text, evidence.edition.passages, evidence.span, evidence.answer))
+    head = f'<header><h1 dir="auto">{title}</h1>{"".join(_header_lines(evidence))}</header>'
+    text = "".join(_render_passages(article.text, evidence.edition.passages, evidence.span, evidence.answer))
     return _page(
         title, f'<main>{head}<article class="text" dir="auto">{text}</article></main><footer>{_FOOT}</footer>'
     )
@@ -69,19 +69,19 @@ def _style() -> tuple[str, str]:
     )
 
 
-def _above(evidence: Evidence) -> Iterator[str]:
+def _header_lines(evidence: EvidenceView) -> Iterator[str]:
     article = evidence.edition.article
     day = f"{article.published.day} {article.published:%B %Y}" if article.published else ""
     if named := " · ".join(f"<bdi>{escape(part)}</bdi>" for part in (article.source, day) if part):
         yield f'<p class="from">{named}</p>'
     if article.url and is_web_url(article.url):
         yield f'<p class="from"><a href="{escape(article.url)}" rel="noopener noreferrer nofollow">The original</a></p>'
-    if evidence.note:
+    if evidence.status_note:
         link = f' <a href="{escape(evidence.newest_link)}">Read it as it is now</a>'
-        yield f'<p class="note" role="note">{escape(evidence.note)}{link}</p>'
+        yield f'<p class="note" role="note">{escape(evidence.status_note)}{link}</p>'
 
 
-def _pieces(
+def _render_passages(
     text: str, passages: tuple[Passage, ...], quote: Span | None, answer: Span | None = None
 ) -> Iterator[str]:
     """Yield the whole text, each passage an element that bears its id, and the words that answer in bold.
@@ -92,7 +92,7 @@ def _pieces(
     wrapped, at = _is_wrapped(text), 0
 
     def marked(start: int, end: int, place: str = "") -> str:
-        return "".join(_marked(text, Span(start, end), quote, answer, wrapped=wrapped, place=place))
+        return "".join(_render_highlight(text, Span(start, end), quote, answer, wrapped=wrapped, place=place))
 
     for passage in passages:
         yield marked(at, passage.start)
@@ -104,7 +104,7 @@ def _pieces(
     yield marked(at, len(text))
 
 
-def _marked(
+def _render_highlight(
     text: str, part: Span, quote: Span | None, answer: Span | None, *, wrapped: bool, place: str
 ) -> Iterator[str]:
     """Yield a part of the text, with that of it which is quoted marked; `place` is the mark's attribute."""

@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
-from bot.server.errors import Refusal
+from bot.server.errors import HttpError
 
 _REMEMBERED = 10_000  # who asked last: memory must not grow with addresses
 
 
-class Rate:
+class RateLimiter:
     """Lets each pass so often a minute, a minute's worth at once; safe within one event loop."""
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +22,7 @@ class Rate:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, who: str) -> None:
+    def check(self, who: str) -> None:
         """Let one pass. Raises Refusal, which says when to come again."""
         now = self._clock()
         left, then = self._buckets.pop(who, (self._most, now))
@@ -33,7 +33,7 @@ class Rate:
             self._buckets.popitem(last=False)
         if not allowed:
             wait = math.ceil((1 - left) / self._per_second)
-            raise Refusal(
+            raise HttpError(
                 429, "rate", f"more than {self._most:g} requests a minute; ask again later", retry_after=wait
             )
 
@@ -41,7 +41,7 @@ class Rate:
         return len(self._buckets)
 
 
-def neighbourhood(address: str) -> str:
+def client_key(address: str) -> str:
     """Return what of an address its user cannot choose: of IPv6 the first half, of what is no address nothing."""
     try:
         found = ip_address(address.partition("%")[0])

@@ -14,8 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bot.errors import ServiceError
-from bot.server.timeouts import USUAL, Patience
+from bot.errors import BindError
+from bot.server.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 _LAST = 3  # seconds for what is under way when the block ends
 _FULL = (
@@ -25,7 +25,7 @@ _FULL = (
 )
 
 
-class Address(NamedTuple):
+class BindAddress(NamedTuple):
     """Where requests are taken; port 0 lets the system pick one."""
 
     host: str
@@ -37,19 +37,19 @@ class _Connection(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, *, patience: Patience, **uvicorns: Any) -> None:
+    def __init__(self, *, patience: Timeouts, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._patience = patience
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        if len(self.connections) > self._patience.connections:
+        if len(self.connections) > self._patience.max_connections:
             transport.write(_FULL)
             transport.close()
-        self._expect(self._patience.head)
+        self._set_timeout(self._patience.request_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect(None)
+        self._set_timeout(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -58,27 +58,27 @@ class _Connection(H11Protocol):
         was_busy = self._busy
         super().data_received(data)
         if self._busy and not was_busy:
-            self._expect(None)
+            self._set_timeout(None)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._timer is None and not self._busy:
             closing = self.transport.is_closing()
-            self._expect(self._patience.stalled if closing else self._patience.head)
+            self._set_timeout(self._patience.write_stall if closing else self._patience.request_head)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._expect(self._patience.stalled)
+        self._set_timeout(self._patience.write_stall)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._expect(None)
+        self._set_timeout(None)
 
     @property
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _expect(self, seconds: float | None) -> None:
+    def _set_timeout(self, seconds: float | None) -> None:
         """End the connection unless something happens in time; None: wait for nothing."""
         if self._timer:
             self._timer.cancel()
@@ -94,8 +94,8 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def listening(
-    app: ASGIApp, address: Address, *, proxies: Sequence[str] = (), patience: Patience = USUAL
+async def serve_http(
+    app: ASGIApp, address: BindAddress, *, proxies: Sequence[str] = (), patience: Timeouts = DEFAULT_TIMEOUTS
 ) -> AsyncIterator[str]:
     """Serve `app` and give the address at which it is. Raises ServiceError where that cannot be had.
 
@@ -126,12 +126,10 @@ async def listening(
         await serving
 
 
-def _bound(address: Address) -> socket.socket:
+def _bound(address: BindAddress) -> socket.socket:
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server(address, family=family, backlog=1024)
     except OSError as exc:
         reason = exc.strerror or str(exc)
-        raise ServiceError(
-            f"port {address.port} cannot be opened: {reason}; name another with --port"
-        ) from exc
+        raise BindError(f"port {address.port} cannot be opened: {reason}; name another with --port") from exc

@@ -10,26 +10,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.answering.observer import Witness
-from bot.background import kept_up, repeated
-from bot.errors import SettingsError, SlackRefusedError, SlackTroubleError
+from bot.answering.observer import AnswerObserver
+from bot.background import keep_warm, run_periodically
+from bot.errors import SettingsError, SlackRejectedError, SlackUnavailableError
 from bot.observability.tracing import tracing
-from bot.server.timeouts import USUAL, Patience
+from bot.server.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
     from slack_bolt.authorization import AuthorizeResult
 
-    from bot.server.runner import Address
-    from bot.services import Workspace
-    from bot.slack.client import Surface
-    from bot.slack.queue import Inbox
+    from bot.server.runner import BindAddress
+    from bot.services import Services
+    from bot.slack.client import SlackClient
+    from bot.slack.queue import JobQueue
     from bot.slack.worker import Worker
 
 _HOUR, _MOMENT = 3_600.0, 5.0  # seconds
 
 
-def run_slack(workspace: Workspace, *, http: Address | None, say: Callable[[str], None]) -> None:
+def run_slack(workspace: Services, *, http: BindAddress | None, say: Callable[[str], None]) -> None:
     """Answer in Slack until SIGINT or SIGTERM: over a socket that this process opens, or over HTTP.
 
     Raises SettingsError where a token is missing, SlackError where Slack cannot be reached or refuses one.
@@ -46,7 +46,7 @@ def run_slack(workspace: Workspace, *, http: Address | None, say: Callable[[str]
         asyncio.run(run())
 
 
-def require_tokens(workspace: Workspace, *, http: bool) -> None:
+def require_tokens(workspace: Services, *, http: bool) -> None:
     """Raise SettingsError that names each token that is missing for this way of connecting."""
     settings = workspace.settings
     needed = {"SLACK_BOT_TOKEN": settings.slack_bot_token}
@@ -63,20 +63,20 @@ class Bot:
     """The bot at work: `app` takes in what Slack sends, `working` ends when it is stopped or by an error."""
 
     app: AsyncApp
-    working: asyncio.Task[None]
+    task: asyncio.Task[None]
     _worker: Worker
-    _inbox: Inbox
-    _surface: Surface
+    _inbox: JobQueue
+    _surface: SlackClient
 
     async def stop(self, grace: float) -> None:
         """Begin nothing more, and finish what is under way within `grace` seconds."""
         await self._worker.stop(grace=grace)
 
-    async def greet(self) -> None:
+    async def ping(self) -> None:
         """Ask Slack whether it still knows us. Raises SlackRefusedError, SlackTroubleError."""
-        from bot.slack.client import told
+        from bot.slack.client import call_api
 
-        await told(self._surface.client.auth_test(), "auth.test")
+        await call_api(self._surface.client.auth_test(), "auth.test")
 
     def queue(self) -> tuple[int, int]:
         """Return how many requests wait, on any machine, and how many are worked on here."""
@@ -84,43 +84,43 @@ class Bot:
 
 
 async def serve(
-    workspace: Workspace,
+    workspace: Services,
     *,
-    http: Address | None,
+    http: BindAddress | None,
     stopped: asyncio.Event,
     say: Callable[[str], None],
-    patience: Patience = USUAL,
+    patience: Timeouts = DEFAULT_TIMEOUTS,
 ) -> None:
     """Answer in Slack until `stopped` is set; then finish what is under way. `say` is told where it listens."""
     from bot.slack.connections import over_http, over_socket
 
     _ = workspace.chain  # a chat model that cannot be set up is told before anything is connected
     token = workspace.settings.slack_app_token.get_secret_value()
-    async with working(workspace, patience=patience) as bot, kept_up(workspace):
+    async with run_bot(workspace, patience=patience) as bot, keep_warm(workspace):
         connected = over_http(bot.app, http, say, patience) if http else over_socket(bot.app, token, say)
         async with connected:
-            await _first_of(asyncio.create_task(stopped.wait()), bot.working)
+            await _wait_first(asyncio.create_task(stopped.wait()), bot.task)
 
 
 @contextlib.asynccontextmanager
-async def working(
-    workspace: Workspace, *, witness: Witness | None = None, patience: Patience = USUAL
+async def run_bot(
+    workspace: Services, *, witness: AnswerObserver | None = None, patience: Timeouts = DEFAULT_TIMEOUTS
 ) -> AsyncIterator[Bot]:
     """Have the bot at work while the block lasts; at its end what is under way is finished. Raises SlackError."""
-    from bot.slack.handlers.corrections import Corrections
-    from bot.slack.queue import Inbox
+    from bot.slack.handlers.corrections import CorrectionScanner
+    from bot.slack.queue import JobQueue
 
-    surface = await _introduced(workspace)
-    inbox = Inbox(workspace.library, waiting=workspace.settings.slack_waiting)
-    app, worker = _wired(workspace, surface, inbox, witness or Witness())
-    look = Corrections(workspace.library, workspace.standings, inbox).look
+    surface = await _authenticate(workspace)
+    inbox = JobQueue(workspace.articles, waiting=workspace.settings.slack_waiting)
+    app, worker = _build_app(workspace, surface, inbox, witness or AnswerObserver())
+    look = CorrectionScanner(workspace.articles, workspace.citation_audit, inbox).scan
     task = asyncio.create_task(worker.run())
     try:
         # What is old is forgotten: else the library would grow with every word that is said. And who was given an
         # answer that no longer stands is told.
         async with (
-            repeated(_HOUR, inbox.forget_old, "what is old could not be forgotten"),
-            repeated(_MOMENT, look, "what no longer stands could not be looked for"),
+            run_periodically(_HOUR, inbox.prune, "what is old could not be forgotten"),
+            run_periodically(_MOMENT, look, "what no longer stands could not be looked for"),
         ):
             yield Bot(app, task, worker, inbox, surface)
     finally:
@@ -129,9 +129,9 @@ async def working(
         await task
 
 
-async def _introduced(workspace: Workspace) -> Surface:
+async def _authenticate(workspace: Services) -> SlackClient:
     """Ask Slack who we are. Raises SlackError where it refuses us, SlackTroubleError where it is not there."""
-    from bot.slack.client import Surface, open_client, open_session, told
+    from bot.slack.client import SlackClient, call_api, open_client, open_session
     from bot.slack.doctor import refused
 
     settings = workspace.settings
@@ -139,60 +139,64 @@ async def _introduced(workspace: Workspace) -> Surface:
         session = await unless_known.enter_async_context(open_session())
         client = open_client(settings, session)
         try:
-            me = await told(client.auth_test(), "auth.test")
-        except SlackRefusedError as exc:
+            me = await call_api(client.auth_test(), "auth.test")
+        except SlackRejectedError as exc:
             raise refused("SLACK_BOT_TOKEN", exc) from exc
-        except SlackTroubleError as exc:
-            raise SlackTroubleError(f"Slack cannot be reached at {settings.slack_api_url}: {exc}") from exc
+        except SlackUnavailableError as exc:
+            raise SlackUnavailableError(
+                f"Slack cannot be reached at {settings.slack_api_url}: {exc}"
+            ) from exc
         unless_known.pop_all()
     impatient = open_client(settings, session, patient=False)
     team = "" if me.get("is_enterprise_install") else str(me.get("team_id") or "")
-    return Surface(client, impatient, me["user_id"], team=team, helpers=bool(settings.slack_helpers))
+    return SlackClient(client, impatient, me["user_id"], team=team, helpers=bool(settings.slack_helpers))
 
 
-def _wired(workspace: Workspace, surface: Surface, inbox: Inbox, witness: Witness) -> tuple[AsyncApp, Worker]:
+def _build_app(
+    workspace: Services, surface: SlackClient, inbox: JobQueue, witness: AnswerObserver
+) -> tuple[AsyncApp, Worker]:
     """Build the app and what works behind it."""
     from slack_bolt.async_app import AsyncApp
 
-    from bot.slack.actions import Judging
+    from bot.slack.actions import AnswerActions
     from bot.slack.channel_settings import ChannelSettings
-    from bot.slack.handlers.commands import CheckSession, CommandSession
-    from bot.slack.handlers.corrections import CorrectionSession
+    from bot.slack.handlers.commands import CheckHandler, CommandHandler
+    from bot.slack.handlers.corrections import CorrectionHandler
     from bot.slack.handlers.home import Home
-    from bot.slack.handlers.questions import DeletionSession, Desk, QuestionSession
+    from bot.slack.handlers.questions import DeletionHandler, QuestionHandler, SlackContext
     from bot.slack.listeners import Listeners
-    from bot.slack.routing import Reception
+    from bot.slack.routing import MessageRouter
     from bot.slack.worker import Worker
 
     settings = workspace.settings
-    desk = Desk(workspace, surface, inbox, ChannelSettings(workspace.library), witness)
+    desk = SlackContext(workspace, surface, inbox, ChannelSettings(workspace.articles), witness)
     worker = Worker(
         inbox,
         {
-            "question": lambda job: QuestionSession(desk, job),
-            "edit": lambda job: QuestionSession(desk, job),
-            "delete": lambda job: DeletionSession(desk, job),
-            "command": lambda job: CommandSession(desk, job),
-            "check": lambda job: CheckSession(desk, job),
-            "correction": lambda job: CorrectionSession(desk, job),
+            "question": lambda job: QuestionHandler(desk, job),
+            "edit": lambda job: QuestionHandler(desk, job),
+            "delete": lambda job: DeletionHandler(desk, job),
+            "command": lambda job: CommandHandler(desk, job),
+            "check": lambda job: CheckHandler(desk, job),
+            "correction": lambda job: CorrectionHandler(desk, job),
         },
         concurrency=settings.slack_concurrency,
         witness=witness,
     )
-    reception = Reception(settings, surface, inbox, on_new=worker.wake)
+    reception = MessageRouter(settings, surface, inbox, on_new=worker.wake)
     app = AsyncApp(
         client=surface.client,
-        authorize=_known(surface),
+        authorize=_static_authorize(surface),
         signing_secret=settings.slack_signing_secret.get_secret_value(),
         process_before_response=True,  # what is to be kept is kept before Slack is told that it was received
         logger=_bolts_log(),
     )
-    for part in (Listeners(desk, reception), Judging(desk), Home(desk)):
+    for part in (Listeners(desk, reception), AnswerActions(desk), Home(desk)):
         part.register(app)
     return app, worker
 
 
-def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult]]:
+def _static_authorize(surface: SlackClient) -> Callable[..., Awaitable[AuthorizeResult]]:
     """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again.
 
     Events are not told apart by their team: in a grid or a shared channel it is not always the one that the app was
@@ -203,7 +207,7 @@ def _known(surface: Surface) -> Callable[..., Awaitable[AuthorizeResult]]:
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
         token = surface.client.token
         return AuthorizeResult(
-            enterprise_id=enterprise_id, team_id=team_id, bot_user_id=surface.me, bot_token=token
+            enterprise_id=enterprise_id, team_id=team_id, bot_user_id=surface.bot_user_id, bot_token=token
         )
 
     return authorize
@@ -216,7 +220,7 @@ def _bolts_log() -> logging.Logger:
     return bolts
 
 
-async def _first_of(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
+async def _wait_first(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
     """Return when the first of these is done; raise what it raised."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:

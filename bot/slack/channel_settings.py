@@ -12,9 +12,9 @@ from sqlalchemy import Row, select
 
 from bot.articles.article import clean_line
 from bot.errors import SettingsError
-from bot.indexing.filters import label_key
-from bot.storage.article_store import Library
-from bot.storage.database import put_row
+from bot.indexing.filters import normalize_label
+from bot.storage.article_store import ArticleStore
+from bot.storage.database import upsert
 from bot.storage.schema import slack_channels
 
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
@@ -35,13 +35,13 @@ class ChannelSetting:
 class ChannelSettings:
     """Keeps the settings of channels in the library's database, by the channel's id alone."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: ArticleStore) -> None:
         self._library = library
 
     def get(self, channel: str) -> ChannelSetting:
         """Return what is set for a channel; where nothing is, it is answered from all articles."""
         query = select(slack_channels).where(slack_channels.c.channel == channel)
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             row = connection.execute(query).first()
         return _setting(row) if row else ChannelSetting()
 
@@ -58,12 +58,12 @@ class ChannelSettings:
             "changed": datetime.now(UTC).isoformat(timespec="seconds"),
             "changed_by": by,
         }
-        with self._library.changing() as connection:
-            put_row(connection, slack_channels, row, key=("channel",))
+        with self._library.transaction() as connection:
+            upsert(connection, slack_channels, row, key=("channel",))
 
     def all(self) -> dict[str, ChannelSetting]:
         """Return what was ever set, by channel."""
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             rows = connection.execute(select(slack_channels).order_by(slack_channels.c.channel))
             return {row.channel: _setting(row) for row in rows}
 
@@ -72,7 +72,7 @@ def _once_each(sources: Iterable[str]) -> list[str]:
     """Return the names cleaned, each outlet once and as it is first written."""
     named: dict[str, str] = {}
     for source in map(clean_line, sources):
-        named.setdefault(label_key(source), source)
+        named.setdefault(normalize_label(source), source)
     return [source for source in named.values() if source]
 
 

@@ -14,7 +14,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import CitewireError, SlackRefusedError, SlackTroubleError
+from bot.errors import CitewireError, SlackRejectedError, SlackUnavailableError
 from bot.observability.tracing import span
 from bot.settings import Settings
 from bot.slack.rendering.answer import Message
@@ -28,7 +28,7 @@ _OWN_TROUBLE = frozenset({"internal_error", "fatal_error", "service_unavailable"
 _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
 
 log = logging.getLogger(__name__)
-LAST_WORDS = 5.0  # seconds for each of the last things said before the end of the process
+FINAL_MESSAGE_TIMEOUT = 5.0  # seconds for each of the last things said before the end of the process
 _NO_STREAMS = 30.0  # seconds without streams after Slack has refused one
 
 
@@ -56,7 +56,7 @@ def open_client(
     )
 
 
-async def told(call: Awaitable[Any], method: str) -> Any:
+async def call_api(call: Awaitable[Any], method: str) -> Any:
     """Await a call; translate what the SDK raises into SlackRefusedError or SlackTroubleError."""
     try:
         with span(f"slack {method}"):
@@ -64,19 +64,19 @@ async def told(call: Awaitable[Any], method: str) -> Any:
     except SlackApiError as exc:
         status, reason = _status(exc), _reason(exc)
         if status == 404 or reason in _NO_SUCH_METHOD:
-            raise SlackRefusedError(method, reason or "no such method", missing=True) from exc
+            raise SlackRejectedError(method, reason or "no such method", missing=True) from exc
         if status >= 500 or not reason or reason in _OWN_TROUBLE:
-            raise SlackTroubleError(f"{method}: {reason or f'status {status}'}") from exc
-        raise SlackRefusedError(method, reason) from exc
+            raise SlackUnavailableError(f"{method}: {reason or f'status {status}'}") from exc
+        raise SlackRejectedError(method, reason) from exc
     except (TimeoutError, aiohttp.ClientError, OSError, SlackClientError) as exc:
-        raise SlackTroubleError(f"{method}: {type(exc).__name__}") from exc
+        raise SlackUnavailableError(f"{method}: {type(exc).__name__}") from exc
 
 
-async def attempted(call: Awaitable[Any], method: str) -> bool:
+async def try_call(call: Awaitable[Any], method: str) -> bool:
     """Await a call that nothing depends on; say whether it succeeded, and log it where it did not."""
     try:
-        await told(call, method)
-    except (SlackRefusedError, SlackTroubleError) as exc:
+        await call_api(call, method)
+    except (SlackRejectedError, SlackUnavailableError) as exc:
         log.info("not done: %s", exc)
         return False
     return True
@@ -92,10 +92,10 @@ async def post(client: AsyncWebClient, message: Message, *, channel: str, **more
         unfurl_media=False,
         **more,
     )
-    return str((await told(call, "chat.postMessage"))["ts"])
+    return str((await call_api(call, "chat.postMessage"))["ts"])
 
 
-async def replies(
+async def iter_thread(
     client: AsyncWebClient, channel: str, thread: str, **more: Any
 ) -> AsyncIterator[dict[str, Any]]:
     """Yield the messages of a thread, its first included, page by page. Raises SlackRefusedError, SlackTroubleError."""
@@ -111,17 +111,17 @@ async def replies(
 async def ask(client: AsyncWebClient, method: str, asked: Mapping[str, Any]) -> Any:
     """Call a method that only reads; by POST, which every server of Slack's API takes, where the SDK would GET."""
     params = {name: value for name, value in asked.items() if value is not None}
-    return await told(client.api_call(method, params=params), method)
+    return await call_api(client.api_call(method, params=params), method)
 
 
-async def whisper(
+async def post_ephemeral(
     client: AsyncWebClient, message: Message, *, channel: str, person: str, thread: str = ""
 ) -> None:
     """Say something that only one person sees; nothing depends on it."""
     call = client.chat_postEphemeral(
         channel=channel, user=person, text=message.text, blocks=list(message.blocks), thread_ts=thread or None
     )
-    await attempted(call, "chat.postEphemeral")
+    await try_call(call, "chat.postEphemeral")
 
 
 def _status(exc: SlackApiError) -> int:
@@ -133,7 +133,7 @@ def _reason(exc: SlackApiError) -> str:
     return str(data.get("error", "")) if isinstance(data, dict) else ""
 
 
-class Surface:
+class SlackClient:
     """What this process says things with: the client, who it is, and what the server was found not to have."""
 
     def __init__(
@@ -145,15 +145,15 @@ class Surface:
         begin yet, or a status that may not be shown, is no reason to keep a whole answer back.
         """
         self.client = client
-        self.impatient = impatient
-        self.me = me
+        self.no_retry_client = impatient
+        self.bot_user_id = me
         self.team = team
         self.helpers = helpers
         self.lacks: set[str] = set()
         self._streams_from = 0.0  # by the monotonic clock
         self._said: set[asyncio.Task[None]] = set()
 
-    def is_of(self, team: str | None) -> bool:
+    def is_home_team(self, team: str | None) -> bool:
         """Say whether this is the team that the app is installed in, as far as that is known."""
         return not team or not self.team or team == self.team
 
@@ -162,11 +162,11 @@ class Surface:
         """Whether a stream may be begun."""
         return time.monotonic() >= self._streams_from
 
-    def no_streams(self, exc: SlackRefusedError) -> None:
+    def disable_streaming(self, exc: SlackRejectedError) -> None:
         """Begin no stream for a while: Slack takes about 20 a minute, and some servers take none."""
         self._streams_from = math.inf if exc.missing else time.monotonic() + _NO_STREAMS
 
-    def soon(self, said: Coroutine[Any, Any, None]) -> None:
+    def run_in_background(self, said: Coroutine[Any, Any, None]) -> None:
         """Say something in the background."""
         task = asyncio.create_task(_logged(said))
         self._said.add(task)  # the loop itself keeps no hold of it
@@ -175,13 +175,13 @@ class Surface:
     async def close(self) -> None:
         """Give what is still being said a moment, and end."""
         if self._said:
-            await asyncio.wait(self._said, timeout=LAST_WORDS)
+            await asyncio.wait(self._said, timeout=FINAL_MESSAGE_TIMEOUT)
         if self.client.session:
             await self.client.session.close()
 
     async def open_view(self, trigger: str, view: dict[str, Any]) -> str:
         """Open a modal and return its id, at once or not at all: what triggered it is good for three seconds."""
-        opened = await told(self.impatient.views_open(trigger_id=trigger, view=view), "views.open")
+        opened = await call_api(self.no_retry_client.views_open(trigger_id=trigger, view=view), "views.open")
         return str(opened["view"]["id"])
 
     async def attempt(self, method: str, call: str, **arguments: Any) -> None:
@@ -189,11 +189,11 @@ class Surface:
         if method in self.lacks:
             return
         try:
-            await told(getattr(self.impatient, call)(**arguments), method)
-        except SlackRefusedError as exc:
+            await call_api(getattr(self.no_retry_client, call)(**arguments), method)
+        except SlackRejectedError as exc:
             if exc.missing:
                 self.lacks.add(method)
-        except SlackTroubleError:
+        except SlackUnavailableError:
             pass
 
 

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from bot.errors import SlackError, SlackRefusedError, SlackTroubleError
+from bot.errors import SlackRejectedError, SlackError, SlackUnavailableError
 from bot.server.ask_request import read_body
-from bot.server.errors import Refusal
-from bot.server.middleware import Front
-from bot.server.runner import Address, listening
-from bot.server.timeouts import Patience
-from bot.slack.client import told
+from bot.server.errors import HttpError
+from bot.server.middleware import RequestMiddleware
+from bot.server.runner import BindAddress, serve_http
+from bot.server.timeouts import Timeouts
+from bot.slack.client import call_api
 from bot.slack.doctor import refused
 
 log = logging.getLogger(__name__)
@@ -34,11 +34,11 @@ _PING = 10.0  # seconds between the SDK's looks at a socket, and before it tries
 
 @contextlib.asynccontextmanager
 async def over_http(
-    app: AsyncApp, address: Address, say: Callable[[str], None], patience: Patience
+    app: AsyncApp, address: BindAddress, say: Callable[[str], None], patience: Timeouts
 ) -> AsyncIterator[None]:
     """Take requests at an address. Raises ServiceError where it cannot be had."""
-    front = Front(Router([slack_route(lambda: app)], redirect_slashes=False), longest=_LONGEST)
-    async with listening(front, address, patience=patience) as url:
+    front = RequestMiddleware(Router([slack_route(lambda: app)], redirect_slashes=False), longest=_LONGEST)
+    async with serve_http(front, address, patience=patience) as url:
         say(f"Listening for Slack at {url}{EVENTS_PATH}")
         yield
 
@@ -65,10 +65,10 @@ async def _address(client: SocketModeClient, token: str) -> str:
     """Ask for a socket's address, once: the SDK asks for ever, also with a token that is refused."""
     method = "apps.connections.open"
     try:
-        opened = await told(client.web_client.apps_connections_open(app_token=token), method)
-    except SlackRefusedError as exc:
+        opened = await call_api(client.web_client.apps_connections_open(app_token=token), method)
+    except SlackRejectedError as exc:
         raise refused("SLACK_APP_TOKEN", exc) from exc
-    except SlackTroubleError as exc:
+    except SlackUnavailableError as exc:
         raise SlackError(f"no socket to Slack could be opened: {exc}") from exc
     return str(opened["url"])
 
@@ -96,11 +96,11 @@ def slack_route(current: Callable[[], AsyncApp | None]) -> Route:
         body = await read_body(request, _MOST_BYTES)
         app = current()
         if app is None:  # who is meant cannot be told while we do not know who we are; Slack sends it again
-            raise Refusal(503, "away", "Slack's API cannot be reached now; send it again in a moment")
+            raise HttpError(503, "away", "Slack's API cannot be reached now; send it again in a moment")
         try:
             return to_starlette_response(await app.async_dispatch(to_async_bolt_request(request, body)))
         except Exception as exc:  # noqa: BLE001 - Bolt reads a body before it looks at the signature, and trusts its form
             log.warning("a request that is not Slack's: %s", type(exc).__name__)
-            raise Refusal(400, "input", "that is no request of Slack's") from None
+            raise HttpError(400, "input", "that is no request of Slack's") from None
 
     return Route(EVENTS_PATH, receive, methods=["POST"])

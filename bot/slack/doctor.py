@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.articles.article import clean_line
-from bot.doctor import Check, attempt, failure
-from bot.errors import SlackError, SlackRefusedError
+from bot.doctor import Check, failure, run_check
+from bot.errors import SlackRejectedError, SlackError
 from bot.slack.scopes import APP_SCOPE, BOT_SCOPES
 
 if TYPE_CHECKING:
@@ -71,16 +71,16 @@ def _checks(settings: Settings) -> Iterator[Check]:
         yield failure("slack token", exc)
     if bot:
         yield _scopes(bot)
-    yield attempt("slack connection", lambda: _connection(settings))
+    yield run_check("slack connection", lambda: _connection(settings))
     if settings.slack_signing_secret.get_secret_value():
-        yield attempt("slack secret", lambda: _signing_secret(settings))
+        yield run_check("slack secret", lambda: _signing_secret(settings))
     if bot:
         yield from _channels(settings, bot)
     yield _helpers(settings.slack_helpers)
 
 
 def _who(settings: Settings) -> _Bot:
-    answer = call(open_client(settings, "SLACK_BOT_TOKEN"), "auth.test")
+    answer = call_api(open_client(settings, "SLACK_BOT_TOKEN"), "auth.test")
     scopes = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), None)
     return _Bot(
         name=answer.text("user"),
@@ -110,7 +110,7 @@ def _connection(settings: Settings) -> Check:
     """Ask for the address of a Socket Mode connection, or find that HTTP mode is meant."""
     name = "slack connection"
     if settings.slack_app_token.get_secret_value():
-        call(open_client(settings, "SLACK_APP_TOKEN"), "apps.connections.open")
+        call_api(open_client(settings, "SLACK_APP_TOKEN"), "apps.connections.open")
         return Check(name, ok=True, detail="Socket Mode, with `citewire slack`")
     if settings.slack_signing_secret.get_secret_value():
         detail = "HTTP mode, with `citewire slack --http`; Socket Mode needs SLACK_APP_TOKEN"
@@ -122,7 +122,7 @@ def _connection(settings: Settings) -> Check:
 
 
 def _signing_secret(settings: Settings) -> Check:
-    secret(settings, "SLACK_SIGNING_SECRET")
+    get_token(settings, "SLACK_SIGNING_SECRET")
     return Check("slack secret", ok=True, detail="set; only a signed request shows that it is the right one")
 
 
@@ -131,16 +131,16 @@ def _channels(settings: Settings, bot: _Bot) -> Iterator[Check]:
     external = settings.slack_external_channels
     for channel in dict.fromkeys((*settings.slack_channels, *external)):
         if not channel.startswith("D"):  # nobody is invited to a direct message
-            yield attempt(
+            yield run_check(
                 f"slack channel {channel}",
                 lambda channel=channel: _channel(client, channel, bot, external=channel in external),  # type: ignore[misc]  # bound now
             )
     if not settings.slack_channels:
-        yield attempt("slack channels", lambda: _memberships(client, bot))
+        yield run_check("slack channels", lambda: _memberships(client, bot))
 
 
 def _channel(client: WebClient, channel: str, bot: _Bot, *, external: bool) -> Check:
-    answer = call(client, "conversations.info", bot=bot.name, channel=channel)
+    answer = call_api(client, "conversations.info", bot=bot.name, channel=channel)
     facts = answer.data.get("channel") or {}
     problem, remedy = "", ""
     if facts.get("is_archived"):
@@ -170,7 +170,7 @@ def _pages(client: WebClient) -> Iterator[int]:
     asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": str(_PAGE)}
     cursor = ""
     while True:
-        page = call(client, "users.conversations", **asked, **({"cursor": cursor} if cursor else {})).data
+        page = call_api(client, "users.conversations", **asked, **({"cursor": cursor} if cursor else {})).data
         yield len(page.get("channels") or ())
         cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
@@ -186,7 +186,7 @@ def _helpers(helpers: str) -> Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """What Slack said."""
 
     data: Mapping[str, Any]
@@ -200,7 +200,7 @@ class Answer:
         return clean_line(str(value or "?"))
 
 
-def secret(settings: Settings, name: str) -> str:
+def get_token(settings: Settings, name: str) -> str:
     """Return what is set under a Slack variable. Raises SlackError: what is not of its form is sent to nobody."""
     value: str = getattr(settings, name.lower()).get_secret_value()
     if not value:
@@ -218,7 +218,7 @@ def open_client(settings: Settings, name: str) -> WebClient:
     silent = logging.Logger("slack")  # its own errors may hold a header that it could not send
     silent.disabled = True
     return WebClient(
-        secret(settings, name),
+        get_token(settings, name),
         base_url=settings.slack_api_url,
         timeout=TIMEOUT,
         logger=silent,
@@ -226,7 +226,7 @@ def open_client(settings: Settings, name: str) -> WebClient:
     )
 
 
-def call(client: WebClient, method: str, *, bot: str = "", **params: str) -> Answer:
+def call_api(client: WebClient, method: str, *, bot: str = "", **params: str) -> ApiResponse:
     """Ask; `bot` is whom a refusal says to invite. Raises SlackError."""
     from http.client import HTTPException
 
@@ -241,10 +241,10 @@ def call(client: WebClient, method: str, *, bot: str = "", **params: str) -> Ans
             f"{client.base_url} cannot be reached ({_reason(exc)}); "
             "look at the network, the proxy and CITEWIRE_SLACK_API_URL"
         ) from None
-    return Answer(answer.data if isinstance(answer.data, dict) else {}, answer.headers)
+    return ApiResponse(answer.data if isinstance(answer.data, dict) else {}, answer.headers)
 
 
-def refused(name: str, exc: SlackRefusedError) -> SlackError:
+def refused(name: str, exc: SlackRejectedError) -> SlackError:
     """Return what to tell whoever set the token of this name, which Slack refuses."""
     why = _refusal(exc.method, {"error": exc.reason}, "")
     return SlackError(f"Slack refuses {name}: {why}; `citewire doctor --slack` says more")

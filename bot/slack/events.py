@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.models import Kind, Request
-from bot.slack.rendering.escaping import visible
+from bot.slack.rendering.escaping import strip_invisible
 
 Event = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ _NEUTRAL = {"@": "somebody", "#": "the channel", "!subteam": "the group"}
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class IncomingMessage:
     """A message, edit or deletion, and whether the bot was meant: by its name, or because nobody else is there.
 
     `others` are the people and groups that a message mentions beside the bot. `external` is a channel that is
@@ -50,13 +50,13 @@ class Heard:
     external: bool = False
 
     @property
-    def asks(self) -> bool:
+    def is_question(self) -> bool:
         """Whether its words are a question."""
         text = self.request.text
         return bool(_BEGINS_ASKING.match(text) or _ENDS_ASKING.search(text[-_END:]))
 
 
-def heard(body: Event, me: str) -> Heard | None:
+def parse_event(body: Event, me: str) -> IncomingMessage | None:
     """Return what an event of the Events API says to the bot `me`; None where nobody says anything.
 
     What bots say, the bot itself included, is nothing; neither are joins and other news of a channel.
@@ -76,7 +76,7 @@ def heard(body: Event, me: str) -> Heard | None:
     return None
 
 
-def _changed(body: Event, event: Event, me: str) -> Heard | None:
+def _changed(body: Event, event: Event, me: str) -> IncomingMessage | None:
     """Read an edit. Slack also tells of links it has unfurled so, and of deleted messages that had replies."""
     message, previous = event.get("message") or {}, event.get("previous_message") or {}
     if message.get("subtype") == "tombstone":
@@ -86,28 +86,28 @@ def _changed(body: Event, event: Event, me: str) -> Heard | None:
     return _said(body, event, message, me, "edit")
 
 
-def _said(body: Event, event: Event, message: Event, me: str, kind: Kind) -> Heard | None:
+def _said(body: Event, event: Event, message: Event, me: str, kind: Kind) -> IncomingMessage | None:
     person, text = message.get("user"), message.get("text") or ""
     if not _is_person(message, me) or not message.get("ts") or not event.get("channel"):
         return None
-    mentions = mentioned(text)
-    request = _request(body, event, message, kind, text=words_of(text, me))
+    mentions = extract_mentions(text)
+    request = _request(body, event, message, kind, text=message_text(text, me))
     assert person
-    return Heard(
+    return IncomingMessage(
         request,
-        addressed=request.direct or me in mentions,
+        addressed=request.is_direct_message or me in mentions,
         others=mentions - {me, person},
         external=bool(body.get("is_ext_shared_channel")),
     )
 
 
-def _deleted(body: Event, event: Event, message: Event, me: str) -> Heard | None:
+def _deleted(body: Event, event: Event, message: Event, me: str) -> IncomingMessage | None:
     message = {**message, "ts": event.get("deleted_ts") or message.get("ts")}
     if not _is_person(message, me) or not message["ts"]:
         return None
     request = _request(body, event, message, "delete", text="")
-    addressed = request.direct or me in mentioned(message.get("text") or "")
-    return Heard(request, addressed=addressed, external=bool(body.get("is_ext_shared_channel")))
+    addressed = request.is_direct_message or me in extract_mentions(message.get("text") or "")
+    return IncomingMessage(request, addressed=addressed, external=bool(body.get("is_ext_shared_channel")))
 
 
 def _request(body: Event, event: Event, message: Event, kind: Kind, *, text: str) -> Request:
@@ -133,7 +133,7 @@ def _is_person(message: Event, me: str) -> bool:
     )
 
 
-def words_of(text: str, me: str) -> str:
+def message_text(text: str, me: str) -> str:
     """Return the plain words of a message: mentions of `me`, code marks, quote marks and markup are taken out.
 
     Mentions and links become their labels. Entities are read once, and last: what only looks like a mention
@@ -144,10 +144,10 @@ def words_of(text: str, me: str) -> str:
     for _ in range(3):  # emphasis within emphasis
         bare = _EMPHASIS.sub(r"\2", bare)
     words = _ENTITY.sub(lambda match: html.unescape(match[0]), bare)
-    return visible(_LEAD.sub("", words))
+    return strip_invisible(_LEAD.sub("", words))
 
 
-def mentioned(text: str) -> frozenset[str]:
+def extract_mentions(text: str) -> frozenset[str]:
     """Return the ids of people (U…, W…) and groups (S…) that a message mentions, and "here" and the like."""
     return frozenset(found for match in _MENTION.finditer(text) for found in match.groups() if found)
 

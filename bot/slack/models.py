@@ -14,7 +14,7 @@ def is_direct(channel: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class JobBase:
     """What a person in Slack asked for, and where.
 
     `target` is the message it is about: the question itself, or the one that was edited or deleted (of a correction,
@@ -33,26 +33,26 @@ class Asked:
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def direct(self) -> bool:
+    def is_direct_message(self) -> bool:
         """Whether it was asked in a direct conversation, in which every message is for the bot."""
         return is_direct(self.channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request(Asked):
+class Request(JobBase):
     """One thing that is asked for, or owed to who asked. `event_id` is "" where Slack gave none."""
 
     event_id: str = ""
 
     @property
-    def lane(self) -> str:
+    def ordering_key(self) -> str:
         """What it must not overtake: the thread, or all of a direct conversation; a private answer waits for none."""
         if self.kind in ("command", "check"):
             return f"{self.kind}:{self.event_id or self.ts}"
-        return self.channel if self.direct else f"{self.channel}:{self.thread}"
+        return self.channel if self.is_direct_message else f"{self.channel}:{self.thread}"
 
     @property
-    def what(self) -> str:
+    def dedup_key(self) -> str:
         """What it is, among all that can be asked about its message.
 
         An edit is another for each new wording, a correction for each set of citations.
@@ -63,7 +63,7 @@ class Request(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job(Asked):
+class Job(JobBase):
     """A request on its way to being answered.
 
     `owner` is the claim that took it, another each time: even within one process, who was too slow and who took over

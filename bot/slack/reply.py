@@ -16,29 +16,35 @@ from slack_sdk.web.async_chat_stream import AsyncChatStream
 
 from bot.answering.answer import Answer, Citation, Sentence
 from bot.answering.question import Notice
-from bot.errors import SlackRefusedError
-from bot.slack.client import Surface, post, replies, told
+from bot.errors import SlackRejectedError
+from bot.slack.client import SlackClient, call_api, iter_thread, post
 from bot.slack.models import Job
-from bot.slack.queue import Inbox
-from bot.slack.rendering.answer import Message, answer_message, closing_blocks, partial_message, streamed
+from bot.slack.queue import JobQueue
+from bot.slack.rendering.answer import (
+    Message,
+    answer_message,
+    closing_blocks,
+    partial_message,
+    to_stream_markdown,
+)
 from bot.slack.rendering.messages import LOADING, READING
 
 log = logging.getLogger(__name__)
 
-NOTE = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
+METADATA_EVENT = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
 _TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
 _STREAM = 8_000  # characters of a stream; the sources below it need room too
 
 
-class LostError(Exception):
+class LeaseLostError(Exception):
     """The job is another's by now: nothing more may be said."""
 
 
 class Reply:
     """What is said to one job, as one message."""
 
-    def __init__(self, surface: Surface, inbox: Inbox, job: Job) -> None:
+    def __init__(self, surface: SlackClient, inbox: JobQueue, job: Job) -> None:
         self._surface = surface
         self._client = surface.client
         self._inbox = inbox
@@ -55,23 +61,25 @@ class Reply:
 
     async def begin(self) -> None:
         """Find what stands there already, and show that work begins."""
-        await self.seek()
+        await self.find_existing()
         self._showing = asyncio.create_task(self._status(READING))  # which the answer need not wait for
 
-    async def seek(self) -> None:
+    async def find_existing(self) -> None:
         """Find what was said before a crash, or in answer to the question's earlier wording, and note it."""
         if self._sought:
             return
         if not self._ts and self._job.kind == "edit":
-            self._ts = await asyncio.to_thread(self._inbox.said.reply_to, self._job.channel, self._job.target)
-        if not self._ts and self._job.posting and (found := await self._found()):
+            self._ts = await asyncio.to_thread(
+                self._inbox.threads.reply_to, self._job.channel, self._job.target
+            )
+        if not self._ts and self._job.posting and (found := await self._find_orphan()):
             await self._note(found)
         self._sought = True
 
-    async def add(self, parts: Sequence[Notice | Sentence], citations: Sequence[Citation] = ()) -> None:
+    async def append(self, parts: Sequence[Notice | Sentence], citations: Sequence[Citation] = ()) -> None:
         """Show verified parts of an answer that is still being written; `citations` are those known so far."""
         self._shown += parts
-        text = "".join(streamed(part, citations) for part in parts)
+        text = "".join(to_stream_markdown(part, citations) for part in parts)
         self._written += text
         if not self._ts and self._surface.streams:
             await self._open_stream()
@@ -80,7 +88,7 @@ class Reply:
         elif time.monotonic() - self._last > _BETWEEN_UPDATES:
             await self._put(partial_message(self._shown))
 
-    async def end(self, answer: Answer) -> None:
+    async def finish(self, answer: Answer) -> None:
         """Show the whole answer."""
         if not (self._stream and await self._stop(answer)):
             await self._put(answer_message(answer, helpers=self._surface.helpers))
@@ -99,7 +107,7 @@ class Reply:
         """Post or update the message; in words alone, where Slack does not take its blocks."""
         try:
             await self._show(message)
-        except SlackRefusedError as exc:
+        except SlackRejectedError as exc:
             if exc.reason not in _TOO_MUCH or not message.blocks:
                 raise
             log.error("%s: %s", self._job.reference, exc)
@@ -107,7 +115,7 @@ class Reply:
 
     async def _show(self, message: Message) -> None:
         self._last = time.monotonic()
-        await self._fence()
+        await self._require_lease()
         if self._ts and await self._updated(message):
             return
         ts = await post(self._client, message, channel=self._job.channel, thread_ts=self._job.thread)
@@ -117,39 +125,39 @@ class Reply:
         """Update the message; say whether it still stood there."""
         try:
             await self._update(message)
-        except SlackRefusedError as exc:
+        except SlackRejectedError as exc:
             if exc.reason == "message_not_found":
                 self._ts = ""
                 return False
             if exc.reason != "streaming_state_conflict":
                 raise
             # A stream that could not be ended, or was left by who began it.
-            await told(
+            await call_api(
                 self._client.chat_stopStream(channel=self._job.channel, ts=self._ts), "chat.stopStream"
             )
             await self._update(message)
         if self._job.kind == "edit":
             await self._status("")  # an update does not end it as a new message does
-            await asyncio.to_thread(self._inbox.posted, self._job, self._ts)
+            await asyncio.to_thread(self._inbox.mark_posted, self._job, self._ts)
         return True
 
     async def _update(self, message: Message) -> None:
         update = self._client.chat_update(
             channel=self._job.channel, ts=self._ts, text=message.text, blocks=list(message.blocks)
         )
-        await told(update, "chat.update")
+        await call_api(update, "chat.update")
 
     # A stream
 
     async def _open_stream(self) -> None:
-        self._stream = await self._surface.impatient.chat_stream(
+        self._stream = await self._surface.no_retry_client.chat_stream(
             channel=self._job.channel,
             thread_ts=self._job.thread,
             recipient_team_id=self._job.team or None,
             recipient_user_id=self._job.person,
             buffer_size=1,
         )
-        await self._fence()
+        await self._require_lease()
 
     async def _append(self, text: str) -> None:
         """Append to the stream; go on without one where the server has none, or refuses to go on with it."""
@@ -158,12 +166,12 @@ class Reply:
             return  # the whole answer stands there at its end
         begun = bool(self._stream.ts)
         try:
-            await told(
+            await call_api(
                 self._stream.append(markdown_text=text), "chat.appendStream" if begun else "chat.startStream"
             )
-        except SlackRefusedError as exc:
+        except SlackRejectedError as exc:
             if not begun:
-                self._surface.no_streams(exc)
+                self._surface.disable_streaming(exc)
             self._stream = None
             return
         self._above += text
@@ -180,8 +188,8 @@ class Reply:
         whole = self._above == self._written and self._sentences == answer.sentences
         blocks = closing_blocks(answer, said=said, above=self._above, helpers=self._surface.helpers)
         try:
-            await told(self._stream.stop(blocks=list(blocks)), "chat.stopStream")
-        except SlackRefusedError:
+            await call_api(self._stream.stop(blocks=list(blocks)), "chat.stopStream")
+        except SlackRejectedError:
             return False
         finally:
             self._stream = None
@@ -193,30 +201,34 @@ class Reply:
 
     # One and only one
 
-    async def _fence(self) -> None:
-        await self.seek()
+    async def _require_lease(self) -> None:
+        await self.find_existing()
         if self._showing:  # a status that came after the answer would stay
             await asyncio.wait([self._showing])
-        if not await asyncio.to_thread(self._inbox.about_to_post, self._job):
-            raise LostError
+        if not await asyncio.to_thread(self._inbox.mark_posting, self._job):
+            raise LeaseLostError
 
     async def _note(self, ts: str) -> None:
         self._ts = ts
-        await asyncio.to_thread(self._inbox.posted, self._job, ts)
+        await asyncio.to_thread(self._inbox.mark_posted, self._job, ts)
 
-    async def _found(self) -> str:
+    async def _find_orphan(self) -> str:
         """Return our message in the thread that no job knows: the one that was made when nobody could note it."""
         channel, thread = self._job.channel, self._job.thread
-        known = await asyncio.to_thread(self._inbox.said.replies, channel, thread)
+        known = await asyncio.to_thread(self._inbox.threads.replies, channel, thread)
         with_notes = {"oldest": self._job.target, "include_all_metadata": "true"}
-        async for message in replies(self._client, channel, thread, **with_notes):
+        async for message in iter_thread(self._client, channel, thread, **with_notes):
             if self._is_ours(message) and message["ts"] not in known:
                 return str(message["ts"])
         return ""
 
     def _is_ours(self, message: dict[str, Any]) -> bool:
-        is_note = (message.get("metadata") or {}).get("event_type") == NOTE
-        return message.get("user") == self._surface.me and not is_note and message["ts"] > self._job.target
+        is_note = (message.get("metadata") or {}).get("event_type") == METADATA_EVENT
+        return (
+            message.get("user") == self._surface.bot_user_id
+            and not is_note
+            and message["ts"] > self._job.target
+        )
 
     async def _status(self, status: str) -> None:
         more = {"loading_messages": LOADING} if status else {}

@@ -12,7 +12,7 @@ SHORTCUT = "check_message"
 SHORTCUT_NAME = "Check against articles"  # Slack takes 24 characters
 APP_SCOPE = "connections:write"  # the app-level token's own, for Socket Mode
 # Neither needs a scope: the Home tab and the agent's pane being opened, and what is done with our own views.
-FREE_EVENTS = ("app_home_opened",)
+UNSCOPED_EVENTS = ("app_home_opened",)
 FREE_METHODS = ("auth.test", "views.open", "views.update", "views.publish")
 
 
@@ -78,5 +78,5 @@ BOT_SCOPES = {
 
 
 BOT_EVENTS = tuple(
-    sorted({*FREE_EVENTS, *(event for scope in BOT_SCOPES.values() for event in scope.events)})
+    sorted({*UNSCOPED_EVENTS, *(event for scope in BOT_SCOPES.values() for event in scope.events)})
 )

@@ -8,25 +8,25 @@ import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from bot.answering.observer import Witness
-from bot.errors import SlackError, SlackTroubleError
-from bot.server.timeouts import Patience
-from bot.slack.app import Bot, working
+from bot.answering.observer import AnswerObserver
+from bot.errors import SlackError, SlackUnavailableError
+from bot.server.timeouts import Timeouts
+from bot.slack.app import Bot, run_bot
 from bot.slack.connections import slack_route
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
     from starlette.routing import Route
 
-    from bot.services import Workspace
+    from bot.services import Services
 
 log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
 async def open_slack(
-    workspace: Workspace, witness: Witness, patience: Patience
-) -> AsyncIterator[Slack | None]:
+    workspace: Services, witness: AnswerObserver, patience: Timeouts
+) -> AsyncIterator[SlackSupervisor | None]:
     """Run the bot inside the block, or nothing if its token or signing secret is not set.
 
     Raises:
@@ -39,14 +39,14 @@ async def open_slack(
     ):
         yield None
         return
-    async with Slack(workspace, witness, patience).kept() as slack:
+    async with SlackSupervisor(workspace, witness, patience).run() as slack:
         yield slack
 
 
-class Slack:
+class SlackSupervisor:
     """The bot, once it is at work, and how Slack stands."""
 
-    def __init__(self, workspace: Workspace, witness: Witness, patience: Patience) -> None:
+    def __init__(self, workspace: Services, witness: AnswerObserver, patience: Timeouts) -> None:
         self._workspace = workspace
         self._witness = witness
         self._patience = patience
@@ -54,7 +54,7 @@ class Slack:
         self._exits = contextlib.AsyncExitStack()
         self._ended: asyncio.Task[None] | None = None
         self._trouble = ""  # what was said of it last
-        self.is_there = False  # whether Slack answered when it was asked last
+        self.is_connected = False  # whether Slack answered when it was asked last
 
     @property
     def app(self) -> AsyncApp | None:
@@ -82,10 +82,10 @@ class Slack:
             await self._bot.stop(self._patience.grace)
 
     @contextlib.asynccontextmanager
-    async def kept(self) -> AsyncIterator[Slack]:
+    async def run(self) -> AsyncIterator[SlackSupervisor]:
         """Have the bot at work while the block lasts, once Slack is there. Raises SlackError where it refuses us."""
         async with self._exits:
-            await self._look()
+            await self._check()
             self._ended = asyncio.create_task(self._keep())
             try:
                 yield self
@@ -95,49 +95,53 @@ class Slack:
 
     async def _keep(self) -> None:
         """Look again and again: often where Slack is away, and then ever less often."""
-        pause = self._patience.slack_away
+        pause = self._patience.slack_retry_min
         while True:
-            await self._sleep(self._patience.slack_there if self.is_there else pause)
+            await self._sleep(self._patience.slack_ping_interval if self.is_connected else pause)
             try:
-                await self._look()
+                await self._check()
             except SlackError as exc:  # not at the start any more: whoever asks over HTTP is being answered
-                self._note(exc)
-            pause = self._patience.slack_away if self.is_there else min(2 * pause, self._patience.slack_there)
+                self._log_transition(exc)
+            pause = (
+                self._patience.slack_retry_min
+                if self.is_connected
+                else min(2 * pause, self._patience.slack_ping_interval)
+            )
 
     async def _sleep(self, seconds: float) -> None:
         if not self._bot:
             await asyncio.sleep(seconds)
             return
-        await asyncio.wait({self._bot.working}, timeout=seconds)
-        if self._bot.working.done():
-            self._bot.working.result()
+        await asyncio.wait({self._bot.task}, timeout=seconds)
+        if self._bot.task.done():
+            self._bot.task.result()
             await asyncio.Event().wait()  # it was stopped
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         """Try whether Slack is there. Raises SlackError where it refuses us."""
-        seconds = self._patience.slack_answer
+        seconds = self._patience.slack_ping_timeout
         try:
             async with asyncio.timeout(seconds):
-                await self._greet()
-        except SlackTroubleError as exc:
-            self._note(exc)
+                await self._ping()
+        except SlackUnavailableError as exc:
+            self._log_transition(exc)
         except TimeoutError:
-            self._note(SlackTroubleError(f"no answer within {seconds:g} seconds"))
+            self._log_transition(SlackUnavailableError(f"no answer within {seconds:g} seconds"))
         else:
-            self._note(None)
+            self._log_transition(None)
 
-    async def _greet(self) -> None:
+    async def _ping(self) -> None:
         if self._bot:
-            await self._bot.greet()
+            await self._bot.ping()
             return
-        at_work = working(self._workspace, witness=self._witness, patience=self._patience)
+        at_work = run_bot(self._workspace, witness=self._witness, patience=self._patience)
         self._bot = await self._exits.enter_async_context(at_work)
 
-    def _note(self, trouble: SlackError | None) -> None:
+    def _log_transition(self, trouble: SlackError | None) -> None:
         """Tell the log, once, what has changed."""
         said = str(trouble or "")
         if trouble and said != self._trouble:
             log.warning("Slack is away, and is tried again: %s", said)
         elif not trouble and self._trouble:
             log.warning("Slack is there again")
-        self._trouble, self.is_there = said, not trouble
+        self._trouble, self.is_connected = said, not trouble

@@ -7,9 +7,9 @@ from dataclasses import fields
 
 from sqlalchemy import exists, select, update
 
-from bot.answering.question import Exchange
+from bot.answering.question import ConversationTurn
 from bot.slack.models import Job
-from bot.storage.article_store import Library
+from bot.storage.article_store import ArticleStore
 from bot.storage.database import chunks
 from bot.storage.schema import answers, slack_jobs, slack_threads
 
@@ -20,31 +20,31 @@ _job = slack_jobs.c
 JOB_COLUMNS = [_job[field.name] for field in fields(Job)]
 
 
-class Conversations:
+class ThreadStore:
     """Reads what the inbox has kept."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: ArticleStore) -> None:
         self._library = library
 
-    def knows(self, channel: str, target: str) -> bool:
+    def has_question(self, channel: str, target: str) -> bool:
         """Say whether this message was taken for a question."""
         query = select(_job.id).where(_job.channel == channel, _job.target == target, _job.kind == "question")
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    def partner(self, channel: str, thread: str) -> str | None:
+    def active_user(self, channel: str, thread: str) -> str | None:
         """Return with whom the bot last spoke in a thread in which it goes on unasked; None in any other."""
         threads = slack_threads.c
         query = select(threads.person).where(
             threads.channel == channel, threads.thread == thread, threads.quiet.is_(False)
         )
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             return connection.scalar(query)
 
-    def fall_quiet(self, channel: str, thread: str) -> None:
+    def pause(self, channel: str, thread: str) -> None:
         """Go on in this thread only when mentioned again: people talk to each other."""
         threads = slack_threads.c
-        with self._library.changing() as connection:
+        with self._library.transaction() as connection:
             connection.execute(
                 update(slack_threads)
                 .where(threads.channel == channel, threads.thread == thread)
@@ -54,7 +54,7 @@ class Conversations:
     def reply_to(self, channel: str, target: str) -> str:
         """Return the message that answers this question, "" where none does."""
         query = select(_job.reply).where(_job.channel == channel, _job.target == target, _job.reply != "")
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             return connection.scalar(query.order_by(_job.id.desc()).limit(1)) or ""
 
     def told(self, answer_ids: Iterable[str]) -> dict[str, Job]:
@@ -71,7 +71,7 @@ class Conversations:
             newer.c.id > _job.id,
         )
         query = select(*JOB_COLUMNS).where(_job.state.not_in(("failed", "withdrawn")), ~replaced)
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             rows = [
                 connection.execute(query.where(_job.answer_id.in_(chunk))).all()
                 for chunk in chunks(answer_ids)
@@ -81,12 +81,12 @@ class Conversations:
     def shared(self, channel: str, answer_id: str, ts: str) -> None:
         """Note the message that shows a private answer to the channel it was asked in."""
         asked = (_job.kind == "command", _job.channel == channel, _job.answer_id == answer_id)
-        with self._library.changing() as connection:
+        with self._library.transaction() as connection:
             connection.execute(update(slack_jobs).where(*asked).values(reply=ts))
 
-    def withdraw(self, channel: str, target: str) -> None:
+    def remove_question(self, channel: str, target: str) -> None:
         """Take a deleted question and its answers out of the conversation."""
-        with self._library.changing() as connection:
+        with self._library.transaction() as connection:
             connection.execute(
                 update(slack_jobs)
                 .where(_job.channel == channel, _job.target == target, _job.state.in_(("done", "failed")))
@@ -96,16 +96,16 @@ class Conversations:
     def replies(self, channel: str, thread: str) -> frozenset[str]:
         """Return all replies that are known in a thread."""
         query = select(_job.reply).where(_job.channel == channel, _job.thread == thread, _job.reply != "")
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             return frozenset(connection.scalars(query))
 
-    def history(self, job: Job) -> tuple[Exchange, ...]:
+    def history(self, job: Job) -> tuple[ConversationTurn, ...]:
         """Return what was asked and answered before in this thread, oldest first.
 
         A direct message outside any thread goes on from what was said there within the last hour.
         """
         here = _job.thread == job.thread
-        if job.direct and job.thread == job.target:
+        if job.is_direct_message and job.thread == job.target:
             here = _job.received > job.received - _DIRECT_MEMORY
         query = (
             select(_job.target, answers.c.answer)
@@ -114,9 +114,9 @@ class Conversations:
             .order_by(_job.target.desc(), _job.id.desc())
             .limit(_HISTORY)
         )
-        with self._library.reading() as connection:
+        with self._library.connect() as connection:
             said = {row.target: row.answer for row in reversed(connection.execute(query).all())}
         return tuple(
-            Exchange(answer["question"], answer["text"] if answer["status"] == "answered" else "")
+            ConversationTurn(answer["question"], answer["text"] if answer["status"] == "answered" else "")
             for _, answer in sorted(said.items())
         )

@@ -26,7 +26,14 @@ from bot.articles.article import Article, canonical_url
 from bot.articles.chunking import Passage, split_passages
 from bot.storage import migrations
 from bot.storage.database import chunks, open_engine, translated
-from bot.storage.models import Collection, Draft, Edition, Headline, Outlet, Totals
+from bot.storage.models import (
+    ArticleSummary,
+    ArticleVersion,
+    Outlet,
+    PendingVersion,
+    StoreStats,
+    VectorCollection,
+)
 from bot.storage.schema import articles, changes, collections, facts, passages, versions
 
 PAGE = 2_000  # rows read at once where what is read meanwhile changes
@@ -44,7 +51,7 @@ _HEADLINE: tuple[ColumnElement[Any], ...] = (
 )
 
 
-class LibraryReader:
+class ArticleReader:
     """What a library shows; safe to share between threads."""
 
     def __init__(self, url: str, *, lock_file: Path | None) -> None:
@@ -65,7 +72,7 @@ class LibraryReader:
         self._engine.dispose()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def connect(self) -> Iterator[Connection]:
         """Open a connection to read with."""
         with translated(self._engine), self._engine.connect() as connection:
             yield connection
@@ -76,24 +83,24 @@ class LibraryReader:
 
     def schema_version(self) -> int:
         """Return the number of the last step that its schema was brought up by."""
-        with self.reading() as connection:
+        with self.connect() as connection:
             return migrations.schema_version(connection)
 
-    def totals(self) -> Totals:
+    def totals(self) -> StoreStats:
         """Count the visible articles and passages."""
         query = select(func.count()).select_from(passages).join(articles, visible_passage)
-        with self.reading() as connection:
+        with self.connect() as connection:
             found = connection.scalar(query) or 0
-        return Totals(articles=self.count(), passages=found)
+        return StoreStats(articles=self.count(), passages=found)
 
     def count(self) -> int:
         """Count the visible articles."""
-        with self.reading() as connection:
+        with self.connect() as connection:
             return connection.scalar(select(func.count()).where(articles.c.version.is_not(None))) or 0
 
     def is_empty(self) -> bool:
         """Say whether there is no visible article, without counting them."""
-        with self.reading() as connection:
+        with self.connect() as connection:
             query = select(articles.c.id).where(articles.c.version.is_not(None))
             return connection.execute(query.limit(1)).first() is None
 
@@ -109,7 +116,7 @@ class LibraryReader:
         """Return the outlets of the visible articles, that with the most first; articles may name none."""
         count = func.count()
         query = select(versions.c.source, count).join(articles, visible).where(versions.c.source != "")
-        with self.reading() as connection:
+        with self.connect() as connection:
             rows = connection.execute(query.group_by(versions.c.source)).all()
         return sorted((Outlet(*row) for row in rows), key=lambda outlet: (-outlet.articles, outlet.name))
 
@@ -123,23 +130,23 @@ class LibraryReader:
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Yield each visible article's id and content hash, ordered by id."""
         query = select(articles.c.id, versions.c.content_hash).join(versions, visible)
-        with self.reading() as connection:
+        with self.connect() as connection:
             for row in connection.execution_options(yield_per=PAGE).execute(query.order_by(articles.c.id)):
                 yield row.id, row.content_hash
 
-    def collection(self, fingerprint: str) -> Collection | None:
+    def collection(self, fingerprint: str) -> VectorCollection | None:
         """Return where the vectors of a model stand, or None where they would have to be made."""
         return next((found for found in self.collections() if found.fingerprint == fingerprint), None)
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[VectorCollection]:
         """Return every complete collection of vectors."""
-        with self.reading() as connection:
-            return [Collection(*row) for row in connection.execute(select(collections))]
+        with self.connect() as connection:
+            return [VectorCollection(*row) for row in connection.execute(select(collections))]
 
-    def headlines(self) -> Iterator[Headline]:
+    def list_articles(self) -> Iterator[ArticleSummary]:
         """Yield the visible articles, newest first, those without a date last."""
         query = select(*_HEADLINE).join(articles, visible)
-        with self.reading() as connection:
+        with self.connect() as connection:
             for row in connection.execute(
                 query.order_by(
                     versions.c.published.is_(None), versions.c.published.desc(), versions.c.article_id
@@ -151,29 +158,33 @@ class LibraryReader:
         """Return the visible version of an article, or the one that is named."""
         query = select(versions, articles.c.origin).join(articles, articles.c.id == versions.c.article_id)
         number = articles.c.version if version is None else version
-        with self.reading() as connection:
+        with self.connect() as connection:
             row = connection.execute(
                 query.where(articles.c.id == article_id, versions.c.version == number)
             ).first()
         return _article(row) if row else None
 
-    def edition(self, article_id: str, version: int | None = None) -> Edition | None:
+    def article_version(self, article_id: str, version: int | None = None) -> ArticleVersion | None:
         """Return a version that readers see or saw, by default what they see now; None where there is none."""
-        newest = next(self.drafts([article_id]), None)
+        newest = next(self.iter_versions([article_id]), None)
         if newest is None or version in (None, newest.version):
-            return Edition(newest.article, newest.version, newest.passages, newest, None) if newest else None
+            return (
+                ArticleVersion(newest.article, newest.version, newest.passages, newest, None)
+                if newest
+                else None
+            )
         article = self.article(article_id, version) if version and version < newest.version else None
         if article is None or version is None:
             return None
         # Those of an older version are forgotten; they are cut the same again.
         passages = tuple(split_passages(article_id, version, article.text))
-        return Edition(article, version, passages, newest, self._written(article_id, newest.version))
+        return ArticleVersion(article, version, passages, newest, self._written(article_id, newest.version))
 
     def is_withdrawn(self, article_id: str) -> bool:
         """Say whether readers saw this article once and do not any more."""
         seen = select(changes.c.article_id).where(changes.c.article_id == article_id)
         visible = select(articles.c.id).where(articles.c.id == article_id, articles.c.version.is_not(None))
-        with self.reading() as connection:
+        with self.connect() as connection:
             return bool(connection.execute(seen).first()) and not connection.execute(visible).first()
 
     def link_key(self) -> str:
@@ -185,11 +196,11 @@ class LibraryReader:
         wanted = reference.strip()
         query = select(articles.c.id).join(versions, visible)
         query = query.where(or_(articles.c.id == wanted, versions.c.canonical_url == canonical_url(wanted)))
-        with self.reading() as connection:
+        with self.connect() as connection:
             found = [row.id for row in connection.execute(query.order_by(articles.c.id))]
         return wanted if wanted in found else next(iter(found), None)
 
-    def passages(self, passage_ids: Sequence[str]) -> dict[str, tuple[Passage, Headline]]:
+    def passages(self, passage_ids: Sequence[str]) -> dict[str, tuple[Passage, ArticleSummary]]:
         """Return the visible ones of these passages by id, each with its article's headline."""
         length = passages.c.end - passages.c.start
         query = (
@@ -199,14 +210,14 @@ class LibraryReader:
             .join(versions, visible)
         )
         found = {}
-        with self.reading() as connection:
+        with self.connect() as connection:
             for chunk in chunks(passage_ids):
                 for row in connection.execute(query.where(passages.c.id.in_(chunk))):
                     passage = Passage(row.id, row.article_id, row.start, row.end, row.slice)
                     found[row.id] = (passage, _headline(row))
         return found
 
-    def drafts(self, article_ids: Iterable[str] | None = None) -> Iterator[Draft]:
+    def iter_versions(self, article_ids: Iterable[str] | None = None) -> Iterator[PendingVersion]:
         """Yield the visible ones of these articles with their passages, or all: what an index is rebuilt from."""
         query = select(versions, articles.c.origin).join(articles, visible).order_by(articles.c.id)
         if article_ids is None:
@@ -217,19 +228,21 @@ class LibraryReader:
 
     def changed_since(self, generation: int) -> list[str]:
         """Return the ids of the articles that came, changed or went after this generation."""
-        with self.reading() as connection:
+        with self.connect() as connection:
             return list(
                 connection.scalars(select(changes.c.article_id).where(changes.c.generation > generation))
             )
 
     # Within
 
-    def _drafts(self, query: Select[Any]) -> Iterator[Draft]:
-        with self.reading() as connection:
+    def _drafts(self, query: Select[Any]) -> Iterator[PendingVersion]:
+        with self.connect() as connection:
             for rows in connection.execution_options(yield_per=100).execute(query).partitions():
                 found = [(_article(row), row.version) for row in rows]
                 cut = self._passages_of(connection, found)
-                yield from (Draft(article, version, tuple(cut[article.id])) for article, version in found)
+                yield from (
+                    PendingVersion(article, version, tuple(cut[article.id])) for article, version in found
+                )
 
     def _passages_of(
         self, connection: Connection, found: Sequence[tuple[Article, int]]
@@ -246,21 +259,21 @@ class LibraryReader:
 
     def _written(self, article_id: str, version: int) -> datetime | None:
         query = select(versions.c.written).where(versions.c.article_id == article_id)
-        with self.reading() as connection:
+        with self.connect() as connection:
             return _moment(connection.scalar(query.where(versions.c.version == version)))
 
     def _published(self, order: ColumnElement[Any]) -> datetime | None:
         """Return the first date in this order; along its index, where a minimum would read every article."""
         dated = select(versions.c.published).join(articles, visible).where(versions.c.published.is_not(None))
-        with self.reading() as connection:
+        with self.connect() as connection:
             return _moment(connection.scalar(dated.order_by(order).limit(1)))
 
     def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with self.reading() as connection:
+        with self.connect() as connection:
             return connection.execute(query).all()
 
     def _fact(self, key: str) -> str:
-        with self.reading() as connection:
+        with self.connect() as connection:
             return str(connection.scalar(select(facts.c.value).where(facts.c.key == key)))
 
 
@@ -279,9 +292,9 @@ def _article(row: Row[Any]) -> Article:
     )
 
 
-def _headline(row: Row[Any]) -> Headline:
+def _headline(row: Row[Any]) -> ArticleSummary:
     moment = _moment(row.published)
-    return Headline(row.article_id, row.version, row.title, row.source, moment, row.url, row.author)
+    return ArticleSummary(row.article_id, row.version, row.title, row.source, moment, row.url, row.author)
 
 
 def _moment(iso: str | None) -> datetime | None:

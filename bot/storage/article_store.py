@@ -26,32 +26,32 @@ from sqlalchemy import (
 
 from bot.articles.article import canonical_url
 from bot.articles.chunking import Passage
-from bot.errors import LibraryError
-from bot.storage.article_reader import PAGE, LibraryReader, visible, visible_passage
+from bot.errors import DatabaseError
+from bot.storage.article_reader import PAGE, ArticleReader, visible, visible_passage
 from bot.storage.database import chunks, translated
-from bot.storage.models import Collection, Draft, Known, Written
+from bot.storage.models import ArticleFingerprint, PendingRef, PendingVersion, VectorCollection
 from bot.storage.schema import articles, changes, cited, collections, facts, passages, versions
 
 _KEPT_VERSIONS = 20  # of an article; what an answer cites is kept beyond that
 _WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
 
 
-class Library(LibraryReader):
+class ArticleStore(ArticleReader):
     """The SQL database behind everything, for who reads and for the one who writes; safe to share between threads."""
 
     @contextlib.contextmanager
-    def changing(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """Open a transaction, kept when the block ends well."""
         with translated(self._engine), self._engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
-    def only_writer(self) -> Iterator[None]:
+    def writer_lock(self) -> Iterator[None]:
         """Wait for, then hold, the one right to write to a library that several machines share."""
         if self._engine.dialect.name != "postgresql":
             yield  # SQLite lies in a data folder, whose lock the writer holds already
             return
-        with self.reading() as connection:
+        with self.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _WRITER_KEY})
             connection.commit()
             try:
@@ -60,14 +60,16 @@ class Library(LibraryReader):
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _WRITER_KEY})
                 connection.commit()
 
-    def known(self, article_ids: Iterable[str]) -> dict[str, Known]:
+    def fingerprints(self, article_ids: Iterable[str]) -> dict[str, ArticleFingerprint]:
         """Return what is known of the visible ones of these articles, by id."""
         query = select(articles.c.id, versions.c.content_hash, articles.c.origin).join(versions, visible)
-        with self.reading() as connection:
+        with self.connect() as connection:
             rows = (
                 connection.execute(query.where(articles.c.id.in_(chunk))) for chunk in chunks(article_ids)
             )
-            return {row.id: Known(row.content_hash, row.origin) for result in rows for row in result}
+            return {
+                row.id: ArticleFingerprint(row.content_hash, row.origin) for result in rows for row in result
+            }
 
     def origins(self) -> Iterator[tuple[str, str]]:
         """Yield each visible article's id and the file it was last read from; what is read may be removed."""
@@ -85,7 +87,7 @@ class Library(LibraryReader):
         """
         ids = list(article_ids)
         numbers = dict.fromkeys(ids, 1)
-        with self.reading() as connection:
+        with self.connect() as connection:
             for table in (versions, passages, cited):
                 query = select(table.c.article_id, func.max(table.c.version)).group_by(table.c.article_id)
                 for chunk in chunks(ids):
@@ -93,11 +95,11 @@ class Library(LibraryReader):
                         numbers[article_id] = max(numbers[article_id], newest + 1)
         return numbers
 
-    def write(self, drafts: Sequence[Draft]) -> list[Written]:
+    def write(self, drafts: Sequence[PendingVersion]) -> list[PendingRef]:
         """Store pending versions and their passages; readers do not see them before they are published."""
         if not drafts:
             return []
-        with self.changing() as connection:
+        with self.transaction() as connection:
             origins = {draft.article.id: draft.article.origin for draft in drafts}
             known = {
                 row.id for row in connection.execute(select(articles.c.id).where(articles.c.id.in_(origins)))
@@ -108,21 +110,21 @@ class Library(LibraryReader):
             connection.execute(versions.insert(), [_version_row(draft) for draft in drafts])
             rows = [_passage_row(passage, draft.version) for draft in drafts for passage in draft.passages]
             connection.execute(passages.insert(), rows)
-        return [Written(draft.article.id, draft.version, draft.article.origin) for draft in drafts]
+        return [PendingRef(draft.article.id, draft.version, draft.article.origin) for draft in drafts]
 
     def publish(
         self,
-        written: Sequence[Written],
+        written: Sequence[PendingRef],
         *,
         retired: Sequence[str] = (),
-        collection: Collection | None = None,
+        collection: VectorCollection | None = None,
     ) -> None:
         """Make these versions visible and these articles disappear, in one transaction.
 
         `collection` is where the vectors of all that is then visible stand; others fall behind and
         are forgotten.
         """
-        with self.changing() as connection:
+        with self.transaction() as connection:
             for one in written:
                 change = {"version": one.version, "origin": one.origin}
                 connection.execute(update(articles).where(articles.c.id == one.article_id).values(change))
@@ -140,11 +142,11 @@ class Library(LibraryReader):
                 )
                 connection.execute(collections.insert().values(_fields(collection)))
 
-    def move(self, origins: dict[str, str]) -> None:
+    def update_origins(self, origins: dict[str, str]) -> None:
         """Note the files that unchanged articles were read from this time, by article id."""
         if not origins:
             return
-        with self.changing() as connection:
+        with self.transaction() as connection:
             for article_id, origin in origins.items():
                 connection.execute(update(articles).where(articles.c.id == article_id).values(origin=origin))
 
@@ -154,7 +156,7 @@ class Library(LibraryReader):
             articles, articles.c.id == versions.c.article_id
         )
         unpublished = unpublished.where(versions.c.version > func.coalesce(articles.c.version, 0))
-        with self.changing() as connection:
+        with self.transaction() as connection:
             for chunk in chunks([tuple(row) for row in connection.execute(unpublished)]):
                 key = tuple_(versions.c.article_id, versions.c.version)
                 connection.execute(delete(versions).where(key.in_(chunk)))
@@ -163,19 +165,19 @@ class Library(LibraryReader):
         """Return the ids of all passages that no reader sees."""
         query = select(passages.c.id).join(articles, articles.c.id == passages.c.article_id)
         query = query.where(or_(articles.c.version.is_(None), articles.c.version != passages.c.version))
-        with self.reading() as connection:
+        with self.connect() as connection:
             return list(connection.scalars(query))
 
     def visible_passages(self, article_ids: Iterable[str]) -> list[str]:
         """Return the ids of the passages of these articles that readers see now."""
         query = select(passages.c.id).join(articles, visible_passage)
-        with self.reading() as connection:
+        with self.connect() as connection:
             queries = (query.where(passages.c.article_id.in_(chunk)) for chunk in chunks(article_ids))
             return [key for narrowed in queries for key in connection.scalars(narrowed)]
 
     def drop_passages(self, passage_ids: Sequence[str]) -> None:
         """Forget passages that are in neither index any more, and articles that have nothing left."""
-        with self.changing() as connection:
+        with self.transaction() as connection:
             for chunk in chunks(passage_ids):
                 connection.execute(delete(passages).where(passages.c.id.in_(chunk)))
             unused = [
@@ -216,17 +218,17 @@ class Library(LibraryReader):
         return generation
 
 
-def open_library(data_dir: Path, database_url: str = "") -> Library:
+def open_library(data_dir: Path, database_url: str = "") -> ArticleStore:
     """Open the library that the settings name. Raises LibraryError."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise LibraryError(f"{data_dir}: the data folder cannot be made: {exc.strerror}") from exc
+        raise DatabaseError(f"{data_dir}: the data folder cannot be made: {exc.strerror}") from exc
     url = database_url or f"sqlite:///{data_dir / 'library.sqlite'}"
-    return Library(url, lock_file=data_dir / "library.lock")
+    return ArticleStore(url, lock_file=data_dir / "library.lock")
 
 
-def _version_row(draft: Draft) -> dict[str, object]:
+def _version_row(draft: PendingVersion) -> dict[str, object]:
     article = draft.article
     return {
         "article_id": article.id,
@@ -255,5 +257,5 @@ def _passage_row(passage: Passage, version: int) -> dict[str, object]:
     }
 
 
-def _fields(collection: Collection) -> dict[str, object]:
-    return {name: getattr(collection, name) for name in Collection.__slots__}
+def _fields(collection: VectorCollection) -> dict[str, object]:
+    return {name: getattr(collection, name) for name in VectorCollection.__slots__}

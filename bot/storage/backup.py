@@ -24,23 +24,23 @@ from filelock import FileLock, Timeout
 from bot import __version__
 from bot.errors import BackupError
 from bot.settings import Settings
-from bot.storage.article_store import Library
-from bot.storage.backup_archive import LIBRARY, VECTORS, Manifest, pack, part_of, require_own_folder
+from bot.storage.article_store import ArticleStore
+from bot.storage.backup_archive import LIBRARY, VECTORS, Manifest, pack, part_of, require_local_storage
 
 _TRIES = 5
 _CHROMA = "chroma.sqlite3"
 _PLACE = ".citewire-backup-"  # beside the archive; its remains are taken away by the next back-up
 
 
-def back_up(settings: Settings, target: Path) -> Manifest:
+def create_backup(settings: Settings, target: Path) -> Manifest:
     """Write all that a data folder holds to a new file, which is whole as soon as it is there. Raises BackupError."""
-    require_own_folder(settings)
+    require_local_storage(settings)
     if not (settings.data_dir / LIBRARY).is_file():
         raise BackupError(f"{settings.data_dir} holds no library; --data-dir names another folder")
     if target.exists():
         raise BackupError(f"{target} exists; name another file, or take it away first")
     try:
-        with _alone(settings.data_dir), ExitStack() as exits:
+        with _backup_lock(settings.data_dir), ExitStack() as exits:
             place = exits.enter_context(_place(settings.data_dir, target.absolute().parent))
             files = _snapshot(settings.data_dir, place, exits)
             manifest = _describe(files, place / LIBRARY)
@@ -66,7 +66,7 @@ def flush_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def _backup_lock(data_dir: Path) -> Iterator[None]:
     lock = FileLock(data_dir / "backup.lock")
     try:
         lock.acquire(timeout=0)
@@ -156,7 +156,7 @@ def _locations_now(data_dir: Path) -> list[str]:
 
 
 def _describe(files: dict[str, BinaryIO], library_file: Path) -> Manifest:
-    with closing(Library(f"sqlite:///{library_file}", lock_file=None)) as library:
+    with closing(ArticleStore(f"sqlite:///{library_file}", lock_file=None)) as library:
         totals = library.totals()
         describe = partial(
             Manifest,

@@ -27,14 +27,14 @@ _BLOCK = 1 << 20
 _STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 
 
-def _leads_nowhere_else(name: str) -> str:
+def _is_safe_path(name: str) -> str:
     top, *below = name.split("/")
     if name != LIBRARY and not (top == VECTORS and below and all(map(_STEP.fullmatch, below))):
         raise ValueError(f"{name[:80]!r} has no place in a data folder")
     return name
 
 
-class Part(BaseModel):
+class MemberInfo(BaseModel):
     """What a member must turn out to be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +57,7 @@ class Manifest(BaseModel):
     articles: int
     passages: int
     content_hash: str
-    parts: dict[Annotated[str, AfterValidator(_leads_nowhere_else)], Part]
+    parts: dict[Annotated[str, AfterValidator(_is_safe_path)], MemberInfo]
 
     @property
     def size(self) -> int:
@@ -65,7 +65,7 @@ class Manifest(BaseModel):
         return sum(part.size for part in self.parts.values())
 
 
-def require_own_folder(settings: Settings) -> None:
+def require_local_storage(settings: Settings) -> None:
     """Raise BackupError where library or vectors lie on a server, which has to be asked for them."""
     servers = {"CITEWIRE_DATABASE_URL": settings.database_url, "CITEWIRE_CHROMA_URL": settings.chroma_url}
     if named := " and ".join(name for name, value in servers.items() if value):
@@ -75,14 +75,14 @@ def require_own_folder(settings: Settings) -> None:
         )
 
 
-def part_of(file: BinaryIO) -> Part:
+def part_of(file: BinaryIO) -> MemberInfo:
     """Measure an open file."""
     file.seek(0)
     digest, size = hashlib.sha256(), 0
     while block := file.read(_BLOCK):
         digest.update(block)
         size += len(block)
-    return Part(size=size, sha256=digest.hexdigest())
+    return MemberInfo(size=size, sha256=digest.hexdigest())
 
 
 def pack(target: BinaryIO, manifest: Manifest, files: Mapping[str, BinaryIO]) -> None:
@@ -101,14 +101,14 @@ def _add(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
     tar.addfile(member, file)
 
 
-class Unpacked:
+class BackupReader:
     """An archive open for reading. Raises BackupError where it is not a whole back-up."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
         self.manifest = self._read_manifest()
 
-    def into(self, folder: Path) -> None:
+    def extract_to(self, folder: Path) -> None:
         """Write every part below `folder` and check it; where something is amiss, what stands there is worthless.
 
         Content alone is taken from the archive: no link, owner, mode or time, and no path that the manifest's own
@@ -143,7 +143,7 @@ class Unpacked:
         assert content is not None  # as of every regular file
         return content
 
-    def _write(self, member: tarfile.TarInfo, part: Part, path: Path) -> None:
+    def _write(self, member: tarfile.TarInfo, part: MemberInfo, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = self._content(member)
         with path.open("xb") as file:

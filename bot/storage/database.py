@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from bot.errors import LibraryError
+from bot.errors import DatabaseError
 
 CHUNK = 500  # values in one IN (…): far below every database's limit on parameters
 _T = TypeVar("_T")
@@ -21,11 +21,11 @@ def open_engine(url: str) -> Engine:
     try:
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (ArgumentError, NoSuchModuleError) as exc:
-        raise LibraryError(
+        raise DatabaseError(
             "CITEWIRE_DATABASE_URL is not a database URL (postgresql+psycopg://user@host/name)"
         ) from exc
     except ModuleNotFoundError as exc:
-        raise LibraryError(f"{exc.name} is not installed: pip install 'citewire[postgres]'") from exc
+        raise DatabaseError(f"{exc.name} is not installed: pip install 'citewire[postgres]'") from exc
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
@@ -46,19 +46,19 @@ def translated(engine: Engine) -> Iterator[None]:
         # The driver's own words, without the statement: it can hold article text.
         reason = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
         place = engine.url.database if engine.dialect.name == "sqlite" else engine.url.render_as_string()
-        raise LibraryError(
+        raise DatabaseError(
             f"the library cannot be used: {place}: {reason}; see to that database, or put a backup in its place"
         ) from exc
 
 
-def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row unless one of its keys is there already; say whether it was inserted."""
     statement = _insert(connection)(table).values(row).on_conflict_do_nothing()
     # Without the option SQLAlchemy does not ask PostgreSQL's driver.
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
-def put_row(
+def upsert(
     connection: Connection,
     table: Table,
     row: Mapping[str, Any],
@@ -75,7 +75,7 @@ def put_row(
     connection.execute(statement.on_conflict_do_update(index_elements=key, index_where=where, set_=renewed))
 
 
-def one_at_a_time(connection: Connection, key: int) -> None:
+def advisory_lock(connection: Connection, key: int) -> None:
     """Wait until no other transaction of this key is open; SQLite has one that writes at a time by itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

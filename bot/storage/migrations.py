@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from bot.errors import LibraryError
+from bot.errors import DatabaseError
 from bot.storage.schema import (
     TOLD,
     answers,
@@ -174,7 +174,7 @@ def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = MI
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_KEY)))
         found = schema_version(connection)
         if found > len(steps):
-            raise LibraryError(
+            raise DatabaseError(
                 f"this library has schema {found}, made by a newer Citewire (this one knows {len(steps)}): "
                 "upgrade Citewire or name another --data-dir"
             )

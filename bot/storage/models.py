@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Headline:
+class ArticleSummary:
     """What names an article to a reader, without its text."""
 
     article_id: str
@@ -35,7 +35,7 @@ class Outlet(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class VectorCollection:
     """Where the vectors of one embedding model stand: `location` names the Chroma collection."""
 
     fingerprint: str
@@ -45,14 +45,14 @@ class Collection:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Embedded(Article):
+class EmbeddedArticle(Article):
     """An article that brings the vectors of its passages along, row by row in their order."""
 
     vectors: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PendingVersion:
     """A version of an article on its way in: written to the library, not yet visible."""
 
     article: Article
@@ -61,18 +61,18 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class ArticleVersion:
     """A version of an article that readers see or saw, with its passages; `newest` is what they see now."""
 
     article: Article
     version: int
     passages: tuple[Passage, ...]
-    newest: Draft
+    newest: PendingVersion
     corrected: datetime | None  # when that replaced it; None where it is this one
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class PendingRef:
     """What is left to remember of a draft once the library holds it: enough to make it visible."""
 
     article_id: str
@@ -81,7 +81,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ArticleFingerprint:
     """What tells whether an article that is read again has changed or moved."""
 
     content_hash: str
@@ -89,7 +89,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class StoreStats:
     """How much readers see."""
 
     articles: int

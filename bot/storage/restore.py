@@ -20,7 +20,7 @@ from filelock import FileLock
 from bot.errors import BackupError
 from bot.settings import Settings
 from bot.storage.backup import flush_folder
-from bot.storage.backup_archive import LIBRARY, VECTORS, Manifest, Unpacked, require_own_folder
+from bot.storage.backup_archive import LIBRARY, VECTORS, BackupReader, Manifest, require_local_storage
 from bot.storage.migrations import MIGRATIONS
 
 _LOCK = "library.lock"  # who opens the library waits for it, and so for the end of this
@@ -37,7 +37,7 @@ _NOTHING = {_LOCK, "write.lock", "backup.lock", "lost+found"}  # the last is a n
 
 def restore(settings: Settings, archive: Path) -> Manifest:
     """Restore a back-up into the data folder that the settings name. Raises BackupError."""
-    require_own_folder(settings)
+    require_local_storage(settings)
     folder = settings.data_dir
     with _opened(archive) as unpacked:
         manifest = unpacked.manifest
@@ -48,21 +48,21 @@ def restore(settings: Settings, archive: Path) -> Manifest:
             )
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):
-            _require_nothing(folder)
+            _require_empty(folder)
             _require_room(folder, manifest)
-            with _aside(folder) as aside:
-                unpacked.into(aside)
-                _let_go(aside / LIBRARY)
-                _move_in(aside, folder)
+            with _staging_dir(folder) as aside:
+                unpacked.extract_to(aside)
+                _close_open_slack_jobs(aside / LIBRARY)
+                _install(aside, folder)
     return manifest
 
 
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[Unpacked]:
+def _opened(archive: Path) -> Iterator[BackupReader]:
     """Open an archive; whatever is amiss with it or with the disk is a BackupError that names it."""
     try:
         with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            yield Unpacked(tar)
+            yield BackupReader(tar)
     except BackupError as exc:
         raise BackupError(f"{archive} cannot be restored: {exc}") from exc
     except (tarfile.TarError, ValueError, EOFError) as exc:
@@ -71,7 +71,7 @@ def _opened(archive: Path) -> Iterator[Unpacked]:
         raise BackupError(f"{archive} cannot be restored: {exc}") from exc
 
 
-def _require_nothing(folder: Path) -> None:
+def _require_empty(folder: Path) -> None:
     """Raise BackupError unless the folder is empty, but for what an interrupted restore has left."""
     found = {path.name for path in folder.iterdir()} - _NOTHING
     if _ASIDE in found:
@@ -86,7 +86,7 @@ def _require_room(folder: Path, manifest: Manifest) -> None:
         raise BackupError(f"it takes {manifest.size:,} bytes, and the disk of {folder} has {free:,}")
 
 
-def _let_go(library_file: Path) -> None:
+def _close_open_slack_jobs(library_file: Path) -> None:
     """Answer no question of Slack's a second time."""
     try:
         with closing(sqlite3.connect(library_file)) as library, library:
@@ -97,7 +97,7 @@ def _let_go(library_file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
+def _staging_dir(folder: Path) -> Iterator[Path]:
     for leftover in (folder / _ASIDE, folder / VECTORS):
         shutil.rmtree(leftover, ignore_errors=True)
     aside = folder / _ASIDE
@@ -108,7 +108,7 @@ def _aside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _move_in(aside: Path, folder: Path) -> None:
+def _install(aside: Path, folder: Path) -> None:
     for path in sorted(aside.rglob("*"), reverse=True):  # what is in a folder before the folder
         _flush(path)
     if (aside / VECTORS).exists():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 # where they are glued to digits.
 _LARGE = {"thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "bn": 9, "trillion": 12}
 _SCALES = {"hundred": 2} | _LARGE
-GLUED = _LARGE | {"k": 3, "m": 6, "mn": 6, "mln": 6, "b": 9, "tn": 12, "trn": 12}
+SUFFIX_SCALES = _LARGE | {"k": 3, "m": 6, "mn": 6, "mln": 6, "b": 9, "tn": 12, "trn": 12}
 _DIGITS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _NOT_IN_NUMBERS = re.compile("[^0-9.]")
 

@@ -24,8 +24,8 @@ _SAMPLE, _LEAST, _MOST = (
     8,
     40,
 )  # one of so many shingles, but more of a short text, and fewer of a long one
-_HELD = 0.6  # share of a sentence's shingles: one or two words may differ
-_BRIEF = 4  # words: a shorter sentence is a heading, and says nothing by itself
+CONTAINMENT_THRESHOLD = 0.6  # share of a sentence's shingles: one or two words may differ
+SHORT_SENTENCE = 4  # words: a shorter sentence is a heading, and says nothing by itself
 _DENIALS = frozenset(
     ("no", "not", "t", "never", "nor", "neither", "none", "nobody", "nothing", "without", "cannot")
 )
@@ -72,23 +72,23 @@ def containment(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
     return len(np.intersect1d(one, other, assume_unique=True)) / shorter if shorter else 0.0
 
 
-def holds(text: str, sentence: str) -> bool:
+def contains_sentence(text: str, sentence: str) -> bool:
     """Say whether a text says this sentence, a word or two aside: but no number, name or denial may differ."""
     if sentence in text:
         return True
     dateline = DATELINE.match(sentence)
     said = _WORD.findall(sentence[dateline.end() :] if dateline else sentence)
-    if len(said) < _BRIEF:
+    if len(said) < SHORT_SENTENCE:
         return True
     there = _runs(text)
     found = [run in there for run in _runs_in(said)]
-    if sum(found) < _HELD * len(found):
+    if sum(found) < CONTAINMENT_THRESHOLD * len(found):
         return False
     around = (found[max(0, at - _WORDS + 1) : at + 1] for at in range(len(said)))
-    return all(any(near) for at, near in enumerate(around) if _weighs(said[at], first=not at))
+    return all(any(near) for at, near in enumerate(around) if _is_significant(said[at], first=not at))
 
 
-def denials(text: str) -> frozenset[str]:
+def negations(text: str) -> frozenset[str]:
     """Return the words of a text that deny."""
     return words(text) & _DENIALS
 
@@ -99,7 +99,7 @@ def overlap(text: str, sentence: str) -> int:
     return sum(run in there for run in _runs_in(_WORD.findall(sentence)))
 
 
-def _weighs(word: str, *, first: bool) -> bool:
+def _is_significant(word: str, *, first: bool) -> bool:
     """Say whether another word in its place would make another claim."""
     name = word[0].isupper() and not first
     return (

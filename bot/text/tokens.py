@@ -16,7 +16,7 @@ _MARKS = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.cate
 _INVISIBLE = "\u00ad\u200c\u200d\u2060"
 _APOSTROPHES = "'’‘"
 _LETTER = r"[^\W_]"  # or a digit
-_SUFFIX = "|".join([*numerals.GLUED, "st", "nd", "rd", "th"])
+_SUFFIX = "|".join([*numerals.SUFFIX_SCALES, "st", "nd", "rd", "th"])
 _UNIT = "am|pm|km|kg|cm|mm|kph|mph|ft|lb|lbs|gb|mb|tb|kw|mw|gw"
 # A slice of whole tokens has to come out as the same tokens, so nothing here looks back beyond a decimal point's
 # neighbour or ahead into another token.
@@ -65,12 +65,12 @@ def tokens(text: str) -> list[Token]:
     return [token for token in every if token.text not in _ARTICLES] or list(every)
 
 
-def contains(text: str, answer: str) -> bool:
+def contains_answer(text: str, answer: str) -> bool:
     """Tell whether the token sequence of `answer` stands in `text`; an answer without tokens stands nowhere."""
-    return find(text, answer) is not None
+    return find_answer(text, answer) is not None
 
 
-def find(text: str, answer: str) -> tuple[int, int] | None:
+def find_answer(text: str, answer: str) -> tuple[int, int] | None:
     """Return the span of characters in `text` of the first place where the token sequence of `answer` stands."""
     wanted = tokens(answer)
     if not wanted:
@@ -97,7 +97,7 @@ def _as_written(text: str, found: Sequence[Token]) -> list[Token]:
 
 @lru_cache(maxsize=512)  # a passage is searched for one gold answer after the other
 def _every_token(text: str) -> tuple[Token, ...]:
-    return tuple(token for chain in _chains(text) for token in _merged(chain))
+    return tuple(token for chain in _number_runs(text) for token in _merged(chain))
 
 
 def _merged(chain: Sequence[Token]) -> Iterator[Token]:
@@ -107,7 +107,7 @@ def _merged(chain: Sequence[Token]) -> Iterator[Token]:
         at += merged.words
 
 
-def _chains(text: str) -> Iterator[list[Token]]:
+def _number_runs(text: str) -> Iterator[list[Token]]:
     """Yield the pieces of `text` in runs with only a space or a hyphen between them: no number is longer."""
     chain: list[Token] = []
     for match in _PIECE.finditer(text):
@@ -145,7 +145,7 @@ def _number(digits: str, suffix: str) -> str:
     scale = suffix.casefold()
     if scale in {"st", "nd", "rd", "th"}:
         return numerals.ordinal(digits)
-    return numerals.canonical(digits, numerals.GLUED.get(scale, 0))
+    return numerals.canonical(digits, numerals.SUFFIX_SCALES.get(scale, 0))
 
 
 def _folded(word: str) -> str:

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from bot.articles.chunking import Span
 from bot.indexing.bm25_index import analyze
-from bot.retrieval.models import Source
-from bot.verification.prompt_injection import reported
-from bot.verification.verifier import Support, Verifier
+from bot.retrieval.models import NumberedPassage
+from bot.verification.prompt_injection import truncate_at_injection
+from bot.verification.verifier import SupportResult, Verifier
 
 _DISTINCT = 3  # stems by which the passage that carries a sentence can be told from others
 
 
-class Place(NamedTuple):
+class SourceSpan(NamedTuple):
     """A sentence of a passage, to be shown beside the one that it supports; `span` counts in the passage."""
 
-    source: Source
+    source: NumberedPassage
     span: Span
 
     @property
@@ -30,8 +30,8 @@ class Place(NamedTuple):
 class Attribution(NamedTuple):
     """What the verifier says of a sentence, and where it stands; nowhere, where it is not supported."""
 
-    support: Support | None
-    places: list[Place]
+    support: SupportResult | None
+    places: list[SourceSpan]
 
 
 class Attributor:
@@ -40,7 +40,9 @@ class Attributor:
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
 
-    def attribute(self, sentence: str, cited: Sequence[Source], found: Sequence[Source]) -> Attribution:
+    def attribute(
+        self, sentence: str, cited: Sequence[NumberedPassage], found: Sequence[NumberedPassage]
+    ) -> Attribution:
         """Check a sentence against the passages it cites together, and where they do not carry it, against each other.
 
         Another passage takes their place only if it supports the sentence plainly.
@@ -55,9 +57,11 @@ class Attributor:
                 return Attribution(better[1], [_place(*better)])
         if support is None or support.verdict == "unsupported":
             return Attribution(support, [])
-        return Attribution(support, self._contributing(sentence, cited, support))
+        return Attribution(support, self._needed_citations(sentence, cited, support))
 
-    def _contributing(self, sentence: str, cited: Sequence[Source], together: Support) -> list[Place]:
+    def _needed_citations(
+        self, sentence: str, cited: Sequence[NumberedPassage], together: SupportResult
+    ) -> list[SourceSpan]:
         """Leave out cited passages that add nothing: the others carry the sentence as well without them."""
         if len(cited) == 1:
             return [_place(cited[0], together)]
@@ -66,10 +70,10 @@ class Attributor:
         kept = carrying or sorted(alone, key=lambda pair: pair[1].score)[:2]
         return [_place(*pair) for pair in kept]
 
-    def _check(self, sentence: str, cited: Sequence[Source]) -> Support:
-        context = "\n".join(reported(source.hit.named) for source in cited)
+    def _check(self, sentence: str, cited: Sequence[NumberedPassage]) -> SupportResult:
+        context = "\n".join(truncate_at_injection(source.hit.header) for source in cited)
         return self._verifier.check(sentence, [source.text for source in cited], context=context)
 
 
-def _place(source: Source, support: Support) -> Place:
-    return Place(source, support.span or Span(0, len(source.text)))
+def _place(source: NumberedPassage, support: SupportResult) -> SourceSpan:
+    return SourceSpan(source, support.span or Span(0, len(source.text)))

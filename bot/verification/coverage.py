@@ -58,7 +58,7 @@ class Alignment:
     """
 
     best: SourceSentence | None
-    parallel: tuple[SourceSentence, ...]
+    close_matches: tuple[SourceSentence, ...]
     coverage: Coverage
 
 
@@ -66,20 +66,20 @@ def align(sentence: str, sources: Sequence[str]) -> Alignment:
     """Lay `sentence` on the sentences of `sources`."""
     stems = tuple(analyze(sentence))
     every = [SourceSentence(at, *piece) for at, source in enumerate(sources) for piece in _sentences(source)]
-    lengths = _followed(stems, every)
+    lengths = _rank_matches(stems, every)
     best = max(lengths, key=lambda one: one[0], default=(0, None))[1]
-    parallel = tuple(other for length, other in lengths if _is_parallel(length, stems, other.stems))
+    parallel = tuple(other for length, other in lengths if _is_close_match(length, stems, other.stems))
     return Alignment(best, parallel, _coverage(sentence, stems, sources, every))
 
 
-def _followed(stems: Sequence[str], every: Sequence[SourceSentence]) -> list[tuple[int, SourceSentence]]:
+def _rank_matches(stems: Sequence[str], every: Sequence[SourceSentence]) -> list[tuple[int, SourceSentence]]:
     """Return the source sentences that share most with `stems`, and how much of it stands there in its order."""
     wanted = frozenset(stems)
     near = sorted(every, key=lambda other: (-len(wanted & other.words), len(other.words)))[:_CLOSEST]
-    return [(common(stems, other.stems), other) for other in near]
+    return [(lcs_length(stems, other.stems), other) for other in near]
 
 
-def _is_parallel(length: int, one: Sequence[str], other: Sequence[str]) -> bool:
+def _is_close_match(length: int, one: Sequence[str], other: Sequence[str]) -> bool:
     """Say whether one follows the other over most of the shorter: half of a joined sentence follows its own."""
     return length >= _FEWEST and length >= _PARALLEL * min(len(one), len(other))
 
@@ -87,25 +87,25 @@ def _is_parallel(length: int, one: Sequence[str], other: Sequence[str]) -> bool:
 def _coverage(
     sentence: str, stems: Sequence[str], sources: Sequence[str], every: Sequence[SourceSentence]
 ) -> Coverage:
-    share = _best_share({stem: min(len(stem), _LONGEST) for stem in stems}, every)
+    share = _best_window_coverage({stem: min(len(stem), _LONGEST) for stem in stems}, every)
     following = frozenset(pairwise(stems))
     near = _union(following & other.pairs for other in every)
-    phrases = _phrases(sentence)
+    phrases = _ngrams(sentence)
     return Coverage(
         stems=share,
         near=len(near) / len(following) if following else share,
-        together=_together(frozenset(stems), every),
-        phrases=len(phrases & _union(map(_phrases, sources))) / len(phrases) if phrases else 0.0,
+        together=_cooccurrence(frozenset(stems), every),
+        phrases=len(phrases & _union(map(_ngrams, sources))) / len(phrases) if phrases else 0.0,
     )
 
 
-def _best_share(letters: dict[str, int], every: Sequence[SourceSentence]) -> float:
+def _best_window_coverage(letters: dict[str, int], every: Sequence[SourceSentence]) -> float:
     windows = _windows(frozenset(letters), every)
     best = max((sum(letters[stem] for stem in window) for window in windows), default=0)
     return best / max(sum(letters.values()), 1)
 
 
-def _together(stems: frozenset[str], every: Sequence[SourceSentence]) -> float:
+def _cooccurrence(stems: frozenset[str], every: Sequence[SourceSentence]) -> float:
     shared = [sorted(other.words & stems) for other in every]
     there = sorted({stem for some in shared for stem in some})
     pairs = {pair for some in shared for pair in combinations(some, 2)}
@@ -117,11 +117,12 @@ def _sentences(source: str) -> tuple[tuple[Span, str, tuple[str, ...], frozenset
     texts = [(span, source[span.start : span.end]) for span in split_sentences(source)]
     stemmed = [(span, text, tuple(analyze(text))) for span, text in texts]
     return tuple(
-        (span, text, stems, frozenset(stems), frozenset(_reached(stems))) for span, text, stems in stemmed
+        (span, text, stems, frozenset(stems), frozenset(_pairs_in_reach(stems)))
+        for span, text, stems in stemmed
     )
 
 
-def around(source: str, span: Span) -> str:
+def with_neighbours(source: str, span: Span) -> str:
     """Return a sentence of `source` with the one before it and the one after it."""
     spans = [piece[0] for piece in _sentences(source)]
     at = spans.index(span)
@@ -133,13 +134,13 @@ def stems_of(source: str) -> frozenset[str]:
     return _union(words for _, _, _, words, _ in _sentences(source))
 
 
-def _reached(stems: Sequence[str]) -> Iterator[Pair]:
+def _pairs_in_reach(stems: Sequence[str]) -> Iterator[Pair]:
     for at, stem in enumerate(stems):
         yield from ((stem, other) for other in stems[at + 1 : at + 1 + _REACH])
 
 
 @lru_cache(maxsize=512)
-def _phrases(text: str) -> frozenset[tuple[str, ...]]:
+def _ngrams(text: str) -> frozenset[tuple[str, ...]]:
     words = [word.casefold() for word in _WORD.findall(text)]
     return frozenset(zip(words, words[1:], words[2:], strict=False))
 
@@ -154,7 +155,7 @@ def _union(sets: Iterable[frozenset[_T]]) -> frozenset[_T]:
     return frozenset(member for one in sets for member in one)
 
 
-def common(one: Sequence[str], other: Sequence[str]) -> int:
+def lcs_length(one: Sequence[str], other: Sequence[str]) -> int:
     """Return the length of the longest common subsequence."""
     row = [0] * (len(other) + 1)
     for stem in one:

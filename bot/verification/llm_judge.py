@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from bot.llm import explain
+from bot.llm import describe_error
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -25,14 +25,14 @@ _INSTRUCTIONS = (
 _ANSWER = re.compile(r"\W*(yes|no)\W*", re.IGNORECASE)
 
 
-class Judge(Protocol):
+class SupportJudge(Protocol):
     """Says whether `sources` together say all of `sentence`; None where it gives no clear answer."""
 
     def __call__(self, sentence: str, sources: Sequence[str]) -> bool | None:
         """Judge one sentence."""
 
 
-class ModelJudge:
+class LlmJudge:
     """Asks a LangChain chat model; anything but a plain yes or no counts as no answer."""
 
     def __init__(self, model: BaseChatModel) -> None:
@@ -46,7 +46,7 @@ class ModelJudge:
         try:
             reply = self._model.invoke([("system", _INSTRUCTIONS.format(fence=fence)), ("human", asked)])
         except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; the rules have decided already
-            log.info("the judge has not answered: %s", explain(exc))
+            log.info("the judge has not answered: %s", describe_error(exc))
             return None
         match = _ANSWER.fullmatch(str(reply.text))
         return match[1].lower() == "yes" if match else None

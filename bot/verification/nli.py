@@ -23,14 +23,14 @@ _YES = re.compile(r"^(?:entail|support|consistent|factual|true|yes\b)")
 _NO = re.compile(r"contradict|refut|hallucinat|inconsistent|unsupport|not[_ -]|^false|^no\b")
 
 
-class Entailed(NamedTuple):
+class NliScores(NamedTuple):
     """How probable it is that a text says a sentence, and that it says the opposite, 0..1."""
 
     entailed: float
     contradicted: float
 
 
-class Entailment:
+class NliModel:
     """Any sentence-transformers CrossEncoder with entailment labels, by name or folder; loaded when first asked.
 
     Its labels are read from its configuration: entailment, neutral and contradiction in any order, or two such as
@@ -42,11 +42,11 @@ class Entailment:
         self._device = device or None
         self._lock = threading.Lock()
 
-    def __call__(self, sentence: str, sources: Sequence[str]) -> Entailed:
+    def __call__(self, sentence: str, sources: Sequence[str]) -> NliScores:
         """Judge by the window that carries `sentence` best. Raises EmbeddingError where the model cannot be loaded."""
         windows = _windows(sentence, sources)
         if not windows:
-            return Entailed(0.0, 0.0)
+            return NliScores(0.0, 0.0)
         with self._lock:  # a tokenizer is not to be shared by two threads at once
             scores = self._loaded.predict(
                 [(window, sentence) for window in windows], apply_softmax=False, show_progress_bar=False,
@@ -54,14 +54,14 @@ class Entailment:
             )  # fmt: skip
         read = [self._read(row) for row in scores.reshape(len(windows), -1)]
         best = max(found.entailed for found in read)
-        return Entailed(best, read[0].contradicted)
+        return NliScores(best, read[0].contradicted)
 
-    def _read(self, logits: NDArray[np.float32]) -> Entailed:
+    def _read(self, logits: NDArray[np.float32]) -> NliScores:
         yes, no = self._labels
         if len(logits) == 1:
-            return Entailed(_sigmoid(float(logits[0])), 0.0)
+            return NliScores(_sigmoid(float(logits[0])), 0.0)
         shares = _softmax(logits)
-        return Entailed(float(shares[yes]), float(shares[no]) if no is not None else 0.0)
+        return NliScores(float(shares[yes]), float(shares[no]) if no is not None else 0.0)
 
     @property
     def _no_activation(self) -> Any:

@@ -17,7 +17,7 @@ _MACHINE = (
     r"(?:ai|a\.i\.|artificial intelligence|language models?|llms?|chat ?bots?|assistants?|gpt|chatgpt|claude|"
     r"gemini|citewire|the model|this model|dear model|bots?)"
 )
-_ORDERS = (
+_INJECTION_PATTERNS = (
     # Ignore all previous instructions; disregard the above.
     rf"(?:ignore|disregard|forget|override|bypass)\b[^.\n]{{0,40}}\b(?:(?:above|previous|prior|earlier|preceding|"
     rf"other|your|all|any|these|those)\b[^.\n]{{0,30}}\b{_TARGET}\b|(?:the |all |everything )?(?:above|before this)\b)",
@@ -50,10 +50,10 @@ _ORDERS = (
 # Letters of other alphabets that look like these, and characters that nobody sees: both hide an order from a search.
 _LOOKALIKES = str.maketrans("асԁеһіјорѕухАВЕІКМНОРСТХ", "acdehijopsyxABEIKMHOPCTX")
 _UNSEEN = "\u00ad\u200b-\u200f\u2060-\u2064\U000e0000-\U000e007f"
-_ORDER = re.compile("|".join(f"(?:{order})" for order in _ORDERS), re.IGNORECASE | re.MULTILINE)
+_ORDER = re.compile("|".join(f"(?:{order})" for order in _INJECTION_PATTERNS), re.IGNORECASE | re.MULTILINE)
 
 
-def reported(text: str) -> str:
+def truncate_at_injection(text: str) -> str:
     """Return `text` up to the sentence in which it begins to give orders; all of it where it gives none.
 
     Offsets into what is left stay true. The rest of the passage is not read by any model and supports

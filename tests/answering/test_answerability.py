@@ -7,9 +7,9 @@ from conftest import make, take_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.answerability import Evidence, weigh
+from bot.answering.answerability import AnswerabilityFeatures, extract_features
 from bot.answering.quote_ranking import read_sentences
-from bot.services import Workspace
+from bot.services import Services
 
 BANK = {
     "id": "bank",
@@ -17,14 +17,14 @@ BANK = {
     "text": "Silicon Valley Bank failed after customers withdrew their deposits within a day.",
     "published": "2023-03-10",
 }
-GOOD = Evidence(score=12.0, mass=2.0, passage=0.6, asked=0.8, absent=0.0, share=0.1, terms=1.8)
+GOOD = AnswerabilityFeatures(score=12.0, mass=2.0, passage=0.6, asked=0.8, absent=0.0, share=0.1, terms=1.8)
 
 
-def of(workspace: Workspace, question: str) -> Evidence:
+def of(workspace: Services, question: str) -> AnswerabilityFeatures:
     retriever = workspace.retriever
     hits = retriever.search(question)
     read = read_sentences(question, hits, workspace.reader, retriever.embedder, retriever.vector(question))
-    return weigh(question, hits, workspace.words, read)
+    return extract_features(question, hits, workspace.bm25, read)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def of(workspace: Workspace, question: str) -> Evidence:
         ("When did SBV fail?", True),
     ],
 )
-def test_names_dates_and_short_forms(workspace: Workspace, question: str, absent: bool) -> None:
+def test_names_dates_and_short_forms(workspace: Services, question: str, absent: bool) -> None:
     take_in(workspace, [make(dict(BANK))])
     assert (of(workspace, question).absent > 0) is absent
 
@@ -53,7 +53,7 @@ def test_names_dates_and_short_forms(workspace: Workspace, question: str, absent
         ("Which ship did Panama and the Canal Authority free?", False),
     ],
 )
-def test_a_name_of_two_words_has_to_stand_together(workspace: Workspace, question: str, absent: bool) -> None:
+def test_a_name_of_two_words_has_to_stand_together(workspace: Services, question: str, absent: bool) -> None:
     text = "A ship blocked the Suez Canal. It is registered in Panama. The Canal Authority freed it."
     take_in(workspace, [make({"id": "ship", "text": text})])
     assert (of(workspace, question).absent > 0) is absent
@@ -68,7 +68,7 @@ def test_a_name_of_two_words_has_to_stand_together(workspace: Workspace, questio
     ],
 )
 def test_what_is_asked_beyond_the_headline_is_looked_for(
-    workspace: Workspace, question: str, asked: float
+    workspace: Services, question: str, asked: float
 ) -> None:
     take_in(workspace, [make(dict(BANK))])
     assert of(workspace, question).asked == pytest.approx(asked)
@@ -86,10 +86,10 @@ def test_what_is_asked_beyond_the_headline_is_looked_for(
     ],
     ids=str,
 )
-def test_confidence_follows_the_evidence(worse: Evidence) -> None:
+def test_confidence_follows_the_evidence(worse: AnswerabilityFeatures) -> None:
     assert 0 < worse.confidence < GOOD.confidence < 1
 
 
 @given(st.tuples(*[st.floats(-60, 60)] * 2, *[st.floats(0, 1)] * 4, st.floats(0, 6)))
 def test_confidence_is_a_probability(values: tuple[float, ...]) -> None:
-    assert 0 <= Evidence(*values).confidence <= 1
+    assert 0 <= AnswerabilityFeatures(*values).confidence <= 1

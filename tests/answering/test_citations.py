@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.citations import page_link, quote_link
+from bot.answering.citations import pdf_page_url, text_fragment_url
 
 URL = "https://news.example/story"
 
@@ -17,7 +17,7 @@ def link(text: str, quote: str, *, title: str = "", url: str | None = URL, nth: 
     start = -1
     for _ in range(nth + 1):
         start = text.index(quote, start + 1)
-    return quote_link(url, title=title, text=text, start=start, end=start + len(quote))
+    return text_fragment_url(url, title=title, text=text, start=start, end=start + len(quote))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_the_fragment_names_is_found_first_at_the_quote(words: list[str], d
     if not quote:
         return
     start = text.index(quote, start)
-    made = quote_link(URL, title="", text=text, start=start, end=start + len(quote)) or ""
+    made = text_fragment_url(URL, title="", text=text, start=start, end=start + len(quote)) or ""
     fragment = made.removeprefix(URL).removeprefix("#:~:text=")
     assert not set(fragment) & set(' #"<>&\n')
     if fragment and "," not in fragment:
@@ -100,4 +100,4 @@ def test_what_the_fragment_names_is_found_first_at_the_quote(words: list[str], d
     ],
 )
 def test_a_page_is_opened_where_the_address_can_name_it(url: str | None, expected: str | None) -> None:
-    assert page_link(url, 3) == expected
+    assert pdf_page_url(url, 3) == expected

@@ -5,34 +5,34 @@ from __future__ import annotations
 import pytest
 from conftest import make, take_in
 
-from bot.answering.extractive import MAX_QUOTES, MAX_WORDS, ExtractiveAnswerer, Finding
+from bot.answering.extractive import MAX_QUOTES, MAX_WORDS, ExtractiveAnswerer, ExtractiveResult
 from bot.articles.article import Article
-from bot.services import Workspace
+from bot.services import Services
 
 
-def find(workspace: Workspace, question: str) -> Finding:
-    answerer = ExtractiveAnswerer(workspace.retriever, workspace.words, workspace.reader)
-    return answerer.find(question, workspace.retriever.search(question))
+def find(workspace: Services, question: str) -> ExtractiveResult:
+    answerer = ExtractiveAnswerer(workspace.retriever, workspace.bm25, workspace.reader)
+    return answerer.select_quotes(question, workspace.retriever.search(question))
 
 
-def test_quotes_are_verbatim_and_at_their_offsets(workspace: Workspace, four: list[Article]) -> None:
+def test_quotes_are_verbatim_and_at_their_offsets(workspace: Services, four: list[Article]) -> None:
     take_in(workspace, four)
     quotes = find(workspace, "Who won the final against France?").quotes
     assert quotes[0].text == "Argentina won the final against France on penalties."
     for quote in quotes:
-        article = workspace.library.article(quote.hit.passage.article_id)
+        article = workspace.articles.article(quote.hit.passage.article_id)
         assert article is not None
         assert article.text[quote.start : quote.end] == quote.text
 
 
-def test_several_articles_serve_one_answer(workspace: Workspace) -> None:
+def test_several_articles_serve_one_answer(workspace: Services) -> None:
     rows = [{"id": f"a{n}", "text": f"Inflation in country{n} fell to {n} percent."} for n in range(3)]
     take_in(workspace, [make(row) for row in rows])
     quotes = find(workspace, "How far has inflation fallen, in percent?").quotes
     assert len({quote.hit.passage.article_id for quote in quotes}) > 1
 
 
-def test_an_answer_is_short(workspace: Workspace) -> None:
+def test_an_answer_is_short(workspace: Services) -> None:
     text = " ".join(
         f"Inflation in the country fell by {n} percent in month{n}, {'as expected ' * 8}." for n in range(30)
     )
@@ -42,7 +42,7 @@ def test_an_answer_is_short(workspace: Workspace) -> None:
     assert sum(len(quote.text.split()) for quote in quotes) <= MAX_WORDS
 
 
-def test_the_same_sentence_from_two_outlets_is_quoted_once(workspace: Workspace) -> None:
+def test_the_same_sentence_from_two_outlets_is_quoted_once(workspace: Services) -> None:
     take_in(
         workspace, [make({"id": key, "text": "The lander touched down on the Moon at noon."}) for key in "ab"]
     )
@@ -53,21 +53,23 @@ def test_the_same_sentence_from_two_outlets_is_quoted_once(workspace: Workspace)
     "text",
     ["Photo: Reuters", "Read more", "THE LANDER ON THE MOON", "Lander Moon landing gallery in pictures"],
 )
-def test_captions_and_menus_are_not_quoted(workspace: Workspace, text: str) -> None:
+def test_captions_and_menus_are_not_quoted(workspace: Services, text: str) -> None:
     take_in(workspace, [make({"id": "x", "text": f"{text}\n\nThe lander touched down on the Moon at noon."})])
     assert [quote.text for quote in find(workspace, "lander Moon").quotes] == [
         "The lander touched down on the Moon at noon."
     ]
 
 
-def test_nothing_found_is_no_confidence(workspace: Workspace) -> None:
-    finding = ExtractiveAnswerer(workspace.retriever, workspace.words, workspace.reader).find("anything", [])
+def test_nothing_found_is_no_confidence(workspace: Services) -> None:
+    finding = ExtractiveAnswerer(workspace.retriever, workspace.bm25, workspace.reader).select_quotes(
+        "anything", []
+    )
     assert finding.quotes == ()
     assert finding.confidence == 0
 
 
 def test_a_question_about_what_is_nowhere_named_is_less_certain(
-    workspace: Workspace, four: list[Article]
+    workspace: Services, four: list[Article]
 ) -> None:
     take_in(workspace, four)
     known = find(workspace, "Who won the final against France?")
@@ -75,14 +77,14 @@ def test_a_question_about_what_is_nowhere_named_is_less_certain(
     assert known.confidence > unknown.confidence
 
 
-def test_what_a_word_points_back_to_is_shown(workspace: Workspace) -> None:
+def test_what_a_word_points_back_to_is_shown(workspace: Services) -> None:
     text = "Ada Byron wrote the first program. She published it in 1843 with her notes on the engine."
     take_in(workspace, [make({"id": "x", "text": text})])
     (quote,) = find(workspace, "When was it published with notes on the engine?").quotes
     assert quote.text == text
 
 
-def test_the_quote_that_answers_best_comes_first(workspace: Workspace) -> None:
+def test_the_quote_that_answers_best_comes_first(workspace: Services) -> None:
     sentences = [
         "Rain in the valley began on Monday and lasted for two days.",
         "The river in the valley rose by three metres after the rain.",
@@ -95,17 +97,17 @@ def test_the_quote_that_answers_best_comes_first(workspace: Workspace) -> None:
     assert [quote.score for quote in quotes] == sorted((quote.score for quote in quotes), reverse=True)
 
 
-def test_the_exact_answer_is_at_its_offsets_in_the_article(workspace: Workspace, four: list[Article]) -> None:
+def test_the_exact_answer_is_at_its_offsets_in_the_article(workspace: Services, four: list[Article]) -> None:
     take_in(workspace, four)
     (quote, *_) = find(workspace, "who scored two goals in the final").quotes
-    article = workspace.library.article("cup")
+    article = workspace.articles.article("cup")
     assert article is not None
     assert quote.answer is not None
     assert quote.start <= quote.answer.start < quote.answer.end <= quote.end
     assert article.text[quote.answer.start : quote.answer.end] == quote.short_answer
 
 
-def test_a_quiz_that_asks_the_same_is_no_answer(workspace: Workspace) -> None:
+def test_a_quiz_that_asks_the_same_is_no_answer(workspace: Services) -> None:
     quiz = "QUIZ TIME\n\nWhich lander touched down on the Moon at noon?\n\nA. Ibis\n\nB. Heron"
     report = "The Heron lander touched down on the Moon, the agency said."
     take_in(workspace, [make({"id": "quiz", "text": quiz}), make({"id": "report", "text": report})])

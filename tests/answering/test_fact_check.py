@@ -13,14 +13,14 @@ from conftest import take_in
 from bot.articles.article import Article
 from bot.cli.check import run_check
 from bot.errors import CitewireError
-from bot.services import Workspace
+from bot.services import Services
 
 TRUE = "Argentina won the final against France on penalties."
 FALSE = "Brazil lost the final against Japan by 3 goals."
 
 
 @pytest.fixture
-def ready(workspace: Workspace, four: list[Article]) -> Workspace:
+def ready(workspace: Services, four: list[Article]) -> Services:
     take_in(workspace, four)
     return workspace
 
@@ -35,7 +35,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch, *lines: object) -> None:
 
 
 def test_rows_with_a_source_are_judged_against_it_alone(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workspace: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipe(
         monkeypatch,
@@ -64,7 +64,7 @@ def test_rows_with_a_source_are_judged_against_it_alone(
 
 
 def test_rows_without_a_source_are_judged_against_the_articles(
-    ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ready: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipe(monkeypatch, {"id": 1, "sentence": TRUE}, {"sentence": FALSE, "source": None})
     run_check(ready, "-", as_json=True)
@@ -74,7 +74,7 @@ def test_rows_without_a_source_are_judged_against_the_articles(
 
 
 def test_rows_that_cannot_be_read_are_told_and_the_others_are_checked(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workspace: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = {"id": 1, "sentence": "It rained.", "source": "It rained."}
     pipe(monkeypatch, "{", "[]", '{"id": 3}', '{"sentence": "a", "source": 5}', "", good)
@@ -87,7 +87,7 @@ def test_rows_that_cannot_be_read_are_told_and_the_others_are_checked(
 
 @pytest.mark.parametrize("way", ["text", "file", "pipe"])
 def test_each_sentence_of_a_text_is_checked(
-    ready: Workspace,
+    ready: Services,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -105,13 +105,13 @@ def test_each_sentence_of_a_text_is_checked(
 
 
 def test_a_text_as_json_lines_names_its_sentences(
-    ready: Workspace, capsys: pytest.CaptureFixture[str]
+    ready: Services, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_check(ready, f"{TRUE} {FALSE}", as_json=True)
     assert [(row["id"], row["sentence"]) for row in rows(capsys)] == [(1, TRUE), (2, FALSE)]
 
 
-def test_nothing_to_check_and_nothing_to_check_against_are_said(workspace: Workspace) -> None:
+def test_nothing_to_check_and_nothing_to_check_against_are_said(workspace: Services) -> None:
     with pytest.raises(CitewireError, match="no sentence"):
         run_check(workspace, " ", as_json=False)
     with pytest.raises(CitewireError, match="citewire ingest"):
@@ -119,7 +119,7 @@ def test_nothing_to_check_and_nothing_to_check_against_are_said(workspace: Works
 
 
 def test_what_is_no_text_in_a_row_or_a_pipe_does_not_lose_the_rest(
-    ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ready: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = '{"id": 1, "sentence": "It rained \\ud800 for days in Lisbon.", "source": "It rained \\ud800 for days in Lisbon."}'
     raw = f"{broken}\n".encode() + '{"id": 2, "sentence": "Café"}\n'.encode("latin-1")

@@ -9,7 +9,7 @@ import pytest
 
 from bot.ingestion.loaders import read_articles
 from bot.ingestion.pipeline import ingest
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 CORPUS = Path(__file__).parents[2] / "corpus"
@@ -49,10 +49,10 @@ QUESTIONS = (
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    workspace = Workspace(load_settings(data_dir=tmp_path_factory.mktemp("sample")))
-    with workspace.writing() as indexer:
-        ingest(indexer, workspace.library, read_articles([CORPUS]))
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    workspace = Services(load_settings(data_dir=tmp_path_factory.mktemp("sample")))
+    with workspace.index_writer() as indexer:
+        ingest(indexer, workspace.articles, read_articles([CORPUS]))
     yield workspace
     workspace.close()
 
@@ -70,7 +70,7 @@ NOT_SEEN_THROUGH = {
         for q in QUESTIONS
     ],
 )
-def test_a_false_premise_is_refused(sample: Workspace, question: str) -> None:
+def test_a_false_premise_is_refused(sample: Services, question: str) -> None:
     answer = sample.chain.invoke(question)
     assert answer.status == "not_found", f"{answer.confidence:.2f} {answer.text}"
     assert answer.nearest

@@ -6,21 +6,21 @@ import pytest
 from langchain.chat_models import init_chat_model
 from openai_server import OpenAIServer, Reply
 
-from bot.answering.query_rewriting import rewritten
-from bot.answering.question import Exchange
+from bot.answering.query_rewriting import rewrite_question
+from bot.answering.question import ConversationTurn
 
-HISTORY = (Exchange("Who won the 2022 World Cup final?", "Argentina won on penalties in Qatar."),)
+HISTORY = (ConversationTurn("Who won the 2022 World Cup final?", "Argentina won on penalties in Qatar."),)
 FOLLOW_UP = "And who scored twice?"
 BY_RULE = f"{HISTORY[0].question} {FOLLOW_UP}"
 
 
 def ask(
-    reply: Reply | str, question: str = FOLLOW_UP, history: tuple[Exchange, ...] = HISTORY
+    reply: Reply | str, question: str = FOLLOW_UP, history: tuple[ConversationTurn, ...] = HISTORY
 ) -> tuple[str, str]:
     """Return the rewritten question, and what the model was shown."""
     with OpenAIServer(reply) as server:
         model = init_chat_model("openai:test", base_url=server.url, api_key="none", max_retries=0)
-        question = rewritten(model, question, history).question
+        question = rewrite_question(model, question, history).question
         return question, server.requests[0].prompt if server.requests else ""
 
 
@@ -49,7 +49,7 @@ def test_a_rewording_is_used_only_where_it_asks_the_same(said: str, used: bool) 
 
 
 def test_the_conversation_is_shown_without_empty_lines() -> None:
-    _, shown = ask("x", history=(*HISTORY, Exchange("Where was it played?")))
+    _, shown = ask("x", history=(*HISTORY, ConversationTurn("Where was it played?")))
     assert shown.splitlines() == [
         "Asked: Who won the 2022 World Cup final?",
         "Answered: Argentina won on penalties in Qatar.",
@@ -61,7 +61,9 @@ def test_the_conversation_is_shown_without_empty_lines() -> None:
 @pytest.mark.parametrize(
     ("question", "history"), [("Who failed on Friday in California?", HISTORY), (FOLLOW_UP, ())]
 )
-def test_a_question_that_stands_alone_is_left_alone(question: str, history: tuple[Exchange, ...]) -> None:
+def test_a_question_that_stands_alone_is_left_alone(
+    question: str, history: tuple[ConversationTurn, ...]
+) -> None:
     assert ask("Who won?", question, history) == (question, "")
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answering.query_rewriting import MEMORY, remembered, small_talk_reply, standalone_question
-from bot.answering.question import Exchange
+from bot.answering.query_rewriting import (
+    MAX_HISTORY_CHARS,
+    small_talk_reply,
+    standalone_question,
+    trim_history,
+)
+from bot.answering.question import ConversationTurn
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ FINAL = "Who won the 2022 World Cup final?"
 def test_a_follow_up_is_joined_to_what_it_leans_on(
     question: str, history: list[str], standalone: str
 ) -> None:
-    assert standalone_question(question, [Exchange(line) for line in history]) == standalone
+    assert standalone_question(question, [ConversationTurn(line) for line in history]) == standalone
 
 
 @pytest.mark.parametrize(
@@ -116,21 +121,21 @@ def test_a_follow_up_is_joined_to_what_it_leans_on(
 def test_a_follow_up_may_change_one_thing_of_the_earlier_question(
     question: str, earlier: str, standalone: str
 ) -> None:
-    assert standalone_question(question, [Exchange(earlier)]) == standalone
+    assert standalone_question(question, [ConversationTurn(earlier)]) == standalone
 
 
 def test_the_names_of_the_answer_stand_in_where_the_earlier_question_names_nobody() -> None:
-    history = [Exchange("which team won the cup?", "Argentina won the cup against France in Qatar.")]
+    history = [ConversationTurn("which team won the cup?", "Argentina won the cup against France in Qatar.")]
     assert standalone_question("Who is their coach?", history) == (
         "which team won the cup? Argentina France Qatar Who is their coach?"
     )
-    history = [Exchange("Did Croatia join the euro?", "Yes, says Ursula von der Leyen.")]
+    history = [ConversationTurn("Did Croatia join the euro?", "Yes, says Ursula von der Leyen.")]
     assert standalone_question("And when?", history) == "Did Croatia join the euro? And when?"
 
 
 def test_memory_keeps_the_newest_exchanges_that_it_has_room_for() -> None:
-    history = [Exchange(f"Question {n}?", "a" * (MEMORY // 3)) for n in range(9)]
-    assert remembered([*history, Exchange("thanks"), Exchange(" ")]) == tuple(history[-2:])
-    longer = Exchange("q" * 2 * MEMORY)
-    assert remembered([*history, longer]) == (longer,)  # the last one is always kept
-    assert remembered([]) == ()
+    history = [ConversationTurn(f"Question {n}?", "a" * (MAX_HISTORY_CHARS // 3)) for n in range(9)]
+    assert trim_history([*history, ConversationTurn("thanks"), ConversationTurn(" ")]) == tuple(history[-2:])
+    longer = ConversationTurn("q" * 2 * MAX_HISTORY_CHARS)
+    assert trim_history([*history, longer]) == (longer,)  # the last one is always kept
+    assert trim_history([]) == ()

@@ -6,7 +6,7 @@ import pytest
 from conftest import make, take_in
 
 from bot.answering.quote_ranking import candidates, is_quotable
-from bot.services import Workspace
+from bot.services import Services
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_not_quotable(text: str) -> None:
     ],
 )
 def test_where_a_report_was_filed_is_no_part_of_its_first_sentence(
-    workspace: Workspace, dateline: str
+    workspace: Services, dateline: str
 ) -> None:
     take_in(
         workspace,
@@ -86,23 +86,23 @@ def test_where_a_report_was_filed_is_no_part_of_its_first_sentence(
         "UK - The race was won at noon.",
     ],
 )
-def test_other_brackets_stay(workspace: Workspace, text: str) -> None:
+def test_other_brackets_stay(workspace: Services, text: str) -> None:
     take_in(workspace, [make({"id": "x", "text": text})])
     assert [found.text for found in candidates(workspace.retriever.search("race agency noon"))] == [text]
 
 
-def test_a_pronoun_brings_the_sentence_before_it_but_no_furniture(workspace: Workspace) -> None:
+def test_a_pronoun_brings_the_sentence_before_it_but_no_furniture(workspace: Services) -> None:
     text = "Ada wrote the first program. She published it in 1843.\n\nRead more about her life here.\n\nHer notes are still read today."
     take_in(workspace, [make({"id": "x", "text": text})])
     found = list(candidates(workspace.retriever.search("Ada program")))
-    shown = [c.hit.passage.text[c.clear.start : c.clear.end] for c in found]
+    shown = [c.hit.passage.text[c.readable_span.start : c.readable_span.end] for c in found]
     assert shown == [
         "Ada wrote the first program.",
         "Ada wrote the first program. She published it in 1843.",
         "Her notes are still read today.",
     ]
-    assert [c.points_back for c in found] == [False, True, True]
-    assert [c.dangles for c in found] == [False, False, True]
+    assert [c.starts_with_anaphor for c in found] == [False, True, True]
+    assert [c.has_unresolved_anaphor for c in found] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_pronoun_brings_the_sentence_before_it_but_no_furniture(workspace: Wor
         ("This made her known to everyone.", True),
     ],
 )
-def test_what_a_reader_could_not_understand_is_known(workspace: Workspace, text: str, dangles: bool) -> None:
+def test_what_a_reader_could_not_understand_is_known(workspace: Services, text: str, dangles: bool) -> None:
     take_in(workspace, [make({"id": "x", "text": text})])
     *_, last = candidates(workspace.retriever.search("published known countess"))
-    assert last.dangles is dangles
+    assert last.has_unresolved_anaphor is dangles

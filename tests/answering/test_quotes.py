@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.answering.answer import Answer, Citation, Nearest
+from bot.answering.answer import Answer, ArticleRef, Citation
 from bot.answering.quotes import QuoteParts, bold_markdown, nearest_heading, other_articles, split_quote
 
 PIECES = ("*", "**", "_", "`", "\\", "~~", "<b>", "&amp;", "[x](http://evil.example)", "www", ".evil.example", "http:", "//evil.example",
@@ -100,8 +100,8 @@ def test_markdown_shows_a_quote_with_no_other_markup_than_its_bold_words(
         assert names.count("strong_open") == 1
 
 
-def near(article_id: str) -> Nearest:
-    return Nearest(article_id=article_id, title="t", source="s", published=None, url=None)
+def near(article_id: str) -> ArticleRef:
+    return ArticleRef(article_id=article_id, title="t", source="s", published=None, url=None)
 
 
 def test_the_article_of_the_closest_passage_is_not_among_the_others() -> None:

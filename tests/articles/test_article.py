@@ -13,10 +13,10 @@ from bot.articles.article import (
     clean_line,
     clean_text,
     is_web_url,
-    parse_published,
+    parse_date,
     short_hash,
 )
-from bot.errors import CitewireError, ReadError
+from bot.errors import CitewireError, ParseError
 
 
 def make(place: str = "", **fields: object) -> Article:
@@ -204,7 +204,7 @@ DATES = [
 
 @pytest.mark.parametrize(("value", "moment"), DATES, ids=repr)
 def test_dates_are_read_with_their_zone(value: object, moment: datetime | None) -> None:
-    found = parse_published(value)
+    found = parse_date(value)
     assert found == moment
     assert found is None or (found.tzinfo is not None and found.utcoffset() == moment.utcoffset())
 
@@ -237,15 +237,15 @@ def test_dates_are_read_with_their_zone(value: object, moment: datetime | None) 
     ids=lambda value: repr(value)[:20],
 )
 def test_a_date_is_never_guessed(value: object) -> None:
-    with pytest.raises(ReadError, match=r"published: .{2,90} is not a date \(write it as 2022-06-17\)"):
-        parse_published(value)
+    with pytest.raises(ParseError, match=r"published: .{2,90} is not a date \(write it as 2022-06-17\)"):
+        parse_date(value)
 
 
 @given(st.text() | st.text("0123456789-+:/TZ ,JunFrigmt", max_size=30))
 def test_any_text_is_a_date_with_a_zone_or_is_refused(value: str) -> None:
     try:
-        moment = parse_published(value)
-    except ReadError:
+        moment = parse_date(value)
+    except ParseError:
         return
     assert moment is None or moment.tzinfo is not None
 
@@ -254,15 +254,15 @@ def test_any_text_is_a_date_with_a_zone_or_is_refused(value: str) -> None:
     "value", ["Fri, 17 Jun 2022 08:00:00 +99999999999999999999", "17 Jun 99999999999999999999 08:00:00"]
 )
 def test_numbers_beyond_all_dates_are_refused(value: str) -> None:
-    with pytest.raises(ReadError, match="is not a date"):
-        parse_published(value)
+    with pytest.raises(ParseError, match="is not a date"):
+        parse_date(value)
 
 
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"])
 def test_every_moment_has_a_form_in_utc(value: str) -> None:
     try:
-        moment = parse_published(value)
-    except ReadError:
+        moment = parse_date(value)
+    except ParseError:
         return
     assert moment is not None
     moment.astimezone(UTC)
@@ -272,8 +272,8 @@ def test_every_moment_has_a_form_in_utc(value: str) -> None:
 def test_a_time_is_not_read_as_another_time(value: str) -> None:
     right = {"June 17, 2022, 8:00 pm": "2022-06-17T20:00", "17 Jun 2022 08:00:00 CEST": "2022-06-17T06:00"}
     try:
-        moment = parse_published(value)
-    except ReadError:
+        moment = parse_date(value)
+    except ParseError:
         return
     assert moment is not None
     assert moment.astimezone(UTC).isoformat().startswith(right.get(value, "refused"))
@@ -335,12 +335,12 @@ def test_only_text_is_required() -> None:
     ids=lambda value: repr(value)[:40],
 )
 def test_a_field_that_cannot_be_used_is_named(fields: dict[str, object], reason: str) -> None:
-    with pytest.raises(ReadError, match=f"^{re.escape(reason)}"):
+    with pytest.raises(ParseError, match=f"^{re.escape(reason)}"):
         make(**fields)
 
 
 def test_errors_of_reading_belong_to_the_family() -> None:
-    error = ReadError("reason", line=3)
+    error = ParseError("reason", line=3)
     assert isinstance(error, CitewireError)
     assert (str(error), error.reason, error.line) == ("reason", "reason", 3)
 
@@ -363,7 +363,7 @@ def test_errors_of_reading_belong_to_the_family() -> None:
     ],
 )
 def test_dangerous_addresses_are_refused(url: str) -> None:
-    with pytest.raises(ReadError, match=r"^url: .* is not a web address"):
+    with pytest.raises(ParseError, match=r"^url: .* is not a web address"):
         make(url=url)
 
 

@@ -27,8 +27,8 @@ from bot.indexing.index_writer import embedded_text
 from bot.indexing.model_files import packaged_folder
 from bot.indexing.onnx_encoder import EncoderState
 from bot.ingestion.loaders import read_articles
-from bot.ingestion.pipeline import Report, ingest
-from bot.services import Workspace
+from bot.ingestion.pipeline import IngestReport, ingest
+from bot.services import Services
 from bot.settings import load_settings
 
 CITEWIRE = str(Path(sys.executable).with_name("citewire"))
@@ -66,19 +66,19 @@ def bench_ingest_and_answer(tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     embedder = SentenceTransformerEmbedder(encoders=tmp_path / "encoders")
-    workspace = Workspace(load_settings(data_dir=tmp_path), embedder=embedder)
+    workspace = Services(load_settings(data_dir=tmp_path), embedder=embedder)
     encoder = SentenceTransformer(str(packaged_folder()), device="cpu")
     for encode in (encoder.encode, embedder.encode):
         encode(["warm"])
     found = articles()
 
     def take_in() -> None:
-        with workspace.writing() as indexer:
-            ingest(indexer, workspace.library, found)
+        with workspace.index_writer() as indexer:
+            ingest(indexer, workspace.articles, found)
 
     first = seconds(take_in)
-    passages = workspace.library.totals().passages
-    texts = [embedded_text(d.article.title, p.text) for d in workspace.library.drafts() for p in d.passages]
+    passages = workspace.articles.totals().passages
+    texts = [embedded_text(d.article.title, p.text) for d in workspace.articles.iter_versions() for p in d.passages]
     bare = seconds(lambda: encoder.encode(texts, batch_size=32, normalize_embeddings=True))
     again = seconds(take_in)
     print()
@@ -120,17 +120,17 @@ def bench_memory(tmp_path: Path) -> None:
             lines.write(
                 json.dumps({"id": f"article-{n}", "text": f"Sentence {n} about subject{n}. " * 12}) + "\n"
             )
-    workspace = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=Cheap())
+    workspace = Services(load_settings(data_dir=tmp_path / "data"), embedder=Cheap())
     print()
 
-    def show(report: Report) -> None:
+    def show(report: IngestReport) -> None:
         if report.read % 10_000 < 512:
             with Path("/proc/self/statm").open() as status:
                 held = int(status.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
             row(f"memory after {report.read:,} articles", held, "MB")
 
-    with workspace.writing() as indexer:
-        ingest(indexer, workspace.library, read_articles([file]), progress=show)
+    with workspace.index_writer() as indexer:
+        ingest(indexer, workspace.articles, read_articles([file]), progress=show)
     workspace.close()
 
 

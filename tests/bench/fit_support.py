@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from labelled import auroc, folds, plain_score, read_labelled
 
-from bot.verification.claims.quotations import verbatim
-from bot.verification.verifier import Evidence, measure, plain
+from bot.verification.claims.quotations import find_verbatim
+from bot.verification.verifier import SupportFeatures, extract_features, strip_markers
 
 _RIDGE, _LOWEST = 1e-3, -99.0
 
@@ -41,12 +41,12 @@ def fit(evidence: np.ndarray, wrong: np.ndarray, names: np.ndarray) -> tuple[np.
 
 def main(path: str) -> None:
     rows = read_labelled(Path(path))
-    evidence = np.array([measure(row.sentence, [row.source]) for row in rows])
+    evidence = np.array([extract_features(row.sentence, [row.source]) for row in rows])
     wrong = np.array([not row.supported for row in rows])
     names, fold = np.array([row.set for row in rows]), folds(rows)
-    weighed = np.array([not verbatim(plain(row.sentence), [row.source]) for row in rows])
+    weighed = np.array([not find_verbatim(strip_markers(row.sentence), [row.source]) for row in rows])
     weights, intercepts = fit(evidence[weighed], wrong[weighed], names[weighed])
-    print(Evidence(*(round(float(weight), 2) for weight in weights)))
+    print(SupportFeatures(*(round(float(weight), 2) for weight in weights)))
     print("intercepts", {name: round(intercept, 2) for name, intercept in intercepts.items()})
 
     def scored(train: np.ndarray) -> np.ndarray:

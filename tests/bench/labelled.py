@@ -11,7 +11,7 @@ import numpy as np
 
 from bot.articles.chunking import split_sentences
 from bot.indexing.bm25_index import analyze
-from bot.verification.coverage import common
+from bot.verification.coverage import lcs_length
 
 
 class Labelled(NamedTuple):
@@ -47,7 +47,7 @@ def plain_score(sentence: str, source: str) -> float:
     windows = [wanted.intersection(*[set().union(*sentences[at : at + 3])]) for at in range(len(sentences))]
     closest = sorted(sentences, key=lambda other: -len(wanted.intersection(other)))[:5]
     covered = max(map(len, windows), default=0) / max(len(wanted), 1)
-    longest = max((common(stems, other) for other in closest), default=0) / max(len(stems), 1)
+    longest = max((lcs_length(stems, other) for other in closest), default=0) / max(len(stems), 1)
     return 3.7 - 5.0 * covered - 2.1 * longest + 0.55 * min(_absent(sentence, source), 3)
 
 

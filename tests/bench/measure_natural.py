@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from bot.answering.answer import Answer
 from bot.answering.question import Question
 from bot.evaluation.runner import NOON
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 
@@ -43,7 +43,7 @@ def is_right(quote: str, row: dict[str, Any]) -> bool:
     return any(f" {' '.join(words(answer))} " in text for answer in row["answers"] if words(answer))
 
 
-def ask(workspace: Workspace, row: dict[str, Any]) -> Answer:
+def ask(workspace: Services, row: dict[str, Any]) -> Answer:
     asked = datetime.combine(date.fromisoformat(row["asked"]), NOON, UTC) if row.get("asked") else None
     return workspace.chain.invoke(Question(row["question"], asked=asked))
 
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--wrong", action="store_true")
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.questions.open(encoding="utf-8")]
-    workspace = Workspace(load_settings(data_dir=options.data_dir))
+    workspace = Services(load_settings(data_dir=options.data_dir))
     ask(workspace, rows[0])  # loads the models
     answers, times = [], []
     for row in rows:

@@ -37,7 +37,7 @@ from bot.answering.question import Question
 from bot.evaluation.dataset import load_testset
 from bot.evaluation.models import Case
 from bot.evaluation.runner import NOON, K
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 PACE = 0.002  # seconds a word: quick, so that a run takes minutes; a sentence is certain with the next word
@@ -98,7 +98,7 @@ class Outcome(NamedTuple):
     strays: int  # sentences that were streamed and do not stand in the answer
 
 
-def ask(workspace: Workspace, liar: Liar, case: Case) -> Outcome:
+def ask(workspace: Services, liar: Liar, case: Case) -> Outcome:
     """Put one question, as `eval run` does, and look up what became of all that the model said."""
     asked = datetime.combine(case.asked, NOON, UTC) if case.asked else None
     liar.told.clear()
@@ -197,7 +197,7 @@ def main() -> None:
         settings = load_settings(
             data_dir=options.data_dir, chat_model="openai:planted", chat_base_url=server.url
         )
-        workspace = Workspace(settings)
+        workspace = Services(settings)
         cases = load_testset(options.testset).cases[: options.limit]
         ask(workspace, liar, cases[0])  # what is loaded once is no part of the times
         outcomes = [ask(workspace, liar, case) for case in cases]

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from bench.load.http import KINDS, Outcome, Target, send
 
-from bot.answering.signed_links import SealedLinks
+from bot.answering.signed_links import SignedLinks
 from bot.articles.chunking import Span
 from bot.storage.article_store import open_library
 
@@ -71,12 +71,12 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 def pages(data_dir: Path) -> list[str]:
     """Return the paths of some evidence pages, as answers link to them."""
     library = open_library(data_dir)
-    sealed = SealedLinks(library, "")
+    sealed = SignedLinks(library, "")
     found = [
         sealed.link(draft.article.id, draft.version, Span(passage.start, passage.end), passage.id).partition(
             "#"
         )[0]
-        for draft in islice(library.drafts(), 200)
+        for draft in islice(library.iter_versions(), 200)
         for passage in draft.passages[:2]
     ]
     library.close()

@@ -25,12 +25,12 @@ from bot.answering.question import Question
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
 from bot.indexing.chroma_embedded import CoreCollection
-from bot.indexing.filters import Filters, Window
+from bot.indexing.filters import SearchFilters, TimeWindow
 from bot.indexing.index_writer import embedded_text
 from bot.ingestion.pipeline import ingest
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
-from bot.storage.models import Draft
+from bot.storage.models import PendingVersion
 
 SIZES = (10_000, 100_000, 250_000)
 OUTLETS = tuple(f"Outlet {n}" for n in range(40))
@@ -49,20 +49,22 @@ class Grown:
         return np.array([self.known.pop(text) for text in texts], dtype=np.float32)
 
 
-def seeds(workspace: Workspace) -> list[tuple[Draft, np.ndarray]]:
+def seeds(workspace: Services) -> list[tuple[PendingVersion, np.ndarray]]:
     """Return the articles of a data folder with the vectors of their passages."""
-    found = workspace.library.collection(workspace.embedder.fingerprint)
+    found = workspace.articles.collection(workspace.embedder.fingerprint)
     assert found, "nothing is ingested there"
     vectors = CoreCollection(workspace.settings.data_dir / "chroma" / found.location, "passages")
     pairs = []
-    for draft in workspace.library.drafts():
+    for draft in workspace.articles.iter_versions():
         ids, rows = vectors.vectors([passage.id for passage in draft.passages])
         by_id = dict(zip(ids, rows, strict=True))
         pairs.append((draft, np.array([by_id[passage.id] for passage in draft.passages])))
     return pairs
 
 
-def grown(pairs: Sequence[tuple[Draft, np.ndarray]], model: Grown, passages: int) -> Iterator[Article]:
+def grown(
+    pairs: Sequence[tuple[PendingVersion, np.ndarray]], model: Grown, passages: int
+) -> Iterator[Article]:
     """Yield articles until there are so many passages, telling the model their vectors; the originals first."""
     dice, noise = random.Random(7), np.random.default_rng(7)
     words = [word for draft, _ in pairs[:300] for word in draft.article.text.split()]
@@ -106,12 +108,12 @@ def grow(seed: Path, folder: Path, passages: int) -> None:
     """Make a data folder with so many passages, unless there is one."""
     if (folder / "grown").exists():
         return
-    source = Workspace(load_settings(data_dir=seed))
+    source = Services(load_settings(data_dir=seed))
     model = Grown(source.embedder)
-    target = Workspace(load_settings(data_dir=folder), embedder=model)  # type: ignore[arg-type]
+    target = Services(load_settings(data_dir=folder), embedder=model)  # type: ignore[arg-type]
     begun = time.perf_counter()
-    with target.writing() as indexer:
-        report = ingest(indexer, target.library, grown(seeds(source), model, passages))
+    with target.index_writer() as indexer:
+        report = ingest(indexer, target.articles, grown(seeds(source), model, passages))
     target.close()
     (folder / "encoders").symlink_to(seed.absolute() / "encoders")
     (folder / "grown").touch()
@@ -119,21 +121,21 @@ def grow(seed: Path, folder: Path, passages: int) -> None:
     print(f"grown to {report.passages:,} passages in {took:.0f} s", file=sys.stderr)
 
 
-def filters(number: int) -> dict[str, Filters]:
+def filters(number: int) -> dict[str, SearchFilters]:
     since = datetime(2022, 1 + number % 6, 1, tzinfo=UTC)
-    window, outlet = Window(since, since + timedelta(days=60)), OUTLETS[number % 8]
+    window, outlet = TimeWindow(since, since + timedelta(days=60)), OUTLETS[number % 8]
     return {
-        "": Filters(),
-        "date": Filters(window),
-        "source": Filters(sources=(outlet,)),
-        "date, source": Filters(window, (outlet,)),
+        "": SearchFilters(),
+        "date": SearchFilters(window),
+        "source": SearchFilters(sources=(outlet,)),
+        "date, source": SearchFilters(window, (outlet,)),
     }
 
 
 def measure(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Ask each question with each kind of filter in a warm process; then with many askers at once."""
-    workspace = Workspace(load_settings(data_dir=folder))
-    steps, passages = workspace.steps, workspace.library.totals().passages
+    workspace = Services(load_settings(data_dir=folder))
+    steps, passages = workspace.pipeline, workspace.articles.totals().passages
 
     def asked(number: int, kind: str) -> Question:
         row = rows[number]
@@ -141,7 +143,7 @@ def measure(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, 
         return Question(row["question"], filters=filters(number)[kind], asked=day)
 
     def answered(question: Question) -> None:
-        for _ in steps.traced(question):
+        for _ in steps.run(question):
             pass
 
     for number in range(min(20, len(rows))):
@@ -159,7 +161,7 @@ def measure(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, 
 
 
 def throughput(
-    workspace: Workspace, answered: Callable[[Question], None], questions: Sequence[Question]
+    workspace: Services, answered: Callable[[Question], None], questions: Sequence[Question]
 ) -> dict[str, float]:
     """Return answers a second of one asker and of many at once, turn about; the same questions each time."""
     rates: dict[int, list[float]] = {1: [], ASKERS: []}

@@ -19,13 +19,13 @@ from conftest import WordEmbedder, take_in
 from openai_server import ChatRequest, OpenAIServer, Reply
 
 from bot.answering.answer import NOT_FOUND, NOT_SURE, Answer, Citation
-from bot.answering.pipeline import Steps
-from bot.answering.question import MAX_QUESTION, Question, Trace
+from bot.answering.pipeline import AnswerPipeline
+from bot.answering.question import MAX_QUESTION, AnswerTrace, Question
 from bot.articles.article import Article
 from bot.cli.chat import run_chat
 from bot.errors import EmbeddingError
-from bot.indexing.filters import Filters
-from bot.services import Workspace
+from bot.indexing.filters import SearchFilters
+from bot.services import Services
 from bot.settings import load_settings
 
 QUESTION = "Has Argentina won the final against France on penalties?"
@@ -44,16 +44,16 @@ class Said:
 
 
 @pytest.fixture
-def ready(workspace: Workspace, four: list[Article]) -> Workspace:
+def ready(workspace: Services, four: list[Article]) -> Services:
     take_in(workspace, four)
     return workspace
 
 
 @pytest.fixture
-def say(ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+def say(ready: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """Hold a conversation through a pipe: each argument is a line."""
 
-    def run(*lines: str, workspace: Workspace | None = None) -> Said:
+    def run(*lines: str, workspace: Services | None = None) -> Said:
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
         run_chat(workspace or ready)
         return Said(*capsys.readouterr())
@@ -75,7 +75,7 @@ def test_each_line_of_a_pipe_is_answered_and_its_end_is_the_end(say: Say) -> Non
 
 
 def test_a_last_line_without_a_newline_is_answered(
-    ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ready: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"\ufeff{QUESTION}"))
     run_chat(ready)
@@ -152,7 +152,7 @@ def test_odd_lines_do_not_end_the_conversation(say: Say, line: str) -> None:
 
 
 def test_a_line_that_is_not_utf_8_does_not_end_the_conversation(
-    ready: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ready: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = io.BytesIO("Who opened the café?\n".encode("latin-1") + f"{QUESTION}\n".encode())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw, encoding="utf-8", errors="strict"))
@@ -185,9 +185,9 @@ class Faltering(WordEmbedder):
     ],
 )
 def test_a_question_that_is_stopped_or_fails_does_not_end_the_conversation(
-    ready: Workspace, say: Say, tmp_path: Path, failure: BaseException, told: str
+    ready: Services, say: Say, tmp_path: Path, failure: BaseException, told: str
 ) -> None:
-    other = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=Faltering(failure))
+    other = Services(load_settings(data_dir=tmp_path / "data"), embedder=Faltering(failure))
     said = say("Who failed on Friday?", QUESTION, workspace=other)
     other.close()
     assert said.err.splitlines() == [told]
@@ -195,12 +195,12 @@ def test_a_question_that_is_stopped_or_fails_does_not_end_the_conversation(
 
 
 def test_articles_that_come_in_meanwhile_are_found(
-    workspace: Workspace, four: list[Article], say: Say, ready: Workspace, tmp_path: Path
+    workspace: Services, four: list[Article], say: Say, ready: Services, tmp_path: Path
 ) -> None:
-    with ready.writing() as indexer:
+    with ready.index_writer() as indexer:
         indexer.publish(retired=["cup"])
     assert QUOTE not in say(QUESTION).out
-    other = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())  # another process
+    other = Services(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())  # another process
     take_in(other, four)
     other.close()
     assert QUOTE in say(QUESTION).out
@@ -252,7 +252,7 @@ def test_another_model_answers_from_then_on_and_one_that_cannot_be_set_up_change
 ) -> None:
     with OpenAIServer("Argentina has won the final against France on penalties [1].") as server:
         settings = load_settings(data_dir=tmp_path / "data", chat_base_url=server.url)
-        other = Workspace(settings, embedder=WordEmbedder())
+        other = Services(settings, embedder=WordEmbedder())
         take_in(other, four)
         said = say(
             ":model",
@@ -287,7 +287,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, four: list[Arti
     script = Interrupting()
     with OpenAIServer(script) as server:
         settings = load_settings(data_dir=tmp_path / "data")
-        with contextlib.closing(Workspace(settings, embedder=WordEmbedder())) as workspace:
+        with contextlib.closing(Services(settings, embedder=WordEmbedder())) as workspace:
             take_in(workspace, four)
         program = (
             "import sys; sys.path.insert(0, sys.argv[1]); from conftest import WordEmbedder; from bot.cli.chat import run_chat; "
@@ -321,14 +321,14 @@ def test_a_closest_passage_is_shown_and_neither_cited_nor_remembered_as_an_answe
     )  # fmt: skip
     asked: list[Question] = []
 
-    def traced(_: Steps, question: Question) -> Iterator[Trace]:
+    def traced(_: AnswerPipeline, question: Question) -> Iterator[AnswerTrace]:
         asked.append(question)
         answer = Answer(
             question=question.text, standalone_question="q", status="not_found", closest=(closest,), answerer="extractive"
         )  # fmt: skip
-        yield Trace(answer, question, datetime.now(UTC), Filters())
+        yield AnswerTrace(answer, question, datetime.now(UTC), SearchFilters())
 
-    monkeypatch.setattr(Steps, "traced", traced)
+    monkeypatch.setattr(AnswerPipeline, "traced", traced)
     said = say("Who won?", ":sources 1", "And when?", ":save talk.md")
     assert said.out.splitlines()[:3] == [NOT_SURE, f"    “{quote}”", "    Daily · undated · Final won"]
     assert "there is no citation 1; the last answer has none" in said.err

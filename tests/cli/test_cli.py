@@ -28,7 +28,7 @@ from bot import __version__
 from bot.cli.main import main
 from bot.errors import EmbeddingError
 from bot.indexing.embeddings import SentenceTransformerEmbedder
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 PROGRAM = Path(sys.executable).with_name("citewire")
@@ -184,7 +184,7 @@ def own(filled: Filled, tmp_path: Path) -> Filled:
 @pytest.fixture
 def unread(tmp_path: Path, four: list[Any]) -> Path:
     """A data folder for commands that do not embed, made without the model."""
-    workspace = Workspace(load_settings(data_dir=tmp_path / "unread"), embedder=WordEmbedder())
+    workspace = Services(load_settings(data_dir=tmp_path / "unread"), embedder=WordEmbedder())
     take_in(workspace, four)
     workspace.close()
     return tmp_path / "unread"
@@ -760,7 +760,7 @@ def test_a_data_folder_that_cannot_be_used_fails_plainly(
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_narrow_output_encoding_does_not_stop_an_answer(tmp_path: Path, encoding: str) -> None:
-    workspace = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())
+    workspace = Services(load_settings(data_dir=tmp_path / "data"), embedder=WordEmbedder())
     take_in(workspace, [make({"id": "a", "text": "Text.", "title": "Erdoğan trifft Zelenskyj – “jetzt”"})])
     workspace.close()
     listed = citewire("articles", data=tmp_path / "data", PYTHONIOENCODING=encoding)
@@ -772,7 +772,7 @@ def test_a_narrow_output_encoding_does_not_stop_an_answer(tmp_path: Path, encodi
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder whose list of articles does not fit into a pipe."""
     data = tmp_path_factory.mktemp("many") / "data"
-    workspace = Workspace(load_settings(data_dir=data), embedder=WordEmbedder())
+    workspace = Services(load_settings(data_dir=data), embedder=WordEmbedder())
     take_in(
         workspace,
         [make({"id": f"a{n}", "title": "A long title " * 10, "text": "Text."}) for n in range(1_000)],

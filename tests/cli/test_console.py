@@ -14,9 +14,9 @@ from bot.articles.article import Article
 from bot.cli import console, render
 from bot.doctor import Check
 from bot.ingestion.loaders import Skipped
-from bot.ingestion.pipeline import Report
-from bot.services import Workspace
-from bot.storage.models import Headline, Totals
+from bot.ingestion.pipeline import IngestReport
+from bot.services import Services
+from bot.storage.models import ArticleSummary, StoreStats
 from bot.text.formatting import format_date
 
 NASTY = "[bold]x[/] [link=https://evil.example]click[/link] :smile: [/] {x} %s \\[red] [1]"
@@ -37,10 +37,10 @@ def test_dates_are_absolute_and_missing_ones_are_said(moment: datetime | None, e
 
 
 def test_headlines_are_listed_with_absolute_dates_and_markup_as_text(
-    workspace: Workspace, four: list[Article], capsys: pytest.CaptureFixture[str]
+    workspace: Services, four: list[Article], capsys: pytest.CaptureFixture[str]
 ) -> None:
     take_in(workspace, [*four, make({"id": "n", "text": "Text.", "title": "[red]:bank:", "source": "[b]"})])
-    render.print_headlines(workspace.library.headlines())
+    render.print_headlines(workspace.articles.list_articles())
     first, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert first == ["Published", "Outlet", "Title", "Id"]
     assert [row[0] for row in rows] == ["2023-08-23", "2023-03-10", "2022-12-18", "–", "–"]
@@ -56,7 +56,9 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
         "https://paper.example/" + "x" * 60,
         "A headline of the usual length, or a little longer " * 2,
     )
-    headline = Headline(key, 1, title.strip(), "The Daily Paper", datetime(2025, 9, 4, tzinfo=UTC), None)
+    headline = ArticleSummary(
+        key, 1, title.strip(), "The Daily Paper", datetime(2025, 9, 4, tzinfo=UTC), None
+    )
     render.print_headlines([headline])
     row = capsys.readouterr().out.splitlines()[1]
     assert "The Daily Paper" in row
@@ -77,7 +79,7 @@ def test_a_report_tells_skips_from_what_was_passed_over(capsys: pytest.CaptureFi
         Skipped("t.jsonl", None, "a test set", expected=True),
     ]
     console.print_report(
-        Report(added=1_234, skipped=skipped, passages=2_468, seconds=2.0), Totals(1_300, 2_600)
+        IngestReport(added=1_234, skipped=skipped, passages=2_468, seconds=2.0), StoreStats(1_300, 2_600)
     )
     shown = capsys.readouterr()
     assert shown.err.splitlines() == [
@@ -92,7 +94,7 @@ def test_a_report_tells_skips_from_what_was_passed_over(capsys: pytest.CaptureFi
 
 def test_a_thousand_skips_do_not_bury_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
     skipped = [Skipped("a.jsonl", n, "no text") for n in range(1, 1_001)]
-    console.print_report(Report(skipped=skipped), Totals(0, 0))
+    console.print_report(IngestReport(skipped=skipped), StoreStats(0, 0))
     shown = capsys.readouterr()
     assert len(shown.err.splitlines()) == 21
     assert "980 more" in shown.err
@@ -104,7 +106,7 @@ def test_escapes_in_a_file_s_name_never_reach_the_terminal(capsys: pytest.Captur
 
     Path("\x1b[31mred.txt").write_bytes(b"")
     skipped = [item for item in read_articles([Path()]) if isinstance(item, Skipped)]
-    console.print_report(Report(skipped=skipped), Totals(0, 0))
+    console.print_report(IngestReport(skipped=skipped), StoreStats(0, 0))
     shown = capsys.readouterr().err
     assert "red.txt: the file is empty" in shown
     assert "\x1b" not in shown
@@ -127,13 +129,13 @@ def test_escapes_in_a_folder_s_name_never_reach_the_terminal(capsys: pytest.Capt
 
 
 def test_errors_and_progress_stay_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    console.waiting()
+    console.print_waiting_for_lock()
     with (
-        console.working("Reading"),
+        console.spinner("Reading"),
         console.ingest_progress() as show,
         console.passage_progress(3) as tick,
     ):
-        show(Report(added=1, seconds=1.0))
+        show(IngestReport(added=1, seconds=1.0))
         tick(3)
     console.err.print(Text("x"))
     assert capsys.readouterr().out == ""

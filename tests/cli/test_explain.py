@@ -12,37 +12,37 @@ from conftest import WordEmbedder, take_in
 from openai_server import OpenAIServer
 
 from bot.answering.answer import Answer, Citation
-from bot.answering.citation_status import Affected
+from bot.answering.citation_status import AffectedAnswer
 from bot.answering.question import Question
 from bot.articles.article import Article
-from bot.cli.explain import explanation_text
-from bot.indexing.filters import Filters
-from bot.retrieval.time_filter import given_window
-from bot.services import Workspace
+from bot.cli.explain import format_explanation
+from bot.indexing.filters import SearchFilters
+from bot.retrieval.time_filter import parse_window
+from bot.services import Services
 from bot.settings import load_settings
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 
 
 @pytest.fixture
-def ready(workspace: Workspace, four: list[Article]) -> Workspace:
+def ready(workspace: Services, four: list[Article]) -> Services:
     take_in(workspace, four)
     return workspace
 
 
-def explained(workspace: Workspace, question: Question | str) -> str:
-    trace = workspace.chain.trace(question)
-    workspace.journal.remember(trace)
-    found = workspace.journal.recall(trace.answer.id)
+def explained(workspace: Services, question: Question | str) -> str:
+    trace = workspace.chain.invoke_with_trace(question)
+    workspace.answers.save(trace)
+    found = workspace.answers.load(trace.answer.id)
     assert found is not None
     assert found[0] == trace.answer
-    affected = workspace.standings.of(trace.answer.id)
+    affected = workspace.citation_audit.for_answer(trace.answer.id)
     assert affected is not None
-    return explanation_text(affected, found[1])
+    return format_explanation(affected, found[1])
 
 
-def test_an_answer_is_explained_from_question_to_passages(ready: Workspace) -> None:
-    filters = Filters(given_window("2022", "2022"), sources=("Daily",), tags=())
+def test_an_answer_is_explained_from_question_to_passages(ready: Services) -> None:
+    filters = SearchFilters(parse_window("2022", "2022"), sources=("Daily",), tags=())
     text = explained(
         ready, Question("And who scored twice in the match?", history=(QUESTION,), filters=filters)
     )
@@ -58,7 +58,7 @@ def test_a_model_s_part_is_explained(tmp_path: Path, four: list[Article]) -> Non
         settings = load_settings(
             data_dir=tmp_path / "data", chat_model="openai:test", chat_base_url=server.url, chat_price_in=1.0
         )
-        workspace = Workspace(settings, embedder=WordEmbedder())
+        workspace = Services(settings, embedder=WordEmbedder())
         take_in(workspace, four)
         text = explained(workspace, QUESTION)
         workspace.close()
@@ -72,34 +72,34 @@ def test_a_model_s_part_is_explained(tmp_path: Path, four: list[Article]) -> Non
         assert words in text
 
 
-def test_the_record_is_enough_to_ask_the_same_again(ready: Workspace) -> None:
-    question = Question(QUESTION, history=("Who failed?",), filters=Filters(sources=("Daily",)), k=3)
-    trace = ready.chain.trace(question)
-    ready.journal.remember(trace)
-    found = ready.journal.recall(trace.answer.id)
+def test_the_record_is_enough_to_ask_the_same_again(ready: Services) -> None:
+    question = Question(QUESTION, history=("Who failed?",), filters=SearchFilters(sources=("Daily",)), k=3)
+    trace = ready.chain.invoke_with_trace(question)
+    ready.answers.save(trace)
+    found = ready.answers.load(trace.answer.id)
     assert found is not None
     answer, record = found
     again = Question(
         answer.question,
         history=tuple(exchange["question"] for exchange in record["history"]),
-        filters=Filters(sources=tuple(record["sources"])),
+        filters=SearchFilters(sources=tuple(record["sources"])),
         k=record["k"],
         asked=datetime.fromisoformat(record["asked"]),
     )
-    repeated = ready.chain.trace(again)
+    repeated = ready.chain.invoke_with_trace(again)
     assert repeated.answer.model_dump(exclude={"id", "timings"}) == answer.model_dump(
         exclude={"id", "timings"}
     )
     assert [hit["passage_id"] for hit in record["hits"]] == [hit.passage.id for hit in repeated.hits]
 
 
-def test_a_citation_of_print_is_explained_with_its_page(workspace: Workspace, four: list[Article]) -> None:
+def test_a_citation_of_print_is_explained_with_its_page(workspace: Services, four: list[Article]) -> None:
     take_in(workspace, [replace(article, pages=(0, 90)) for article in four])
     assert " · cup p. 2, version 1, 0–52" in explained(workspace, QUESTION)
 
 
-def test_an_unknown_answer_is_none(ready: Workspace) -> None:
-    assert ready.journal.recall("nonsense' OR 1=1 --") is None
+def test_an_unknown_answer_is_none(ready: Services) -> None:
+    assert ready.answers.load("nonsense' OR 1=1 --") is None
 
 
 QUOTE = "Argentina won the final\nagainst France [1] \x1b[31mon penalties."
@@ -114,7 +114,7 @@ def handmade(**fields: Any) -> str:
     answer = Answer(
         question=QUESTION, standalone_question=QUESTION, answerer="extractive", **{name: value(cited) for name, value in fields.items()}
     )  # fmt: skip
-    return explanation_text(Affected(answer, datetime.now(UTC), {}), {})
+    return format_explanation(AffectedAnswer(answer, datetime.now(UTC), {}), {})
 
 
 def test_the_words_that_answer_are_explained_below_their_citation() -> None:

@@ -15,8 +15,8 @@ from conftest import WordEmbedder
 from news_site import NewsSite
 
 from bot.cli.main import main
-from bot.crawler.lock import only_watcher
-from bot.services import Workspace
+from bot.crawler.lock import watcher_lock
+from bot.services import Services
 from bot.settings import load_settings
 
 Run = Callable[..., tuple[int, str, str]]
@@ -31,7 +31,7 @@ def site() -> Iterator[NewsSite]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command in this process, with an embedding that can be computed by hand."""
-    monkeypatch.setattr(Workspace, "open_embedder", property(lambda _self: WordEmbedder))
+    monkeypatch.setattr(Services, "open_embedder", property(lambda _self: WordEmbedder))
     monkeypatch.setenv("CITEWIRE_FETCH_ALLOW", "127.0.0.1")
     monkeypatch.setenv("TERMINAL_WIDTH", "300")
 
@@ -112,8 +112,8 @@ def test_feeds_are_taken_in_watched_listed_and_stopped(run: Run, site: NewsSite)
 
 def test_a_second_watch_says_that_there_is_one(run: Run, site: NewsSite) -> None:
     run("ingest", "--feed", site.url + "/feed.xml")
-    workspace = Workspace(load_settings())
-    with only_watcher(workspace, wait=False, stopping=threading.Event()):
+    workspace = Services(load_settings())
+    with watcher_lock(workspace, wait=False, stopping=threading.Event()):
         code, _, err = run("watch", "--once")
     workspace.close()
     assert code == 1
@@ -139,8 +139,8 @@ def test_watch_runs_until_it_is_told_to_stop(run: Run, site: NewsSite, ending: s
     site.control("publish")
     here = Path(__file__).parents[1]
     script = WATCHING.format(path=[str(here), str(here.parent)], options=["--every", "1", *options])
-    workspace = Workspace(load_settings())
-    with workspace.library.changing() as connection:
+    workspace = Services(load_settings())
+    with workspace.articles.transaction() as connection:
         connection.exec_driver_sql("UPDATE feeds SET due = 0")
     workspace.close()
     watching = subprocess.Popen(

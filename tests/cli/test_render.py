@@ -16,11 +16,11 @@ import pytest
 from conftest import make, take_in
 from rich.console import Console
 
-from bot.answering.answer import Answer, Citation, Nearest, Sentence
-from bot.answering.question import Notice, Question, Trace
+from bot.answering.answer import Answer, ArticleRef, Citation, Sentence
+from bot.answering.question import AnswerTrace, Notice, Question
 from bot.cli import render
-from bot.indexing.filters import Filters
-from bot.services import Workspace
+from bot.indexing.filters import SearchFilters
+from bot.services import Services
 
 NASTY = "[bold]x[/] [link=https://evil.example]click[/link] :smile: [/] {x} %s \\[red] [1]"
 ESCAPES = "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\ \x07\x9b31m"
@@ -50,7 +50,7 @@ def answered(*citations: Citation) -> Answer:
     )
 
 
-def not_found(*nearest: Nearest) -> Answer:
+def not_found(*nearest: ArticleRef) -> Answer:
     return Answer(
         question="q", standalone_question="q", status="not_found", nearest=nearest, answerer="extractive"
     )
@@ -115,8 +115,8 @@ def test_no_answer_names_the_nearest_articles_with_their_dates(capsys: pytest.Ca
     moment = datetime(2022, 12, 18, tzinfo=UTC)
     render.print_answer(
         not_found(
-            Nearest(article_id="cup", title="Final won", source="Daily", published=moment, url=None),
-            Nearest(article_id="quake", title=NASTY, source="", published=None, url=None),
+            ArticleRef(article_id="cup", title="Final won", source="Daily", published=moment, url=None),
+            ArticleRef(article_id="quake", title=NASTY, source="", published=None, url=None),
         )
     )
     assert capsys.readouterr().out.splitlines() == [
@@ -150,7 +150,7 @@ def test_markup_and_emoji_codes_are_text_in_a_terminal() -> None:
 
 
 def test_escapes_in_an_article_never_reach_the_terminal(
-    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+    workspace: Services, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = f"Argentina won the final {ESCAPES} against France on penalties."
     record = {"id": ESCAPES, "text": text, "title": f"Final {ESCAPES}", "source": f"Daily {ESCAPES}"}
@@ -158,7 +158,7 @@ def test_escapes_in_an_article_never_reach_the_terminal(
     answer = workspace.chain.invoke("Has Argentina won the final against France on penalties?")
     assert answer.status == "answered"
     render.print_answer(answer)
-    render.print_headlines(workspace.library.headlines())
+    render.print_headlines(workspace.articles.list_articles())
     shown = capsys.readouterr().out
     assert "[31mred" in shown
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)  # tabs part our own columns
@@ -201,7 +201,7 @@ def test_sentences_that_stream_break_between_words(monkeypatch: pytest.MonkeyPat
         Sentence(text="Depositors queued.", citations=(1,), support="supported"),
     ]
     answer = answered(citation())
-    render.print_stream([*sentences, Trace(answer, Question("q"), datetime.now(UTC), Filters())])
+    render.print_stream([*sentences, AnswerTrace(answer, Question("q"), datetime.now(UTC), SearchFilters())])
     assert seen.getvalue().splitlines()[:3] == [
         "The bank failed on Friday     ",
         "morning. [1] (weakly          ",
@@ -263,7 +263,7 @@ def test_the_words_that_answer_are_bold_within_their_article(monkeypatch: pytest
 def test_if_it_is_not_sure_the_closest_passage_is_shown_and_not_cited(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    other = Nearest(article_id="b", title="Rates rise", source="Daily", published=None, url=None)
+    other = ArticleRef(article_id="b", title="Rates rise", source="Daily", published=None, url=None)
     same = other.model_copy(update={"article_id": "a", "title": "Bank fails"})
     render.print_answer(unsure(citation(answer_start=2, answer_end=6), nearest=(same, other)))
     assert capsys.readouterr().out.splitlines() == [
@@ -289,7 +289,7 @@ def test_the_closest_passage_is_shown_below_a_notice_that_was_streamed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     answer = unsure(citation(), notice="No article is from June.")
-    trace = Trace(answer, Question("q"), datetime.now(UTC), Filters())
+    trace = AnswerTrace(answer, Question("q"), datetime.now(UTC), SearchFilters())
     render.print_stream([Notice("No article is from June."), trace])
     assert capsys.readouterr().out.splitlines()[:3] == [
         "No article is from June.",

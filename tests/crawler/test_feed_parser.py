@@ -14,7 +14,7 @@ from news_site import packed
 
 from bot.crawler.feeds.models import Entry, Feed
 from bot.crawler.feeds.parser import feed_link, read_feed
-from bot.crawler.fetcher import Fetched
+from bot.crawler.fetcher import FetchResult
 from bot.errors import FetchError
 
 BASE = "https://gazette.example/feeds/all"
@@ -22,7 +22,7 @@ BASE = "https://gazette.example/feeds/all"
 
 def feed(body: str | bytes, url: str = BASE, **options: Any) -> Feed:
     data = body.encode() if isinstance(body, str) else body
-    return read_feed(Fetched(url=url, status=200, body=data, **options))
+    return read_feed(FetchResult(url=url, status=200, body=data, **options))
 
 
 def entries(body: str | bytes, **options: Any) -> list[Entry]:
@@ -81,11 +81,11 @@ def test_what_a_feed_holds_of_an_article_comes_along(body: str, content: str) ->
 
 def test_a_feed_says_its_name_and_how_often_it_may_be_asked() -> None:
     assert feed(RSS2).title == "The Gazette"
-    assert feed(RSS2).pause == 1_800
+    assert feed(RSS2).min_interval == 1_800
     period = "<sy:updatePeriod>hourly</sy:updatePeriod><sy:updateFrequency>2</sy:updateFrequency>"
-    assert feed(RSS2.replace("<ttl>30</ttl>", period)).pause == 1_800
-    assert feed(RSS2.replace("<ttl>30</ttl>", period.replace("hourly", "daily"))).pause == 43_200
-    assert feed(RSS2.replace("<ttl>30</ttl>", "<ttl>often</ttl>")).pause == 0
+    assert feed(RSS2.replace("<ttl>30</ttl>", period)).min_interval == 1_800
+    assert feed(RSS2.replace("<ttl>30</ttl>", period.replace("hourly", "daily"))).min_interval == 43_200
+    assert feed(RSS2.replace("<ttl>30</ttl>", "<ttl>often</ttl>")).min_interval == 0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_packed_bomb_is_not_unpacked() -> None:
 def test_an_index_names_its_sitemaps() -> None:
     index = """<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><sitemap><loc>/a.xml.gz</loc>
     <lastmod>2022-06-18</lastmod></sitemap><sitemap><loc>https://gazette.example/b.xml</loc></sitemap></sitemapindex>"""
-    assert feed(index).parts == (
+    assert feed(index).sub_sitemaps == (
         ("https://gazette.example/a.xml.gz", "2022-06-18"),
         ("https://gazette.example/b.xml", ""),
     )
@@ -190,22 +190,22 @@ TOMBSTONES = ATOM.replace(
 
 
 def test_an_atom_feed_takes_entries_back() -> None:
-    assert feed(TOMBSTONES).deleted == ("tag:9",)
+    assert feed(TOMBSTONES).tombstones == ("tag:9",)
     quoted = ATOM.replace("Long.", "&lt;at:deleted-entry ref='tag:9'/&gt;")
     inside = ATOM.replace(
         "<updated>",
         "<at:deleted-entry xmlns:at='http://purl.org/atompub/tombstones/1.0' ref='tag:9'/><updated>",
     )
-    assert feed(quoted).deleted == feed(inside).deleted == ()
+    assert feed(quoted).tombstones == feed(inside).tombstones == ()
 
 
 def test_a_page_names_its_feed() -> None:
     head = '<link rel="alternate" hreflang="de" href="/de"><link rel="alternate" type="application/rss+xml" href="../rss.xml">'
-    page = Fetched(
+    page = FetchResult(
         url=BASE, status=200, body=f"<html><head>{head}</head></html>".encode(), content_type="text/html"
     )
     assert feed_link(page) == "https://gazette.example/rss.xml"
-    without = Fetched(url=BASE, status=200, body=b"<html></html>", content_type="text/html")
+    without = FetchResult(url=BASE, status=200, body=b"<html></html>", content_type="text/html")
     assert feed_link(without) == ""
 
 

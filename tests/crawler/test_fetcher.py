@@ -16,11 +16,11 @@ import trustme
 from news_site import NewsSite, packed
 
 from bot.crawler import fetcher as module
-from bot.crawler.fetcher import Fetcher, Reply, open_fetcher, redirect
-from bot.crawler.politeness import Hosts, Stopped
-from bot.crawler.ssrf import Guard
+from bot.crawler.fetcher import Fetcher, RawResponse, open_fetcher, redirect
+from bot.crawler.politeness import CrawlStopped, HostThrottle
+from bot.crawler.ssrf import AddressPolicy
 from bot.crawler.transport import read_body, unpack
-from bot.errors import FetchError, FetchRefusedError
+from bot.errors import FetchError, FetchForbiddenError
 
 
 class Clockwork(threading.Event):
@@ -98,7 +98,7 @@ def test_redirects_come_to_an_end(site: NewsSite, fetcher: Fetcher) -> None:
 @pytest.mark.parametrize("there", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://user:pw@127.0.0.1/", "http://10.0.0.1/"])  # fmt: skip
 def test_redirects_to_what_is_no_page_are_refused(site: NewsSite, fetcher: Fetcher, there: str) -> None:
     site.redirect("/a", there)
-    assert isinstance(refused(fetcher, site.url + "/a"), FetchRefusedError)
+    assert isinstance(refused(fetcher, site.url + "/a"), FetchForbiddenError)
 
 
 def test_a_redirect_to_what_is_no_address_is_told(site: NewsSite, fetcher: Fetcher) -> None:
@@ -107,8 +107,8 @@ def test_a_redirect_to_what_is_no_address_is_told(site: NewsSite, fetcher: Fetch
 
 
 def test_a_redirect_down_from_https_is_refused() -> None:
-    reply = Reply(302, httpx.Headers({"location": "http://a.example/"}), b"")
-    with pytest.raises(FetchRefusedError, match="from https to http"):
+    reply = RawResponse(302, httpx.Headers({"location": "http://a.example/"}), b"")
+    with pytest.raises(FetchForbiddenError, match="from https to http"):
         redirect("https://a.example/", reply)
 
 
@@ -222,13 +222,13 @@ def test_a_byte_order_mark_does_not_hide_the_first_rule(site: NewsSite, fetcher:
 def test_rules_for_citewire_come_before_those_for_all(site: NewsSite, fetcher: Fetcher) -> None:
     site.robots = "User-agent: *\nDisallow: /\n\nUser-agent: citewire\nDisallow: /private"
     fetcher.get(site.url + "/news/1")
-    assert isinstance(refused(fetcher, site.url + "/private/x"), FetchRefusedError)
+    assert isinstance(refused(fetcher, site.url + "/private/x"), FetchForbiddenError)
 
 
 def test_robots_txt_counts_where_a_redirect_ends(site: NewsSite, fetcher: Fetcher) -> None:
     site.robots = "User-agent: *\nDisallow: /news/1"
     site.redirect("/short", "/news/1")
-    assert isinstance(refused(fetcher, site.url + "/short"), FetchRefusedError)
+    assert isinstance(refused(fetcher, site.url + "/short"), FetchForbiddenError)
     assert "/news/1" not in site.paths()
 
 
@@ -248,10 +248,10 @@ def test_without_robots_txt_all_is_allowed_and_in_trouble_nothing(site: NewsSite
 
 
 def test_a_pause_lies_between_two_requests_but_to_hosts_of_ones_own(waits: Clockwork) -> None:
-    hosts = Hosts(delay=2.0, stopping=waits)
+    hosts = HostThrottle(delay=2.0, stopping=waits)
     with hosts.turn("a.example") as host:
         hosts.wait("a.example", host, own=False)
-        hosts.asked(host, "Citewire")
+        hosts.record_request(host, "Citewire")
         hosts.wait("a.example", host, own=False)
         hosts.wait("a.example", host, own=True)
     assert [round(seconds) for seconds in waits.waited] == [2]
@@ -261,10 +261,10 @@ def test_a_pause_lies_between_two_requests_but_to_hosts_of_ones_own(waits: Clock
 def test_a_crawl_delay_is_kept_up_to_half_a_minute(waits: Clockwork, delay: str, waited: int) -> None:
     from protego import Protego
 
-    hosts = Hosts(delay=2.0, stopping=waits)
+    hosts = HostThrottle(delay=2.0, stopping=waits)
     with hosts.turn("a.example") as host:
         host.rules = Protego.parse(f"User-agent: *\nCrawl-delay: {delay}")
-        hosts.asked(host, "Citewire")
+        hosts.record_request(host, "Citewire")
         hosts.wait("a.example", host, own=False)
     assert [round(seconds) for seconds in waits.waited] == [waited]
 
@@ -299,9 +299,13 @@ def test_a_host_that_wants_to_be_left_is_left(site: NewsSite, fetcher: Fetcher, 
 def test_rest_is_told_and_kept_beyond_the_process(site: NewsSite, waits: Clockwork) -> None:
     told: dict[str, float] = {}
     url = site.put("/x", b"", 429, headers={"Retry-After": "9999999"})
-    first = Fetcher(Guard.allowing(["127.0.0.1"]), Hosts(delay=0, stopping=waits, on_rest=told.__setitem__))
+    first = Fetcher(
+        AddressPolicy.allowing(["127.0.0.1"]), HostThrottle(delay=0, stopping=waits, on_rest=told.__setitem__)
+    )
     assert refused(first, url).wait == 86_400
-    second = Fetcher(Guard.allowing(["127.0.0.1"]), Hosts(delay=0, stopping=waits, resting=told))
+    second = Fetcher(
+        AddressPolicy.allowing(["127.0.0.1"]), HostThrottle(delay=0, stopping=waits, resting=told)
+    )
     assert "left alone" in str(refused(second, site.url + "/news/1"))
     first.close()
     second.close()
@@ -309,7 +313,7 @@ def test_rest_is_told_and_kept_beyond_the_process(site: NewsSite, waits: Clockwo
 
 def test_a_stop_ends_the_waiting(site: NewsSite, fetcher: Fetcher, waits: Clockwork) -> None:
     waits.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(CrawlStopped):
         fetcher.get(site.url + "/news/1")
 
 

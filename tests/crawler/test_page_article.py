@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from news_site import Story, page
 from pdf_factory import pdf
 
-from bot.articles.article import Article, article_from_record, parse_published
+from bot.articles.article import Article, article_from_record, parse_date
 from bot.articles.chunking import Passage
-from bot.crawler.fetcher import Fetched
+from bot.crawler.fetcher import FetchResult
 from bot.crawler.page_article import article_from_entry, article_from_page
-from bot.crawler.same_site import may_claim, same_site
-from bot.errors import ReadError
+from bot.crawler.same_site import is_valid_canonical, same_site
+from bot.errors import ParseError
 from bot.ingestion.html.extract import record_from_html
-from bot.ingestion.html.publisher import outlet_of
-from bot.storage.article_store import Library
-from bot.storage.models import Draft
+from bot.ingestion.html.publisher import publisher_name
+from bot.storage.article_store import ArticleStore
+from bot.storage.models import PendingVersion
 
 TEXT = Story(7).paragraphs()
 HERE = "https://www.gazette.example/news/7"
@@ -38,9 +38,9 @@ def with_data(
     return page(title, paragraphs, head=f"<title>{title}</title>{head}{scripts}")
 
 
-def fetched(html: str | bytes, url: str = HERE, **options: Any) -> Fetched:
+def fetched(html: str | bytes, url: str = HERE, **options: Any) -> FetchResult:
     body = html.encode() if isinstance(html, str) else html
-    return Fetched(url=url, status=200, body=body, **{"content_type": "text/html", **options})
+    return FetchResult(url=url, status=200, body=body, **{"content_type": "text/html", **options})
 
 
 def article(
@@ -115,14 +115,14 @@ def test_among_several_articles_it_is_the_one_of_this_address_or_headline() -> N
     by_title = article(with_data([*others, DATA]))
     named = {**DATA, "headline": "A tram for Colwen", "mainEntityOfPage": {"@id": HERE}}
     by_address = article(with_data([*others, named], head=f'<link rel="canonical" href="{HERE}">'))
-    assert by_title.published == by_address.published == parse_published(DATA["datePublished"])
+    assert by_title.published == by_address.published == parse_date(DATA["datePublished"])
     assert by_address.title == "A tram for Colwen"
 
 
 def test_a_date_that_is_none_leaves_the_page_its_own() -> None:
     head = '<meta property="article:published_time" content="2026-03-05T10:00:00Z">'
     found = article(with_data({**DATA, "datePublished": "last Tuesday"}, head=head))
-    assert found.published == parse_published("2026-03-05")
+    assert found.published == parse_date("2026-03-05")
 
 
 LONG = "\n\n".join(f"{text} It was said {number} times." for number in range(8) for text in TEXT)
@@ -241,7 +241,7 @@ WALLED = ["Sorry, but there is nothing for you to read at this address of ours."
     ],
 )
 def test_what_a_site_shows_in_place_of_an_article_is_none(title: str, said: str) -> None:
-    with pytest.raises(ReadError, match=said):
+    with pytest.raises(ParseError, match=said):
         article(with_data(title=title, paragraphs=WALLED))
 
 
@@ -261,7 +261,7 @@ def test_an_article_about_such_things_is_one(title: str) -> None:
 
 def test_a_page_that_lists_stories_is_none() -> None:
     items = "".join(f'<div><h3><a href="/news/{n}">Story {n}</a></h3><p>{OTHER}</p></div>' for n in range(9))
-    with pytest.raises(ReadError, match="no article text found"):
+    with pytest.raises(ParseError, match="no article text found"):
         article(
             f"<html><head><title>World</title></head><body><h1>World</h1><main>{items}</main></body></html>"
         )
@@ -285,7 +285,7 @@ def test_a_page_that_lists_stories_is_none() -> None:
 def test_an_outlet_that_its_address_does_not_bear_is_named_with_its_host(
     claimed: str, url: str, outlet: str
 ) -> None:
-    assert outlet_of(claimed, url) == outlet
+    assert publisher_name(claimed, url) == outlet
 
 
 def test_what_the_user_calls_an_outlet_comes_before_what_its_page_claims() -> None:
@@ -321,7 +321,7 @@ def test_what_the_user_calls_an_outlet_comes_before_what_its_page_claims() -> No
 def test_a_page_may_only_claim_an_address_of_its_own_site(
     claimed: str, fetched_from: str, believed: bool
 ) -> None:
-    assert may_claim(claimed, fetched_from) is believed
+    assert is_valid_canonical(claimed, fetched_from) is believed
     found = article(with_data(head=f'<link rel="canonical" href="{claimed}">'), url=fetched_from)
     assert found.url == (claimed if believed else fetched_from)
 
@@ -367,7 +367,7 @@ def test_a_base_is_no_address_of_a_page() -> None:
     ],
 )
 def test_what_is_no_page_is_told(body: bytes, kind: str, said: str) -> None:
-    with pytest.raises(ReadError, match=said):
+    with pytest.raises(ParseError, match=said):
         article(body, content_type=kind)
 
 
@@ -379,7 +379,7 @@ def test_a_pdf_is_an_article_with_pages_and_its_feed_s_date(kind: str) -> None:
     )
     read = article(body, HERE, {"published": "2026-03-02"}, content_type=kind)
     assert (read.title, read.url, read.source) == ("Minutes of the council", HERE, "gazette.example")
-    assert read.published == parse_published("2026-03-02")
+    assert read.published == parse_date("2026-03-02")
     assert read.page(read.text.index("voted")) == 2
 
 
@@ -423,10 +423,10 @@ def test_the_page_wins_and_its_feed_fills_what_is_missing() -> None:
         "Owen Price",
         "A wire (gazette.example)",
     )
-    assert bare.published == parse_published("2026-03-09")
+    assert bare.published == parse_date("2026-03-09")
     full = article(with_data(DATA), about=about)
     assert (full.title, full.author, full.source) == ("Tram line opens", "Ines Varga", "The Gazette")
-    assert full.published == parse_published(DATA["datePublished"])
+    assert full.published == parse_date(DATA["datePublished"])
 
 
 def test_an_entry_can_hold_the_article_itself() -> None:
@@ -452,8 +452,8 @@ def test_authors_are_read_from_records(value: object, author: str) -> None:
     assert article_from_record({"text": "x", "author": value}, origin="f").author == author
 
 
-def test_the_author_is_kept_with_the_version(library: Library) -> None:
+def test_the_author_is_kept_with_the_version(library: ArticleStore) -> None:
     one = article_from_record({"id": "a", "text": "x", "author": "Ines Varga"}, origin="f")
-    library.publish(library.write([Draft(one, 1, (Passage("p", "a", 0, 1, "x"),))]))
+    library.publish(library.write([PendingVersion(one, 1, (Passage("p", "a", 0, 1, "x"),))]))
     assert library.article("a") == one
-    assert [headline.author for headline in library.headlines()] == ["Ines Varga"]
+    assert [headline.author for headline in library.list_articles()] == ["Ines Varga"]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from news_site import NewsSite
 
 from bot.crawler.fetcher import open_fetcher
-from bot.crawler.ssrf import Guard, is_public
-from bot.errors import FetchError, FetchRefusedError
+from bot.crawler.ssrf import AddressPolicy, is_public
+from bot.errors import FetchError, FetchForbiddenError
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_an_address_inside_another_decides(inner: ipaddress.IPv4Address) -> None
     ["127.0.0.1", "localhost", "LOCALHOST.", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "0", "169.254.169.254"],
 )  # fmt: skip
 def test_private_hosts_are_refused_however_they_are_written(host: str) -> None:
-    with pytest.raises(FetchRefusedError, match=r"private address: allow it with CITEWIRE_FETCH_ALLOW="):
-        Guard().target(f"http://{host}/")
+    with pytest.raises(FetchForbiddenError, match=r"private address: allow it with CITEWIRE_FETCH_ALLOW="):
+        AddressPolicy().target(f"http://{host}/")
 
 
 def test_what_to_do_is_said() -> None:
     said = "127.0.0.1 is a private address: allow it with CITEWIRE_FETCH_ALLOW=127.0.0.1"
-    with pytest.raises(FetchRefusedError, match=f"^{said}$"):
-        Guard().target("http://127.0.0.1:8000/x")
+    with pytest.raises(FetchForbiddenError, match=f"^{said}$"):
+        AddressPolicy().target("http://127.0.0.1:8000/x")
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_what_to_do_is_said() -> None:
     ],
 )
 def test_other_addresses_are_refused(url: str, said: str) -> None:
-    with pytest.raises(FetchRefusedError, match=said) as refused:
-        Guard.allowing(["127.0.0.1"]).target(url)
+    with pytest.raises(FetchForbiddenError, match=said) as refused:
+        AddressPolicy.allowing(["127.0.0.1"]).target(url)
     assert "secret" not in str(refused.value)
 
 
@@ -101,20 +101,20 @@ def test_other_addresses_are_refused(url: str, said: str) -> None:
     "allowed", ["127.0.0.1", "127.0.0.0/8", "localhost", "Localhost.", "::ffff:127.0.0.1"]
 )
 def test_what_is_allowed_may_be_private(allowed: str) -> None:
-    guard = Guard.allowing([allowed])
+    guard = AddressPolicy.allowing([allowed])
     if allowed.startswith("::"):
-        with pytest.raises(FetchRefusedError):
+        with pytest.raises(FetchForbiddenError):
             guard.target("http://127.0.0.1/")
         return
     target = guard.target("http://localhost:81/" if "local" in allowed.lower() else "http://127.0.0.1:81/")
-    assert target.own
+    assert target.allowlisted
     assert target.port == 81
     assert "127.0.0.1" in target.addresses
 
 
 def test_an_allowed_network_allows_nothing_else() -> None:
-    with pytest.raises(FetchRefusedError):
-        Guard.allowing(["10.1.0.0/16", "intranet.example"]).target("http://127.0.0.1/")
+    with pytest.raises(FetchForbiddenError):
+        AddressPolicy.allowing(["10.1.0.0/16", "intranet.example"]).target("http://127.0.0.1/")
 
 
 def answers_in_turn(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> None:
@@ -158,7 +158,7 @@ def test_a_redirect_to_a_private_address_is_refused(monkeypatch: pytest.MonkeyPa
         answers_in_turn(monkeypatch, "intranet.example", "127.0.0.1")
         site.redirect("/away", inner.url + "/news/1")
         fetcher = open_fetcher(allowed=("intranet.example",), delay=0)
-        with pytest.raises(FetchRefusedError, match=r"^127.0.0.1 is a private address"):
+        with pytest.raises(FetchForbiddenError, match=r"^127.0.0.1 is a private address"):
             fetcher.get(f"http://intranet.example:{port}/away")
         fetcher.close()
         assert not inner.asked

@@ -17,15 +17,15 @@ from conftest import WordEmbedder
 from news_site import Answer, NewsSite, Story, packed, page
 
 from bot.crawler import scheduling
-from bot.crawler.lock import only_watcher
-from bot.crawler.store import FeedRecord, Ledger, PageRecord, page_key
-from bot.crawler.watcher import Watch
+from bot.crawler.lock import watcher_lock
+from bot.crawler.store import CrawlStore, FeedRecord, PageRecord, page_key
+from bot.crawler.watcher import Watcher
 from bot.errors import CitewireError
 from bot.ingestion.loaders import read_articles
-from bot.ingestion.pipeline import Report, ingest
-from bot.services import Workspace
+from bot.ingestion.pipeline import IngestReport, ingest
+from bot.services import Services
 from bot.settings import load_settings
-from bot.storage.article_store import Library
+from bot.storage.article_store import ArticleStore
 
 HOUR, DAY = 3_600.0, 86_400.0
 
@@ -35,46 +35,46 @@ class Desk:
 
     def __init__(self, data: Path, embedder: WordEmbedder) -> None:
         settings = load_settings(data_dir=data, fetch_allow="127.0.0.1 127.0.0.2", fetch_delay=0)
-        self.workspace = Workspace(settings, embedder=embedder)
+        self.workspace = Services(settings, embedder=embedder)
         self.now = 1_800_000_000.0
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.workspace.library, clock=lambda: self.now)
+    def ledger(self) -> CrawlStore:
+        return CrawlStore(self.workspace.articles, clock=lambda: self.now)
 
-    def watch(self) -> Watch:
-        return Watch(self.workspace, stopping=threading.Event(), clock=lambda: self.now)
+    def watch(self) -> Watcher:
+        return Watcher(self.workspace, stopping=threading.Event(), clock=lambda: self.now)
 
-    def ingest(self, *urls: str, source: str = "") -> Report:
+    def ingest(self, *urls: str, source: str = "") -> IngestReport:
         watch = self.watch()
         try:
-            return watch.take_in(pages=urls, source=source)
+            return watch.ingest_once(pages=urls, source=source)
         finally:
             watch.close()
 
-    def add(self, *urls: str, source: str = "") -> Report:
+    def add(self, *urls: str, source: str = "") -> IngestReport:
         watch = self.watch()
         try:
-            return watch.take_in(feeds=urls, source=source)
+            return watch.ingest_once(feeds=urls, source=source)
         finally:
             watch.close()
 
-    def once(self, *, after: float = 1.0) -> Report:
+    def once(self, *, after: float = 1.0) -> IngestReport:
         self.now += after
         watch = self.watch()
         try:
-            return watch.once()
+            return watch.poll_all()
         finally:
             watch.close()
 
     def text(self, story: Story, site: NewsSite) -> str:
-        article_id = self.workspace.library.find(site.url + story.path)
-        found = self.workspace.library.article(article_id) if article_id else None
+        article_id = self.workspace.articles.find(site.url + story.path)
+        found = self.workspace.articles.article(article_id) if article_id else None
         return found.text if found else ""
 
     @property
     def articles(self) -> int:
-        return self.workspace.library.totals().articles
+        return self.workspace.articles.totals().articles
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def site() -> Iterator[NewsSite]:
         yield opened
 
 
-def counts(report: Report) -> tuple[int, int, int, int, int]:
+def counts(report: IngestReport) -> tuple[int, int, int, int, int]:
     return report.added, report.changed, report.unchanged, report.removed, len(report.failures)
 
 
-def reasons(report: Report) -> str:
+def reasons(report: IngestReport) -> str:
     return "\n".join(map(str, report.skipped))
 
 
@@ -114,7 +114,7 @@ def test_a_page_is_taken_in_and_asked_for_again_only_if_it_has_changed(desk: Des
     site.control("correct", 1)
     assert counts(desk.ingest(url)) == (0, 1, 0, 0, 0)
     assert "1011 million" in desk.text(site.stories[1], site)
-    [headline] = desk.workspace.library.headlines()
+    [headline] = desk.workspace.articles.list_articles()
     assert (headline.source, headline.author) == ("The Local Gazette (127.0.0.1)", site.stories[1].author)
     assert headline.published == site.stories[1].published
 
@@ -158,7 +158,7 @@ def test_two_pages_of_one_article_do_not_replace_each_other(desk: Desk, site: Ne
     desk.ingest(site.put("/x", page("The title", Story(1).paragraphs(), head=head)))
     report = desk.ingest(site.put("/amp/x", page("The title", Story(1).paragraphs()[:2], head=head)))
     assert counts(report) == (0, 0, 1, 0, 0)
-    assert "free of charge" in next(iter(desk.workspace.library.drafts())).article.text
+    assert "free of charge" in next(iter(desk.workspace.articles.iter_versions())).article.text
     site.put("/amp/x", b"", 410)
     assert desk.ingest(site.url + "/amp/x").removed == 0
 
@@ -170,7 +170,7 @@ def test_the_page_at_an_article_s_own_address_takes_over(desk: Desk, site: NewsS
     own = site.put("/x", page("The title", Story(1).paragraphs()[:2], head=head), validated=False)
     for urls in [(second, own)] if at_once else [(second,), (own,)]:
         desk.ingest(*urls)
-    article = desk.workspace.library.article(desk.workspace.library.find(own) or "")
+    article = desk.workspace.articles.article(desk.workspace.articles.find(own) or "")
     assert article
     assert article.text.split("\n\n") == Story(1).paragraphs()[:2]
     assert [desk.ledger.page(url).state for url in (second, own)] == ["copy", "ok"]
@@ -200,7 +200,7 @@ def test_a_wall_before_a_page_does_not_replace_its_article(
     desk.ingest(url)
     site.put("/x", page(title, paragraphs, head=f"<title>{title}</title>"))
     assert said in reasons(desk.ingest(url))
-    article = desk.workspace.library.article(desk.workspace.library.find(url) or "")
+    article = desk.workspace.articles.article(desk.workspace.articles.find(url) or "")
     assert article
     assert article.text.split("\n\n") == Story(1).paragraphs()
     assert (desk.ledger.page(url).state, desk.ledger.page(url).due is None) == ("failing", False)
@@ -224,7 +224,7 @@ def test_a_page_that_changes_its_address_brings_its_article_along(desk: Desk, si
     site.put("/new", page("The title", text))
     site.redirect("/old", "/new", 301)
     assert counts(desk.ingest(site.url + "/old")) == (1, 0, 0, 1, 0)
-    assert [headline.url for headline in desk.workspace.library.headlines()] == [site.url + "/new"]
+    assert [headline.url for headline in desk.workspace.articles.list_articles()] == [site.url + "/new"]
 
 
 # Feeds
@@ -246,8 +246,8 @@ def test_no_page_is_visited_twice_in_one_poll(desk: Desk, monkeypatch: pytest.Mo
         "bot.crawler.watcher._MOST", 10
     )  # the first are remembered before the last are visited
     with NewsSite(articles=120) as site:
-        watch = Watch(desk.workspace, stopping=threading.Event(), clock=time.time)
-        assert watch.take_in(feeds=[site.url + "/feed.xml"]).added == 120
+        watch = Watcher(desk.workspace, stopping=threading.Event(), clock=time.time)
+        assert watch.ingest_once(feeds=[site.url + "/feed.xml"]).added == 120
         watch.close()
         assert len(site.paths()) == 121
 
@@ -340,8 +340,8 @@ def test_an_article_that_came_from_a_file_last_is_not_retracted(
     desk.add(site.url + "/feed.xml")
     record = {"url": site.url + "/news/1", "title": "From the archive", "text": "The archive's own text."}
     (tmp_path / "a.jsonl").write_text(json.dumps(record), "utf-8")
-    with desk.workspace.writing() as indexer:
-        ingest(indexer, desk.workspace.library, read_articles([tmp_path / "a.jsonl"]))
+    with desk.workspace.index_writer() as indexer:
+        ingest(indexer, desk.workspace.articles, read_articles([tmp_path / "a.jsonl"]))
     site.control("gone", 1)
     assert desk.once().removed == 0
     assert desk.articles == 5
@@ -469,7 +469,7 @@ def test_a_feed_that_holds_the_article_stands_in_for_a_page_without_text(desk: D
     item = f"<title>Whole</title><link>{site.url}/bare</link><content:encoded><![CDATA[{FULL}]]></content:encoded>"
     url = site.put("/full", rss(item), kind="application/rss+xml")
     assert desk.add(url).added == 1
-    assert "number 9" in next(iter(desk.workspace.library.drafts())).article.text
+    assert "number 9" in next(iter(desk.workspace.articles.iter_versions())).article.text
 
 
 def test_a_feed_does_not_speak_for_another_sites_article(desk: Desk, site: NewsSite) -> None:
@@ -495,7 +495,7 @@ def test_what_the_feed_says_stays_with_the_article_when_only_the_page_is_read_ag
     item = f"<title>From the feed</title><link>{site.url}/x</link><pubDate>Fri, 17 Jun 2022 23:30:00 -0400</pubDate>"
     desk.add(site.put("/f", rss(item), kind="application/rss+xml"), source="The Gazette")
     assert counts(desk.once(after=HOUR)) == (0, 0, 1, 0, 0)
-    [headline] = desk.workspace.library.headlines()
+    [headline] = desk.workspace.articles.list_articles()
     assert (headline.title, headline.source) == ("From the feed", "The Gazette")
 
 
@@ -503,7 +503,7 @@ def test_a_feed_s_name_is_the_outlet_of_its_own_site_alone(desk: Desk, site: New
     with NewsSite(articles=1, host="127.0.0.2") as other:
         items = [f"<link>{one.url}/news/1</link>" for one in (site, other)]
         desk.add(site.put("/f", rss(*items), kind="application/rss+xml"), source="My Gazette")
-    found = {headline.source for headline in desk.workspace.library.headlines()}
+    found = {headline.source for headline in desk.workspace.articles.list_articles()}
     assert found == {"My Gazette", "The Local Gazette (127.0.0.2)"}
 
 
@@ -521,8 +521,8 @@ def test_pages_that_gave_nothing_are_remembered_for_half_a_year(desk: Desk, site
 
 def test_what_the_user_has_forgotten_comes_back_only_when_asked_for(desk: Desk, site: NewsSite) -> None:
     desk.add(site.url + "/feed.xml")
-    article_id = desk.workspace.library.find(site.url + "/news/1")
-    with desk.workspace.writing() as indexer:
+    article_id = desk.workspace.articles.find(site.url + "/news/1")
+    with desk.workspace.index_writer() as indexer:
         indexer.publish(retired=[str(article_id)])
     site.control("correct", 1)
     desk.once(after=0)
@@ -558,13 +558,13 @@ def test_a_slow_host_keeps_no_other_waiting(
             desk.ledger.put_feed(FeedRecord(url=one.url + "/feed.xml"))
         seen: list[int] = []
 
-        def told(report: Report) -> None:
+        def told(report: IngestReport) -> None:
             seen.append(report.added)
             if sum(seen) == 5:
                 release.set()
 
         watch = desk.watch()
-        assert watch.once(told=told).added == 8
+        assert watch.poll_all(told=told).added == 8
         watch.close()
 
 
@@ -590,10 +590,10 @@ def test_what_a_reader_breaks_on_does_not_end_the_watch(
 def test_it_runs_until_it_is_to_stop_and_puts_away_what_it_has(desk: Desk, site: NewsSite) -> None:
     desk.ledger.put_feed(FeedRecord(url=site.url + "/feed.xml"))
     stopping = threading.Event()
-    watch = Watch(desk.workspace, stopping=stopping, clock=lambda: desk.now)
-    reports: list[Report] = []
+    watch = Watcher(desk.workspace, stopping=stopping, clock=lambda: desk.now)
+    reports: list[IngestReport] = []
 
-    def told(report: Report) -> None:
+    def told(report: IngestReport) -> None:
         reports.append(report)
         if sum(one.added for one in reports) == 5:
             stopping.set()
@@ -609,7 +609,7 @@ def test_it_goes_on_when_the_library_could_not_be_used(desk: Desk, site: NewsSit
     desk.ledger.put_feed(FeedRecord(url=site.url + "/feed.xml"))
     monkeypatch.setattr("bot.crawler.watcher._TROUBLE", 0.01)
     stopping = threading.Event()
-    watch = Watch(desk.workspace, stopping=stopping, clock=lambda: desk.now)
+    watch = Watcher(desk.workspace, stopping=stopping, clock=lambda: desk.now)
     put_away, broken = watch._intake._publish, [True]
 
     def publish(*args: object) -> None:
@@ -673,13 +673,13 @@ def test_only_one_watches_and_the_next_takes_over(desk: Desk) -> None:
     entered = threading.Event()
 
     def second() -> None:
-        with only_watcher(desk.workspace, wait=True, stopping=stopping):
+        with watcher_lock(desk.workspace, wait=True, stopping=stopping):
             entered.set()
 
-    with only_watcher(desk.workspace, wait=False, stopping=stopping):
+    with watcher_lock(desk.workspace, wait=False, stopping=stopping):
         with (
             pytest.raises(CitewireError, match="another `citewire watch` polls these feeds"),
-            only_watcher(desk.workspace, wait=False, stopping=stopping),
+            watcher_lock(desk.workspace, wait=False, stopping=stopping),
         ):
             pass
         thread = threading.Thread(target=second)
@@ -691,17 +691,17 @@ def test_only_one_watches_and_the_next_takes_over(desk: Desk) -> None:
 
 def test_two_machines_on_one_database_do_not_watch_both(tmp_path: Path, empty_postgres: str) -> None:
     one, other = (
-        Workspace(load_settings(data_dir=tmp_path / name, database_url=empty_postgres))
+        Services(load_settings(data_dir=tmp_path / name, database_url=empty_postgres))
         for name in ("one", "other")
     )
     stopping = threading.Event()
     with (
-        only_watcher(one, wait=False, stopping=stopping),
+        watcher_lock(one, wait=False, stopping=stopping),
         pytest.raises(CitewireError, match="another"),
-        only_watcher(other, wait=False, stopping=stopping),
+        watcher_lock(other, wait=False, stopping=stopping),
     ):
         pass
-    with only_watcher(other, wait=False, stopping=stopping):
+    with watcher_lock(other, wait=False, stopping=stopping):
         pass
     one.close()
     other.close()
@@ -710,9 +710,9 @@ def test_two_machines_on_one_database_do_not_watch_both(tmp_path: Path, empty_po
 # What is remembered
 
 
-def test_the_ledger_keeps_feeds_and_pages(library: Library) -> None:
+def test_the_ledger_keeps_feeds_and_pages(library: ArticleStore) -> None:
     now = [1_000.0]
-    ledger = Ledger(library, clock=lambda: now[0])
+    ledger = CrawlStore(library, clock=lambda: now[0])
     feed = FeedRecord(url="https://a.example/f", title="A", due=2_000.0, source="The A")
     ledger.put_feed(feed)
     assert ledger.feeds() == [feed]
@@ -727,22 +727,22 @@ def test_the_ledger_keeps_feeds_and_pages(library: Library) -> None:
     assert ledger.page("http://a.example/1") == page_record
     assert ledger.due_pages(feed.url) == [page_record]
     assert (
-        ledger.named_by(feed.url, ["e1"])
-        == ledger.named_by(feed.url, ["https://a.example/1"])
+        ledger.pages_in_feed(feed.url, ["e1"])
+        == ledger.pages_in_feed(feed.url, ["https://a.example/1"])
         == [page_record]
     )
-    assert ledger.named_by("https://b.example/f", ["e1"]) == []
-    assert ledger.bringers(["x", "y"]) == {"x": page_record.key}
+    assert ledger.pages_in_feed("https://b.example/f", ["e1"]) == []
+    assert ledger.source_pages(["x", "y"]) == {"x": page_record.key}
     moved = FeedRecord(url="https://b.example/f")
     ledger.put_feed(moved, before=feed.url)
     assert ledger.feeds() == [moved]
     assert ledger.page("http://a.example/1").feed == moved.url
     ledger.put_known_feed(FeedRecord(url="https://removed.example/f"))
     assert ledger.feeds() == [moved]
-    ledger.rest("a.example", 3_000.0)
-    ledger.rest("a.example", 4_000.0)
-    ledger.rest("b.example", 1_000.0)
-    assert ledger.resting() == {"a.example": 4_000.0}
+    ledger.set_backoff("a.example", 3_000.0)
+    ledger.set_backoff("a.example", 4_000.0)
+    ledger.set_backoff("b.example", 1_000.0)
+    assert ledger.backoffs() == {"a.example": 4_000.0}
 
 
 def test_a_host_that_asked_to_be_left_is_left_by_the_next_process_too(desk: Desk, site: NewsSite) -> None:
@@ -763,14 +763,14 @@ def test_a_feed_is_polled_as_often_as_it_changes() -> None:
     pause = 0.0
     pauses = []
     for changed in [True] * 4 + [False] * 20:
-        pause = scheduling.next_pause(pause, changed=changed, shortest=300, wanted=0)
+        pause = scheduling.next_interval(pause, changed=changed, shortest=300, wanted=0)
         pauses.append(pause)
     assert min(pauses) == 300
     assert pauses[-1] == 86_400
-    assert scheduling.next_pause(300, changed=True, shortest=300, wanted=7_200) == 7_200
-    assert scheduling.next_pause(300, changed=True, shortest=300, wanted=9e9) == 86_400
-    assert scheduling.next_pause(300, changed=True, shortest=10, wanted=0) == 150
-    assert scheduling.next_pause(0, changed=False, shortest=200_000, wanted=0) == 200_000
+    assert scheduling.next_interval(300, changed=True, shortest=300, wanted=7_200) == 7_200
+    assert scheduling.next_interval(300, changed=True, shortest=300, wanted=9e9) == 86_400
+    assert scheduling.next_interval(300, changed=True, shortest=10, wanted=0) == 150
+    assert scheduling.next_interval(0, changed=False, shortest=200_000, wanted=0) == 200_000
 
 
 def test_jitter_only_lengthens() -> None:

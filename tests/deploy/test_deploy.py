@@ -35,7 +35,7 @@ from deploy_helpers import (
 from lazy_imports import Later
 from slack_sdk import WebClient
 
-from bot.server.timeouts import USUAL
+from bot.server.timeouts import DEFAULT_TIMEOUTS
 from bot.settings import PREFIX, Settings, load_settings
 from bot.slack import scopes
 
@@ -298,7 +298,9 @@ def test_the_image_s_health_is_asked_where_it_serves_and_nowhere_else() -> None:
 
 def test_answers_under_way_have_the_time_to_be_finished() -> None:
     for name in OURS:
-        assert int(services()[name]["stop_grace_period"].removesuffix("s")) >= USUAL.grace + 10, name
+        assert int(services()[name]["stop_grace_period"].removesuffix("s")) >= DEFAULT_TIMEOUTS.grace + 10, (
+            name
+        )
 
 
 @pytest.mark.parametrize("name", ["container", *OURS])

@@ -12,7 +12,7 @@ import yaml
 from deploy_helpers import DEPLOY, SETTINGS, assert_is_command, container_port, last, run
 from lazy_imports import Later
 
-from bot.server.timeouts import USUAL
+from bot.server.timeouts import DEFAULT_TIMEOUTS
 
 kubernetes_validate = Later("kubernetes_validate")
 
@@ -109,7 +109,7 @@ def test_our_pods_write_where_the_image_does_and_have_the_time_to_end(name: str)
     user, group = map(int, last("USER").split(":"))
     assert spec["securityContext"]["runAsUser"] == user
     assert spec["securityContext"]["fsGroup"] == group
-    assert name == "ingest" or spec["terminationGracePeriodSeconds"] >= USUAL.grace + 10
+    assert name == "ingest" or spec["terminationGracePeriodSeconds"] >= DEFAULT_TIMEOUTS.grace + 10
     assert "command" not in container  # it would replace the image's entry point
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deploy_helpers import DEPLOY, assert_is_command, run, tool
 
-from bot.server.timeouts import USUAL
+from bot.server.timeouts import DEFAULT_TIMEOUTS
 from bot.settings import PREFIX
 
 UNITS = DEPLOY / "systemd"
@@ -62,7 +62,9 @@ def test_the_program_writes_to_its_data_alone() -> None:
 
 
 def test_answers_under_way_have_the_time_to_be_finished() -> None:
-    assert int(read(CONFINED)["Service"]["TimeoutStopSec"]) >= USUAL.grace + 10  # to close what is open, too
+    assert (
+        int(read(CONFINED)["Service"]["TimeoutStopSec"]) >= DEFAULT_TIMEOUTS.grace + 10
+    )  # to close what is open, too
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -11,7 +11,7 @@ from lazy_imports import Later
 from run_factory import GOLD, case, outcome, run, run_of, unanswerable
 
 from bot.errors import EvaluationError
-from bot.evaluation.comparison import Comparison, compare, comparison_text
+from bot.evaluation.comparison import Comparison, compare, format_comparison
 from bot.evaluation.comparison_result import Row
 from bot.evaluation.metrics import METRICS, summarise
 from bot.evaluation.models import Outcome, Run
@@ -79,7 +79,7 @@ def test_a_run_does_not_differ_from_itself(same: Run) -> None:
         assert found.losses in (0, None)
     assert comparison.detectable
     assert comparison.detectable.identical
-    text = " ".join(comparison_text(comparison).split())
+    text = " ".join(format_comparison(comparison).split())
     assert "The settings are the same." in text
     assert "Nothing is significantly worse in B." in text
     assert "reckoned for two independent runs" in text
@@ -126,7 +126,7 @@ def test_regressions_stand_first_then_the_rest_by_p() -> None:
     assert changes == ["worse"] * worse + ["better"] * better + [None] * (len(changes) - worse - better)
     rest = [2 if found.p is None else found.p for found in comparison.metrics[worse + better :]]
     assert rest == sorted(rest)
-    lines = comparison_text(comparison).splitlines()
+    lines = format_comparison(comparison).splitlines()
     headings = [lines.index(f"{group} in B (p < 0.05):") for group in ("Worse", "Better")]
     assert lines[headings[0] + 1].split()[0] == comparison.regressions[0].metric
     assert headings[1] == headings[0] + 1 + worse
@@ -137,7 +137,7 @@ def test_failed_questions_count_as_wrong_and_are_counted() -> None:
     comparison = compare(run_of("+" * 12), run_of("+" * 4 + "x" * 8))
     assert comparison.failed == (0, 8)
     assert row(comparison, "answer").b == pytest.approx(4 / 12)
-    assert "Failed, and counted as wrong: 0 in A, 8 in B." in comparison_text(comparison)
+    assert "Failed, and counted as wrong: 0 in A, 8 in B." in format_comparison(comparison)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_one_id_with_another_content_is_not_paired_but_listed(changed: dict[str,
     after = [*before[:4], outcome(case(4, **changed), GOLD)]
     comparison = compare(run(before), run(after))
     assert (comparison.paired, comparison.changed) == (4, ("q4",))
-    assert "1 with another content in B, not compared: q4" in comparison_text(comparison)
+    assert "1 with another content in B, not compared: q4" in format_comparison(comparison)
 
 
 def test_tags_do_not_make_another_question() -> None:
@@ -167,7 +167,7 @@ def test_questions_of_one_run_only_are_listed() -> None:
     everything = run_of("+" * 40)
     comparison = compare(everything, run(everything.outcomes[:10]))
     assert (comparison.paired, len(comparison.only_a), comparison.only_b) == (10, 30, ())
-    text = comparison_text(comparison)
+    text = format_comparison(comparison)
     assert "30 only in A: q10, q11" in text
     assert "and 10 more (--json names all)" in text
     assert comparison.fields()["only_a"] == tuple(f"q{number}" for number in range(10, 40))
@@ -201,7 +201,7 @@ def test_settings_that_differ_come_first_and_times_are_none() -> None:
         ("settings.k", 10, 5),
         ("settings.rerank", None, "x" * 300),
     ]
-    assert comparison_text(comparison).splitlines()[:3] == [
+    assert format_comparison(comparison).splitlines()[:3] == [
         "Settings that differ:",
         "  key              A   B",
         "  settings.k       10  5",
@@ -211,7 +211,7 @@ def test_settings_that_differ_come_first_and_times_are_none() -> None:
 def test_long_settings_keep_both_ends_and_fit_the_terminal() -> None:
     a = run_of("++", settings={"chat_model": "openai:some-model-with-a-long-name-2024-05-13"})
     b = run_of("++", settings={"chat_model": "openai:some-model-with-a-long-name-2024-08-06", "k" * 99: 1})
-    lines = comparison_text(compare(a, b)).splitlines()[:4]
+    lines = format_comparison(compare(a, b)).splitlines()[:4]
     assert max(map(len, lines)) <= 80
     assert "openai:" in lines[2]
     assert "05-13" in lines[2]
@@ -224,7 +224,7 @@ def test_metrics_of_one_run_only_are_named() -> None:
     comparison = compare(asked, retrieved)
     assert {"answer", "auroc", "over_refusal"} <= set(comparison.metrics_in_one)
     assert {"hit@1", "p50_ms"} <= {found.metric for found in comparison.metrics}
-    assert "In one run only, and not compared: answer," in comparison_text(comparison)
+    assert "In one run only, and not compared: answer," in format_comparison(comparison)
     assert comparison.detectable
     assert comparison.detectable.metric == "hit@1"
 
@@ -242,7 +242,7 @@ def test_a_metric_that_a_question_has_in_one_run_only_says_so() -> None:
     after = [outcome(case(number), GOLD, cited=[True] * (number % 2)) for number in range(10)]
     comparison = compare(run(before), run(after))
     assert (row(comparison, "quote_valid").n, row(comparison, "quote_valid").in_one) == (10, 5)
-    text = comparison_text(comparison)
+    text = format_comparison(comparison)
     assert (
         "Questions with a metric in one run only: quote_valid 5 of 10, cite_precision 5 of 10."
         in " ".join(text.split())
@@ -272,14 +272,14 @@ def test_a_metric_that_a_question_has_in_one_run_only_says_so() -> None:
     ],
 )
 def test_the_text_says_how_small_a_drop_can_be_seen(a: str, b: str, line: str) -> None:
-    assert line in " ".join(comparison_text(compare(run_of(a), run_of(b))).split())
+    assert line in " ".join(format_comparison(compare(run_of(a), run_of(b))).split())
 
 
 def test_without_a_main_metric_nothing_is_claimed() -> None:
     bare = run([outcome(case(number, answers=(), articles=(), answerable=None), GOLD) for number in range(3)])
     comparison = compare(bare, bare)
     assert comparison.detectable is None
-    assert "is not known: neither answer nor hit@1" in comparison_text(comparison)
+    assert "is not known: neither answer nor hit@1" in format_comparison(comparison)
 
 
 def test_the_text_is_aligned_and_fits_a_terminal() -> None:
@@ -287,7 +287,7 @@ def test_the_text_is_aligned_and_fits_a_terminal() -> None:
         [replace(one, milliseconds=one.milliseconds * 40) for one in varied(2).outcomes], note="y" * 500
     )
     compared = compare(varied(1), slow)
-    lines = comparison_text(compared).splitlines()
+    lines = format_comparison(compared).splitlines()
     assert max(map(len, lines)) <= 80
     head = next(line for line in lines if line.startswith("metric"))
     table = [line for line in lines if line.startswith("  ") and line.split()[0] in METRICS]

@@ -9,8 +9,8 @@ import pytest
 from run_factory import GOLD, case, outcome, unanswerable
 
 from bot.answering.answer import Status
-from bot.evaluation.error_analysis import EXPLANATIONS, answerable, diagnose, failed, judgeable
-from bot.evaluation.models import Case, Outcome, Ranked
+from bot.evaluation.error_analysis import EXPLANATIONS, answerable, classify, failed, is_gradable
+from bot.evaluation.models import Case, Outcome, RetrievedPassage
 
 UNKNOWN: dict[str, Any] = {"answers": (), "articles": (), "answerable": None}
 LONG: dict[str, Any] = {**UNKNOWN, "long_answers": ("It is Ankara, of course.",)}
@@ -39,7 +39,7 @@ def with_status(one: Outcome, status: Status) -> Outcome:
 
 def deeper(one: Outcome) -> Outcome:
     """Ten passages of other articles stand before."""
-    others = tuple(Ranked(f"p{n}", f"other{n}", "", "", 1.0) for n in range(10))
+    others = tuple(RetrievedPassage(f"p{n}", f"other{n}", "", "", 1.0) for n in range(10))
     return replace(one, passages=others + one.passages)
 
 
@@ -103,8 +103,8 @@ TABLE = [
 
 @pytest.mark.parametrize(("one", "word"), TABLE)
 def test_the_first_word_that_holds_is_said(one: Outcome, word: str | None) -> None:
-    assert diagnose(one) == word
-    assert judgeable(one) or word is None
+    assert classify(one) == word
+    assert is_gradable(one) or word is None
 
 
 def test_every_word_is_reached_and_explained() -> None:
@@ -116,9 +116,9 @@ def test_a_citation_of_another_article_is_none_of_a_gold_one() -> None:
     assert right.answer
     elsewhere = [citation.model_copy(update={"article_id": "x"}) for citation in right.answer.citations]
     other = replace(right, answer=right.answer.model_copy(update={"citations": tuple(elsewhere)}))
-    assert diagnose(other) == "badly cited"
+    assert classify(other) == "badly cited"
     both = (*elsewhere, *right.answer.citations)
-    assert diagnose(replace(right, answer=right.answer.model_copy(update={"citations": both}))) is None
+    assert classify(replace(right, answer=right.answer.model_copy(update={"citations": both}))) is None
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_citation_of_another_article_is_none_of_a_gold_one() -> None:
     ],
 )
 def test_what_the_test_set_does_not_tell_is_not_judged(one: Outcome, known: bool) -> None:
-    assert judgeable(one) is known
+    assert is_gradable(one) is known
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from bot.articles.article import Article
 from bot.errors import EvaluationError
 from bot.evaluation.dataset import load_testset
 from bot.evaluation.feedback import add_candidates, candidates
-from bot.services import Workspace
+from bot.services import Services
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 ASKER, COLLEAGUE = "U0ASKER", "U0COLLEAGUE"
 
 
 def test_a_judged_answer_becomes_a_question_that_is_not_curated(
-    workspace: Workspace, four: list[Article], tmp_path: Path
+    workspace: Services, four: list[Article], tmp_path: Path
 ) -> None:
     take_in(workspace, four)
     for question, verdict in (
@@ -29,10 +29,10 @@ def test_a_judged_answer_becomes_a_question_that_is_not_curated(
         ("What does paint cost in Norway?", "right"),
         ("lander Moon?", "wrong"),
     ):
-        trace = workspace.chain.trace(question)
-        workspace.journal.remember(trace)
-        workspace.journal.judge(trace.answer.id, verdict)
-    rows = candidates(workspace.journal)
+        trace = workspace.chain.invoke_with_trace(question)
+        workspace.answers.save(trace)
+        workspace.answers.add_feedback(trace.answer.id, verdict)
+    rows = candidates(workspace.answers)
     assert [row["question"] for row in rows] == [QUESTION, "What does paint cost in Norway?", "lander Moon?"]
     assert all(row["curated"] is False for row in rows)
     assert rows[0]["articles"] == ["cup"]
@@ -45,15 +45,15 @@ def test_a_judged_answer_becomes_a_question_that_is_not_curated(
 
 
 def test_what_was_set_right_outlives_the_next_harvest(
-    workspace: Workspace, four: list[Article], tmp_path: Path
+    workspace: Services, four: list[Article], tmp_path: Path
 ) -> None:
     take_in(workspace, four)
     path = tmp_path / "h.jsonl"
     for question, added in ((QUESTION, 1), (QUESTION, 0), ("lander Moon?", 1)):
-        trace = workspace.chain.trace(question)
-        workspace.journal.remember(trace)
-        workspace.journal.judge(trace.answer.id, "wrong")
-        assert add_candidates(workspace.journal, path) == added
+        trace = workspace.chain.invoke_with_trace(question)
+        workspace.answers.save(trace)
+        workspace.answers.add_feedback(trace.answer.id, "wrong")
+        assert add_candidates(workspace.answers, path) == added
         path.write_text(
             path.read_text("utf-8").replace('"curated": false', '"curated": true').rstrip(), "utf-8"
         )
@@ -72,12 +72,12 @@ def test_what_was_set_right_outlives_the_next_harvest(
     ],
 )
 def test_candidates_are_not_mixed_into_other_files(
-    workspace: Workspace, tmp_path: Path, name: str, content: str | None, reason: str
+    workspace: Services, tmp_path: Path, name: str, content: str | None, reason: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(EvaluationError, match=reason):
-        add_candidates(workspace.journal, tmp_path / name)
+        add_candidates(workspace.answers, tmp_path / name)
     assert content is None or (tmp_path / name).read_text() == content
 
 
@@ -104,7 +104,7 @@ RIGHT, WRONG = "right", "wrong"
     ],
 )  # fmt: skip
 def test_what_several_people_say_is_weighed(
-    workspace: Workspace,
+    workspace: Services,
     four: list[Article],
     tmp_path: Path,
     said: list[tuple[str, int, str, str]],
@@ -114,11 +114,11 @@ def test_what_several_people_say_is_weighed(
     disputed: bool,
 ) -> None:
     take_in(workspace, four)
-    trace = workspace.chain.trace(QUESTION)
-    workspace.journal.remember(trace)
+    trace = workspace.chain.invoke_with_trace(QUESTION)
+    workspace.answers.save(trace)
     for person, citation, given, words in said:
-        workspace.journal.judge(trace.answer.id, given, words, person=person, citation=citation)
-    (row,) = candidates(workspace.journal)
+        workspace.answers.add_feedback(trace.answer.id, given, words, person=person, citation=citation)
+    (row,) = candidates(workspace.answers)
     assert (row["verdict"], row["note"], row.get("notes")) == (verdict, note, notes)
     assert row.get("disputed", False) == disputed
     assert ("articles" in row) == (verdict == RIGHT and not disputed)
@@ -127,31 +127,31 @@ def test_what_several_people_say_is_weighed(
 
 
 def test_people_who_were_told_the_same_can_disagree_and_those_who_were_not_cannot(
-    workspace: Workspace, four: list[Article]
+    workspace: Services, four: list[Article]
 ) -> None:
     take_in(workspace, four)
 
     def asked_and_judged(person: str, verdict: str) -> None:
-        trace = workspace.chain.trace(QUESTION)
-        workspace.journal.remember(trace)
-        workspace.journal.judge(trace.answer.id, verdict, person=person)
+        trace = workspace.chain.invoke_with_trace(QUESTION)
+        workspace.answers.save(trace)
+        workspace.answers.add_feedback(trace.answer.id, verdict, person=person)
 
     asked_and_judged(ASKER, WRONG)
     asked_and_judged(COLLEAGUE, RIGHT)
-    assert candidates(workspace.journal)[0]["disputed"] is True
-    with workspace.writing() as indexer:
+    assert candidates(workspace.answers)[0]["disputed"] is True
+    with workspace.index_writer() as indexer:
         indexer.publish(retired=["cup"])
     asked_and_judged(COLLEAGUE, RIGHT)
-    (row,) = candidates(workspace.journal)
+    (row,) = candidates(workspace.answers)
     assert row["answerable"] is False
     assert "disputed" not in row
 
 
-def test_a_candidate_was_asked_when_it_was_answered(workspace: Workspace, four: list[Article]) -> None:
+def test_a_candidate_was_asked_when_it_was_answered(workspace: Services, four: list[Article]) -> None:
     take_in(workspace, four)
-    trace = workspace.chain.trace(QUESTION)
-    workspace.journal.remember(trace)
-    with workspace.library.changing() as connection:
+    trace = workspace.chain.invoke_with_trace(QUESTION)
+    workspace.answers.save(trace)
+    with workspace.articles.transaction() as connection:
         connection.execute(text("UPDATE answers SET given = '2026-01-31T23:59:00+00:00'"))
-    workspace.journal.judge(trace.answer.id, RIGHT, person=ASKER)
-    assert candidates(workspace.journal)[0]["asked"] == "2026-01-31"
+    workspace.answers.add_feedback(trace.answer.id, RIGHT, person=ASKER)
+    assert candidates(workspace.answers)[0]["asked"] == "2026-01-31"

@@ -12,7 +12,7 @@ import pytest
 from run_factory import GOLD, case, outcome, run, run_of
 
 from bot.errors import EvaluationError
-from bot.evaluation.gates import GateResult, Verdict, judge, parse_bounds
+from bot.evaluation.gates import GateResult, Verdict, evaluate_gates, parse_bounds
 from bot.evaluation.metrics import METRICS, summarise
 from bot.evaluation.models import Run, Summary
 
@@ -28,7 +28,7 @@ def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 def judged(one: Run | str, **gates: Any) -> Verdict:
     made = run_of(one) if isinstance(one, str) else one
     summary = summary_of(one) if isinstance(one, str) else summarise(made.outcomes)
-    return judge(summary, made, **gates)
+    return evaluate_gates(summary, made, **gates)
 
 
 @functools.cache
@@ -162,7 +162,7 @@ def test_a_metric_that_does_not_apply_cannot_be_judged(marks: str, metric: str, 
 def test_a_figure_that_is_no_number_passes_no_gate(value: float) -> None:
     broken = Summary({"answer": value}, {}, {})
     for gates in ({"fail_under": {"answer": 0.0}}, {"fail_over": {"answer": 1.0}}):
-        assert judge(broken, run_of("+"), **gates).exit_code == 2
+        assert evaluate_gates(broken, run_of("+"), **gates).exit_code == 2
 
 
 # Incomplete runs, and what outranks what

@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 from lazy_imports import Later
 
 from bot.answering.answer import Answer, Citation, Sentence, Status
-from bot.evaluation.metrics import METRICS, observations, observed, rouge_l, summarise
-from bot.evaluation.models import Case, Outcome, Ranked
+from bot.evaluation.metrics import METRICS, observations, rouge_l, run_observations, summarise
+from bot.evaluation.models import Case, Outcome, RetrievedPassage
 
 ir_measures = Later("ir_measures")
 rouge = Later("rouge_score.rouge_scorer")
 sklearn = Later("sklearn.metrics")
 
 
-def passages(*articles: str, text: str = "Nothing of note.") -> tuple[Ranked, ...]:
+def passages(*articles: str, text: str = "Nothing of note.") -> tuple[RetrievedPassage, ...]:
     return tuple(
-        Ranked(f"p{place}", article, "", text, 1 / (place + 1)) for place, article in enumerate(articles)
+        RetrievedPassage(f"p{place}", article, "", text, 1 / (place + 1))
+        for place, article in enumerate(articles)
     )
 
 
@@ -163,7 +164,7 @@ def test_the_exact_words_are_judged_by_themselves(short: str, score: float | Non
 
 def test_a_failure_in_a_retrieval_run_does_not_invent_answers() -> None:
     run = [outcome(passages=passages("a")), outcome(error="timeout")]
-    assert "answer" not in observed(run)[1]
+    assert "answer" not in run_observations(run)[1]
     summary = summarise(run)
     assert summary.metrics["hit@1"] == 0.5
     assert "answer" not in summary.metrics

@@ -20,12 +20,12 @@ from run_factory import GOLD, case, outcome, run, run_of, unanswerable
 
 from bot.answering.answer import Citation, Sentence
 from bot.errors import EvaluationError
-from bot.evaluation.gates import Verdict, judge
+from bot.evaluation.gates import Verdict, evaluate_gates
 from bot.evaluation.metrics import METRICS, summarise
-from bot.evaluation.models import Case, Outcome, Ranked, Run, Summary
+from bot.evaluation.models import Case, Outcome, RetrievedPassage, Run, Summary
 from bot.evaluation.reports import check_report_path, summary_table, write_junit, write_report
-from bot.evaluation.reports.html_details import excerpt, marked, match_of
-from bot.evaluation.reports.summary import by_tag, headline, result_counts, risk_coverage, risk_steps
+from bot.evaluation.reports.html_details import excerpt, find_gold, highlight
+from bot.evaluation.reports.summary import by_tag, result_counts, result_summary, risk_coverage, risk_steps
 
 SCRIPT = "</script><script>alert(1)</script>"
 IMAGE = "<img src=x onerror=alert(2)>"
@@ -54,7 +54,7 @@ def hostile() -> Outcome:
     return replace(
         one,
         gold=(text,),
-        passages=(Ranked(text, text, text, f"{text} {GOLD}", 0.5),),
+        passages=(RetrievedPassage(text, text, text, f"{text} {GOLD}", 0.5),),
         answer=answer,
         quotes_valid=(False,),
         supported=(False,),
@@ -68,7 +68,7 @@ def written(made: Run, suffix: str, tmp_path: Path, verdict: Verdict | None = No
 
 
 def gates_of(made: Run, **gates: Any) -> Verdict:
-    return judge(summarise(made.outcomes), made, **gates)
+    return evaluate_gates(summarise(made.outcomes), made, **gates)
 
 
 # The page
@@ -251,12 +251,12 @@ def test_a_thousand_questions_are_written_in_a_page_of_some_megabytes(tmp_path: 
 def test_a_match_is_marked_across_the_pieces_of_a_text(
     span: tuple[int, int] | None, start: int, end: int | None, expected: str
 ) -> None:
-    assert marked("abcdef", span, start, end) == expected
+    assert highlight("abcdef", span, start, end) == expected
 
 
 def test_an_excerpt_is_taken_around_the_match() -> None:
     text = "x " * 500 + GOLD + " y" * 500
-    shown = excerpt(text, match_of(text, ["Izmir", GOLD]), 60)
+    shown = excerpt(text, find_gold(text, ["Izmir", GOLD]), 60)
     assert shown.startswith("… x ")
     assert f"<mark>{GOLD}</mark>" in shown
     assert shown.endswith(" y …")
@@ -265,7 +265,7 @@ def test_an_excerpt_is_taken_around_the_match() -> None:
     assert excerpt("a" * 70, None, 60) == "a" * 60 + " …"
     assert excerpt("one two three four", None, 10) == "one two …"
     assert excerpt("one two three Ankara four five six", (14, 20), 15) == "… <mark>Ankara</mark> four …"
-    assert f"<mark>{GOLD}</mark>" in excerpt(text, match_of(text, [GOLD]), 3)
+    assert f"<mark>{GOLD}</mark>" in excerpt(text, find_gold(text, [GOLD]), 3)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_an_excerpt_is_taken_around_the_match() -> None:
 def test_words_in_bold_and_a_match_are_nested(
     span: tuple[int, int] | None, bold: tuple[int, int], start: int, end: int | None, expected: str
 ) -> None:
-    assert marked("abcdef", span, start, end, bold=bold) == expected
+    assert highlight("abcdef", span, start, end, bold=bold) == expected
 
 
 def test_an_excerpt_without_a_match_is_taken_around_the_words_in_bold() -> None:
@@ -364,7 +364,7 @@ def test_faults_stand_by_how_common_they_are_and_right_stands_last() -> None:
     assert list(counts.items())[:2] == [("badly cited", 3), ("answered the unanswerable", 2)]
     assert list(counts)[-2:] == ["right", "not judged"]
     assert sum(counts.values()) == 7
-    assert headline(run_of("..").outcomes) == "2 of 2 questions right; 0 wrong."
+    assert result_summary(run_of("..").outcomes) == "2 of 2 questions right; 0 wrong."
 
 
 def test_a_tags_results_are_its_own_questions_answer_metric() -> None:

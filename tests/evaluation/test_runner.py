@@ -15,8 +15,8 @@ from bot.errors import EvaluationError, QuestionError
 from bot.evaluation.dataset import TestSet
 from bot.evaluation.models import Case, Outcome, Summary
 from bot.evaluation.run_log import RunFile, is_complete, read_run
-from bot.evaluation.runner import ask_chain, make_header, run_cases
-from bot.services import Workspace
+from bot.evaluation.runner import ask_chain, run_cases, run_metadata
+from bot.services import Services
 
 CASES = tuple(Case(id=f"q{n}", question=f"Question {n}?") for n in range(6))
 HEADER = {"format": 1, "questions": 6, "settings": {"model": "m"}, "started": "then"}
@@ -29,7 +29,7 @@ def fill(path: Path, cases: tuple[Case, ...] = CASES) -> None:
     file.close()
 
 
-def test_what_was_written_is_read_back(workspace: Workspace, four: list[Article], tmp_path: Path) -> None:
+def test_what_was_written_is_read_back(workspace: Services, four: list[Article], tmp_path: Path) -> None:
     take_in(workspace, four)
     case = Case(
         id="é",
@@ -51,7 +51,7 @@ def test_what_was_written_is_read_back(workspace: Workspace, four: list[Article]
     assert read_run(tmp_path / "r.jsonl").outcomes == (outcome,)
 
 
-def test_retrieval_only_gives_passages_and_no_answer(workspace: Workspace, four: list[Article]) -> None:
+def test_retrieval_only_gives_passages_and_no_answer(workspace: Services, four: list[Article]) -> None:
     take_in(workspace, four)
     outcome = ask_chain(
         workspace,
@@ -195,17 +195,17 @@ def test_workers_work_side_by_side() -> None:
 
 
 def test_the_header_says_what_ran_and_keeps_secrets(
-    workspace: Workspace, four: list[Article], tmp_path: Path
+    workspace: Services, four: list[Article], tmp_path: Path
 ) -> None:
     take_in(workspace, four)
     testset = TestSet(tmp_path / "t.jsonl", "abc", CASES, ())
-    header = make_header(workspace, testset, CASES, {"limit": None})
+    header = run_metadata(workspace, testset, CASES, {"limit": None})
     assert header["questions"] == 6
     assert header["testset"] == {"name": "t.jsonl", "sha256": "abc"}
     assert header["index"]["articles"] == 4
     assert str(tmp_path) not in json.dumps(header)
     take_in(workspace, [*four[:3]])
-    assert make_header(workspace, testset, CASES, {})["index"] == header["index"]
-    with workspace.writing() as indexer:
+    assert run_metadata(workspace, testset, CASES, {})["index"] == header["index"]
+    with workspace.index_writer() as indexer:
         indexer.publish(retired=["moon"])
-    assert make_header(workspace, testset, CASES, {})["index"]["content"] != header["index"]["content"]
+    assert run_metadata(workspace, testset, CASES, {})["index"]["content"] != header["index"]["content"]

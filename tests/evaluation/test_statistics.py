@@ -205,7 +205,7 @@ def test_holm_lies_between_the_raw_value_and_bonferroni(raw: list[float]) -> Non
 def test_a_detectable_drop_is_detected_four_times_in_five() -> None:
     rng = np.random.default_rng(3)
     spread = rng.normal(0, 0.4, size=2000)
-    drop = statistics.detectable_drop(list(spread[:120]))
+    drop = statistics.minimum_detectable_drop(list(spread[:120]))
     assert drop == pytest.approx(2.8016 * spread[:120].std(ddof=1) / math.sqrt(120), rel=1e-4)
     tests = rng.normal(-drop, spread[:120].std(ddof=1), size=(800, 120))
     assert np.mean(stats.ttest_1samp(tests, 0, axis=1).pvalue < 0.05) == pytest.approx(0.8, abs=0.05)
@@ -213,7 +213,7 @@ def test_a_detectable_drop_is_detected_four_times_in_five() -> None:
 
 @pytest.mark.parametrize("n", [100, 400])
 def test_a_share_drops_by_no_less_than_mcnemar_can_see(n: int) -> None:
-    drop = statistics.detectable_drop([0.0] * n, binary=True)
+    drop = statistics.minimum_detectable_drop([0.0] * n, binary=True)
     worse = np.random.default_rng(9).binomial(n, drop, size=4000)
     seen = [statistics.mcnemar_exact(int(count), 0) < 0.05 for count in worse]
     assert np.mean(seen) == pytest.approx(0.8, abs=0.03)
@@ -225,7 +225,7 @@ def test_a_share_drops_by_no_less_than_mcnemar_can_see(n: int) -> None:
         lambda values: statistics.bootstrap([values]),
         statistics.paired_bootstrap,
         statistics.sign_flip_p,
-        statistics.detectable_drop,
+        statistics.minimum_detectable_drop,
         lambda values: statistics.auroc([True] * len(values), values),
     ],
 )
@@ -239,7 +239,7 @@ def test_what_cannot_be_computed_is_refused(call: object, values: list[float], r
 
 def test_one_difference_has_no_spread() -> None:
     with pytest.raises(ValueError, match="nothing about its spread"):
-        statistics.detectable_drop([0.5])
+        statistics.minimum_detectable_drop([0.5])
 
 
 # Two runs of the same questions (bot.evaluation.paired_tests)

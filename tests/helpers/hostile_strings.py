@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from bot.answering.answer import Answer, Citation, Nearest, Sentence
-from bot.indexing.filters import Window
+from bot.answering.answer import Answer, ArticleRef, Citation, Sentence
+from bot.indexing.filters import TimeWindow
 
 PIECES = (
     "<!channel>", "<!here|here>", "<!everyone>", "<@U0123ABCD>", "<@U1|ann>", "<#C0123ABCD|general>", "<!subteam^S1|@desk>",
@@ -46,11 +46,13 @@ urls = st.one_of(
 moments = st.one_of(
     st.none(), st.integers(-2_000_000_000, 4_000_000_000).map(lambda at: datetime.fromtimestamp(at, UTC))
 )
-nearest = st.builds(Nearest, article_id=st.just("a"), title=texts, source=texts, published=moments, url=urls)
+nearest = st.builds(
+    ArticleRef, article_id=st.just("a"), title=texts, source=texts, published=moments, url=urls
+)
 _windows = st.one_of(
     st.none(),
-    moments.map(lambda at: Window(at, at + timedelta(days=30) if at else None, "then")),
-    moments.map(lambda at: Window(None, at, "before")),
+    moments.map(lambda at: TimeWindow(at, at + timedelta(days=30) if at else None, "then")),
+    moments.map(lambda at: TimeWindow(None, at, "before")),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.answering.answer import Answer, Citation, Sentence
-from bot.evaluation.models import Case, Outcome, Ranked, Run
+from bot.evaluation.models import Case, Outcome, RetrievedPassage, Run
 
 GOLD = "Ankara"
 
@@ -40,7 +40,7 @@ def outcome(
         confidence=confidence,
         answerer="extractive",
     )
-    passages = tuple(Ranked(f"p{name}", name, name, "", 1.0) for name in names)
+    passages = tuple(RetrievedPassage(f"p{name}", name, name, "", 1.0) for name in names)
     return Outcome(asked, asked.articles, passages, answer, tuple(cited), milliseconds=100.0 + len(asked.id))
 
 

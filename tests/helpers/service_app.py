@@ -19,10 +19,10 @@ from conftest import FOUR, WordEmbedder, make
 from service_thread import Running, with_articles
 
 from bot.articles.article import Article
-from bot.observability.logging import keep_log
+from bot.observability.logging import configure_logging
 from bot.server.app import serve
-from bot.server.runner import Address
-from bot.server.timeouts import USUAL, Patience
+from bot.server.runner import BindAddress
+from bot.server.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from bot.settings import Settings, load_settings
 from bot.slack.supervisor import open_slack
 
@@ -55,7 +55,7 @@ class Service(Running):
         return self
 
     async def serve(self, stopped: asyncio.Event, say: Callable[[str], None]) -> None:
-        address = Address("127.0.0.1", 0)
+        address = BindAddress("127.0.0.1", 0)
         await serve(
             self.workspace, address, stopped=stopped, say=say, patience=self.patience, open_slack=open_slack
         )
@@ -118,7 +118,7 @@ def start_service(tmp_path: Path, four: list[Article]) -> Iterator[StartService]
         *,
         articles: Sequence[Article] = tuple(four),
         folder: str = "data",
-        patience: Patience = USUAL,
+        patience: Timeouts = DEFAULT_TIMEOUTS,
         **settings: Any,
     ) -> Service:
         found = load_settings(data_dir=tmp_path / folder, min_confidence=0.3, **settings)
@@ -143,7 +143,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     before = (root.handlers[:], root.level, ours.level)
     kept = io.StringIO()
     monkeypatch.setattr(sys, "stderr", kept)
-    keep_log()
+    configure_logging()
     yield kept
     root.handlers[:], (root.level, ours.level) = before[0], before[1:]
     logging.captureWarnings(False)
@@ -158,7 +158,7 @@ def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         data = tmp_path_factory.mktemp("service")  # and whatever the tests' surroundings set is not read
         found = Settings(data_dir=data, min_confidence=0.3, serve_rate=1_000_000, **settings)
         articles = [make(dict(record)) for record in FOUR]
-        services.append(Service(with_articles(found, articles, Held()), USUAL))
+        services.append(Service(with_articles(found, articles, Held()), DEFAULT_TIMEOUTS))
         return services[-1].start()
 
     yield start

@@ -11,15 +11,15 @@ from typing import Self
 from conftest import WordEmbedder, take_in
 
 from bot.articles.article import Article
-from bot.server.timeouts import Patience
-from bot.services import Workspace
+from bot.server.timeouts import Timeouts
+from bot.services import Services
 from bot.settings import Settings
 
 
 class Running(ABC):
     """One of our servers; `said` are the lines that it has told whoever started it."""
 
-    def __init__(self, workspace: Workspace, patience: Patience) -> None:
+    def __init__(self, workspace: Services, patience: Timeouts) -> None:
         self.workspace = workspace
         self.patience = patience
         self.said: list[str] = []
@@ -63,9 +63,9 @@ class Running(ABC):
         self._listening.set()
 
 
-def with_articles(settings: Settings, articles: Sequence[Article], embedder: WordEmbedder) -> Workspace:
+def with_articles(settings: Settings, articles: Sequence[Article], embedder: WordEmbedder) -> Services:
     """A workspace with these settings, these articles taken in where it has none yet."""
-    workspace = Workspace(settings, embedder=embedder)
-    if not workspace.library.totals().articles and articles:
+    workspace = Services(settings, embedder=embedder)
+    if not workspace.articles.totals().articles and articles:
         take_in(workspace, articles)
     return workspace

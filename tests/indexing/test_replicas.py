@@ -13,25 +13,25 @@ from chroma_process import ChromaProcess
 from conftest import WordEmbedder, empty, make, take_in
 
 from bot.articles.article import Article
-from bot.errors import VectorsAwayError
-from bot.indexing.filters import Filters
-from bot.services import Workspace
+from bot.errors import VectorStoreUnavailableError
+from bot.indexing.filters import SearchFilters
+from bot.services import Services
 from bot.settings import load_settings
 from bot.storage.article_store import open_library
 
-Replica = Callable[[str], Workspace]
+Replica = Callable[[str], Services]
 
 
 @pytest.fixture
 def replica(tmp_path: Path, empty_postgres: str, chroma_url: str) -> Iterator[Replica]:
     """Opens a machine by its name, which is that of its data folder."""
-    opened: list[Workspace] = []
+    opened: list[Services] = []
 
-    def open_one(name: str) -> Workspace:
+    def open_one(name: str) -> Services:
         settings = load_settings(
             data_dir=tmp_path / name, database_url=empty_postgres, chroma_url=chroma_url, min_confidence=0.3
         )
-        opened.append(Workspace(settings, embedder=WordEmbedder()))
+        opened.append(Services(settings, embedder=WordEmbedder()))
         return opened[-1]
 
     yield open_one
@@ -39,9 +39,9 @@ def replica(tmp_path: Path, empty_postgres: str, chroma_url: str) -> Iterator[Re
         workspace.close()
 
 
-def found(workspace: Workspace, question: str, *, sources: tuple[str, ...] = ()) -> dict[str, str]:
+def found(workspace: Services, question: str, *, sources: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the texts that both indexes have for a question, by the article."""
-    hits = workspace.retriever.search(question, filters=Filters(sources=sources))
+    hits = workspace.retriever.search(question, filters=SearchFilters(sources=sources))
     return {
         hit.passage.article_id: hit.passage.text for hit in hits if hit.ranks.keys() == {"vectors", "words"}
     }
@@ -54,7 +54,7 @@ def test_what_is_taken_in_on_one_is_answered_by_the_other(replica: Replica, four
     assert "bank" in found(two, "Which bank failed?")
     answer = two.chain.invoke("Who won the final against France on penalties?")
     assert answer.text.startswith("Argentina won the final against France on penalties.")
-    assert two.library.totals().passages == two.words.count() == one.words.count() == 4
+    assert two.articles.totals().passages == two.bm25.count() == one.bm25.count() == 4
 
 
 def test_a_correction_and_a_removal_arrive_too(replica: Replica, four: list[Article]) -> None:
@@ -64,14 +64,14 @@ def test_a_correction_and_a_removal_arrive_too(replica: Replica, four: list[Arti
     take_in(one, [replace(four[0], text="A lander crashed on Mars. Its rover was lost.")])
     assert "Mars" in found(two, "Where did the lander crash?")["moon"]
     assert "moon" not in found(two, "Moon Wednesday hours")
-    with one.writing() as indexer:
+    with one.index_writer() as indexer:
         indexer.publish(retired=["bank"])
     assert "bank" not in found(two, "Which bank failed?")
     take_in(two, [four[1]])  # and back, by the other
     assert "bank" in found(one, "Which bank failed?")
     assert found(one, "Which bank failed?", sources=("Daily",)) == {}
     for each in (one, two):
-        assert each.library.totals().passages == each.words.count() == 4
+        assert each.articles.totals().passages == each.bm25.count() == 4
 
 
 def test_a_machine_that_is_added_later_begins_with_an_empty_folder(
@@ -81,7 +81,7 @@ def test_a_machine_that_is_added_later_begins_with_an_empty_folder(
     late = replica("late")
     assert not late.settings.data_dir.exists()
     assert "quake" in found(late, "What did rescuers search after the quake?")
-    assert late.words.count() == 4
+    assert late.bm25.count() == 4
     report = take_in(late, four)
     assert (report.added, report.unchanged) == (0, 4)
 
@@ -107,12 +107,12 @@ def test_both_may_take_in_at_once(replica: Replica) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    [collection] = one.library.collections()
+    [collection] = one.articles.collections()
     for each in (one, two):
         assert "a7" in found(each, "subjecta7")
         assert "b7" in found(each, "subjectb7")
-        assert each.library.totals().passages == each.words.count() == 60
-        assert each.vectors.count(collection.location) == 60
+        assert each.articles.totals().passages == each.bm25.count() == 60
+        assert each.vector_store.count(collection.location) == 60
 
 
 def test_made_anew_on_one_the_index_is_read_by_the_other(replica: Replica, four: list[Article]) -> None:
@@ -120,7 +120,7 @@ def test_made_anew_on_one_the_index_is_read_by_the_other(replica: Replica, four:
     take_in(one, four)
     assert "bank" in found(two, "Which bank failed?")
     for _ in range(3):  # each collection but the last two is removed
-        with one.writing() as indexer:
+        with one.index_writer() as indexer:
             indexer.rebuild(lambda done: None)
         assert "bank" in found(two, "Which bank failed?")
 
@@ -129,7 +129,7 @@ def test_after_an_outage_all_go_on(
     tmp_path: Path, empty_postgres: str, own_chroma: ChromaProcess, four: list[Article]
 ) -> None:
     machines = [
-        Workspace(
+        Services(
             load_settings(data_dir=tmp_path / name, database_url=empty_postgres, chroma_url=own_chroma.url),
             embedder=WordEmbedder(),
         )
@@ -138,9 +138,9 @@ def test_after_an_outage_all_go_on(
     take_in(machines[0], four[:2])
     own_chroma.kill()
     for machine in machines:
-        with pytest.raises(VectorsAwayError):
+        with pytest.raises(VectorStoreUnavailableError):
             found(machine, "Which bank failed?")
-        with pytest.raises(VectorsAwayError):
+        with pytest.raises(VectorStoreUnavailableError):
             take_in(machine, four)
     own_chroma.start()
     take_in(machines[1], four)

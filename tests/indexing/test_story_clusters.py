@@ -29,35 +29,35 @@ from wire_story import (
 from bot.answering.answer import Answer
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
-from bot.indexing.filters import Filters
-from bot.indexing.story_clusters import Stories
+from bot.indexing.filters import SearchFilters
+from bot.indexing.story_clusters import StoryClusters
 from bot.retrieval.models import Hit
-from bot.services import Workspace
-from bot.storage.article_store import Library
-from bot.storage.models import Collection, Draft
+from bot.services import Services
+from bot.storage.article_store import ArticleStore
+from bot.storage.models import PendingVersion, VectorCollection
 from bot.storage.schema import facts, stories, story_keys, story_links
-from bot.text.shingles import containment, holds, shingles, sketch
+from bot.text.shingles import containment, contains_sentence, shingles, sketch
 
 RESCUE = "How many members of the crew of the Ostrava Star were taken off by helicopter?"
 
 
-def publish(library: Library, *articles: Article, retired: tuple[str, ...] = ()) -> None:
+def publish(library: ArticleStore, *articles: Article, retired: tuple[str, ...] = ()) -> None:
     numbers = library.next_versions(article.id for article in articles)
     drafts = [
-        Draft(
+        PendingVersion(
             article, numbers[article.id], tuple(split_passages(article.id, numbers[article.id], article.text))
         )
         for article in articles
     ]
     library.publish(
-        library.write(drafts), retired=retired, collection=Collection("f1", "model", 3, "place-1")
+        library.write(drafts), retired=retired, collection=VectorCollection("f1", "model", 3, "place-1")
     )
 
 
-def told(library: Library) -> set[frozenset[str]]:
+def told(library: ArticleStore) -> set[frozenset[str]]:
     """Return which articles carry one story."""
-    Stories(library).follow()
-    with library.reading() as connection:
+    StoryClusters(library).sync()
+    with library.connect() as connection:
         rows = connection.execute(stories.select().where(stories.c.story.is_not(None))).all()
     return {
         frozenset(row.article_id for row in rows if row.story == story)
@@ -71,24 +71,24 @@ ALL = frozenset(article.id for article in OUTLETS)
 # Which articles carry one story
 
 
-def test_a_story_is_recognised_at_every_outlet_and_a_report_of_its_own_is_not(library: Library) -> None:
+def test_a_story_is_recognised_at_every_outlet_and_a_report_of_its_own_is_not(library: ArticleStore) -> None:
     publish(library, *OUTLETS, WITNESS)
     assert told(library) == {ALL}
-    found = Stories(library).of(["herald", "witness"])
+    found = StoryClusters(library).clusters_of(["herald", "witness"])
     assert found.keys() == ALL
     assert len({carrier.story for carrier in found.values()}) == 1
-    assert Stories(library).of(["witness", "unknown"]) == {}
+    assert StoryClusters(library).clusters_of(["witness", "unknown"]) == {}
 
 
 @pytest.mark.parametrize("order", [OUTLETS, OUTLETS[::-1]])
-def test_outlets_may_come_one_after_another(library: Library, order: tuple[Article, ...]) -> None:
+def test_outlets_may_come_one_after_another(library: ArticleStore, order: tuple[Article, ...]) -> None:
     for article in (*order, WITNESS):
         publish(library, article)
-        Stories(library).follow()
+        StoryClusters(library).sync()
     assert told(library) == {ALL}
 
 
-def test_a_correction_leaves_the_story_and_may_come_back(library: Library) -> None:
+def test_a_correction_leaves_the_story_and_may_come_back(library: ArticleStore) -> None:
     publish(library, AGENCY, HERALD, MORNING)
     assert told(library) == {frozenset({"agency", "herald", "morning"})}
     publish(library, replace(HERALD, text=" ".join(OWN)))
@@ -97,17 +97,17 @@ def test_a_correction_leaves_the_story_and_may_come_back(library: Library) -> No
     assert told(library) == {frozenset({"agency", "herald", "morning"})}
 
 
-def test_what_is_forgotten_leaves_no_trace(library: Library) -> None:
+def test_what_is_forgotten_leaves_no_trace(library: ArticleStore) -> None:
     publish(library, AGENCY, HERALD)
     told(library)
     publish(library, retired=("herald",))
     assert told(library) == set()
-    with library.reading() as connection:
+    with library.connect() as connection:
         for table, column in ((stories, "article_id"), (story_keys, "article_id"), (story_links, "other_id")):
             assert "herald" not in set(connection.scalars(table.select().with_only_columns(table.c[column])))
 
 
-def test_a_bridge_that_goes_parts_the_story(library: Library) -> None:
+def test_a_bridge_that_goes_parts_the_story(library: ArticleStore) -> None:
     one, other = WIRE[:4], OWN[:4]
     ends = printed("Left", " ".join(one)), printed("Right", " ".join(other))
     publish(library, *ends, printed("Bridge", " ".join((*one, *other))))
@@ -116,18 +116,18 @@ def test_a_bridge_that_goes_parts_the_story(library: Library) -> None:
     assert told(library) == set()
 
 
-def test_an_older_library_is_caught_up_and_a_run_that_broke_off_begun_anew(library: Library) -> None:
+def test_an_older_library_is_caught_up_and_a_run_that_broke_off_begun_anew(library: ArticleStore) -> None:
     publish(library, AGENCY, HERALD)
     told(library)
-    with library.changing() as connection:
+    with library.transaction() as connection:
         connection.execute(delete(facts).where(facts.c.key == "stories"))
         connection.execute(story_links.insert().values(article_id="gone", other_id="herald"))
     assert told(library) == {frozenset({"agency", "herald"})}
-    with library.reading() as connection:
+    with library.connect() as connection:
         assert len(connection.execute(story_links.select()).all()) == 1
 
 
-def test_one_outlet_s_columns_and_updates_are_no_copies_of_each_other(library: Library) -> None:
+def test_one_outlet_s_columns_and_updates_are_no_copies_of_each_other(library: ArticleStore) -> None:
     update = replace(
         AGENCY, id="update", url="https://agency.example/2", text=AGENCY.text.replace("Tuesday", "Monday")
     )
@@ -136,12 +136,12 @@ def test_one_outlet_s_columns_and_updates_are_no_copies_of_each_other(library: L
 
 
 @pytest.mark.parametrize("text", ["", "Ship aground.", "One two three.", "No. " * 50])
-def test_the_shortest_texts_make_no_story(library: Library, text: str) -> None:
+def test_the_shortest_texts_make_no_story(library: ArticleStore, text: str) -> None:
     publish(library, *(printed(outlet, text or "-") for outlet in ("A", "B")))
     assert told(library) == set() or len(shingles(text)) >= 2
 
 
-def test_a_round_up_is_no_copy_of_a_short_item_in_it(library: Library) -> None:
+def test_a_round_up_is_no_copy_of_a_short_item_in_it(library: ArticleStore) -> None:
     rest = " ".join(
         f"Item number {n} tells of a wholly different matter in the town of N{n}." for n in range(80)
     )
@@ -149,11 +149,11 @@ def test_a_round_up_is_no_copy_of_a_short_item_in_it(library: Library) -> None:
     assert told(library) == set()
 
 
-def test_what_many_articles_share_is_kept_for_a_few(library: Library) -> None:
+def test_what_many_articles_share_is_kept_for_a_few(library: ArticleStore) -> None:
     many = [printed(f"Outlet{n}", f"{' '.join(WIRE)} Printed in town number {n}.") for n in range(70)]
     publish(library, *many)
     assert told(library) == {frozenset(article.id for article in many)}
-    with library.reading() as connection:
+    with library.connect() as connection:
         most = text("SELECT max(n) FROM (SELECT count(*) AS n FROM story_keys GROUP BY key) AS counted")
         assert connection.scalar(most) == 50
 
@@ -161,7 +161,7 @@ def test_what_many_articles_share_is_kept_for_a_few(library: Library) -> None:
 # What an answer makes of it
 
 
-def ask(workspace: Workspace, question: str, **options: object) -> Answer:
+def ask(workspace: Services, question: str, **options: object) -> Answer:
     return (
         workspace.chain.invoke(question)
         if not options
@@ -169,7 +169,7 @@ def ask(workspace: Workspace, question: str, **options: object) -> Answer:
     )
 
 
-def search(workspace: Workspace, question: str, **options: object) -> list[Hit]:
+def search(workspace: Services, question: str, **options: object) -> list[Hit]:
     return workspace.retriever.search(question, **options)  # type: ignore[arg-type]
 
 
@@ -178,12 +178,12 @@ def sources(hits: list[Hit]) -> list[str]:
 
 
 @pytest.fixture
-def wired(workspace: Workspace, four: list[Article]) -> Workspace:
+def wired(workspace: Services, four: list[Article]) -> Services:
     take_in(workspace, [*four, *OUTLETS[::-1], WITNESS])
     return workspace
 
 
-def test_an_answer_cites_one_outlet_and_names_the_others(wired: Workspace) -> None:
+def test_an_answer_cites_one_outlet_and_names_the_others(wired: Services) -> None:
     answer = ask(wired, RESCUE)
     assert answer.status == "answered"
     assert CREW in answer.text
@@ -194,25 +194,25 @@ def test_an_answer_cites_one_outlet_and_names_the_others(wired: Workspace) -> No
     assert wire == {"Agency"}
 
 
-def test_no_two_outlets_of_the_story_are_hits_of_the_same_words(wired: Workspace) -> None:
+def test_no_two_outlets_of_the_story_are_hits_of_the_same_words(wired: Services) -> None:
     for question in (RESCUE, "What did the tugs from Karsund try?", "What did the owner of the ship say?"):
         hits = [hit for hit in search(wired, question) if hit.headline.source != "Witness"]
         said = [(hit, one) for hit in hits for one in WIRE if one in hit.passage.text]
         assert len({one for _, one in said}) == len(said)
         for hit in hits:
-            article = wired.library.article(hit.passage.article_id)
+            article = wired.articles.article(hit.passage.article_id)
             assert article
             assert article.text[hit.passage.start : hit.passage.end] == hit.passage.text
 
 
-def test_what_only_one_outlet_adds_is_found_and_cited_from_it(wired: Workspace) -> None:
+def test_what_only_one_outlet_adds_is_found_and_cited_from_it(wired: Services) -> None:
     answer = ask(wired, "Which school in Lower Vellmar opened its gymnasium to the stranded sailors?")
     assert answer.status == "answered"
     assert answer.text == LOCAL
     assert [(citation.source, citation.copies) for citation in answer.citations] == [("Vellmarer", ())]
 
 
-def test_a_report_of_its_own_stays_an_origin_of_its_own(wired: Workspace) -> None:
+def test_a_report_of_its_own_stays_an_origin_of_its_own(wired: Services) -> None:
     hits = search(wired, "Who watched rescuers winch sailors off the Ostrava Star from the pier?")
     [own] = [hit for hit in hits if hit.headline.source == "Witness"]
     assert own.copies == ()
@@ -229,7 +229,7 @@ def test_a_report_of_its_own_stays_an_origin_of_its_own(wired: Workspace) -> Non
     ],
 )
 def test_an_outlet_that_says_otherwise_is_not_named_beside_it(
-    workspace: Workspace, said: str, instead: str
+    workspace: Services, said: str, instead: str
 ) -> None:
     other = printed("Other", " ".join(WIRE).replace(said, instead))
     take_in(workspace, [AGENCY, HERALD, other])
@@ -245,9 +245,9 @@ def test_an_outlet_that_says_otherwise_is_not_named_beside_it(
     assert TUGS not in apart.passage.text  # which the agency says as well
 
 
-def test_a_copy_that_came_later_cannot_take_an_article_s_place(workspace: Workspace) -> None:
+def test_a_copy_that_came_later_cannot_take_an_article_s_place(workspace: Services) -> None:
     take_in(workspace, [AGENCY])
-    with workspace.library.changing() as connection:
+    with workspace.articles.transaction() as connection:
         connection.execute(text("UPDATE stories SET since = '2024-05-14T09:00:00+00:00'"))
     tuned = f"{RESCUE} {' '.join(WIRE)}"
     take_in(workspace, [printed("Copycat", tuned, day="2001-01-01", title=RESCUE)])
@@ -258,42 +258,42 @@ def test_a_copy_that_came_later_cannot_take_an_article_s_place(workspace: Worksp
 
 
 def test_an_old_article_that_becomes_a_copy_is_a_newcomer_and_a_correction_is_none(
-    workspace: Workspace,
+    workspace: Services,
 ) -> None:
     other = printed("Copycat", " ".join(OWN), day="2001-01-01")
     take_in(workspace, [AGENCY, other])
-    with workspace.library.changing() as connection:
+    with workspace.articles.transaction() as connection:
         for outlet, year in (("copycat", 2001), ("agency", 2024)):
             connection.execute(
                 text(f"UPDATE stories SET since = '{year}-05-14T09:00:00' WHERE article_id = '{outlet}'")
             )
     corrected = replace(AGENCY, text=AGENCY.text.replace("nine days", "eight days"))
     take_in(workspace, [corrected, replace(other, text=" ".join(WIRE))])
-    found = Stories(workspace.library).of(["agency"])
+    found = StoryClusters(workspace.articles).clusters_of(["agency"])
     assert found["agency"].since == "2024-05-14T09"
     assert found["copycat"].since > "2024-05-14T09"
     assert ask(workspace, RESCUE).citations[0].source == "Agency"
 
 
-def test_only_outlets_that_may_be_searched_are_cited_and_named(wired: Workspace) -> None:
-    hits = search(wired, RESCUE, filters=Filters(sources=("Herald", "courier")))
+def test_only_outlets_that_may_be_searched_are_cited_and_named(wired: Services) -> None:
+    hits = search(wired, RESCUE, filters=SearchFilters(sources=("Herald", "courier")))
     assert set(sources(hits)) <= {"Herald", "Courier"}
     assert hits[0].headline.source == "Herald"
     assert {copy.source for hit in hits for copy in hit.copies} <= {"Courier"}
 
 
-def test_a_story_of_which_one_article_is_left_is_an_article_like_any(wired: Workspace) -> None:
+def test_a_story_of_which_one_article_is_left_is_an_article_like_any(wired: Services) -> None:
     take_in(wired, [])
-    with wired.writing() as indexer:
+    with wired.index_writer() as indexer:
         indexer.publish(retired=[article.id for article in OUTLETS[1:]])
     [agency] = [hit for hit in search(wired, RESCUE) if CREW in hit.passage.text]
     assert (agency.headline.source, agency.copies) == ("Agency", ())
 
 
-def test_another_machine_reads_what_the_writer_found(wired: Workspace, tmp_path: Path) -> None:
+def test_another_machine_reads_what_the_writer_found(wired: Services, tmp_path: Path) -> None:
     from conftest import WordEmbedder
 
-    other = Workspace(wired.settings, embedder=WordEmbedder())
+    other = Services(wired.settings, embedder=WordEmbedder())
     assert sources(search(other, RESCUE))[0] == "Agency"
     other.close()
 
@@ -330,7 +330,7 @@ STORED = [1947224790820828156, 5177837086067693189, 7031628876521854369, 9162767
 
 @given(before=st.lists(st.sampled_from(WIRE)), at=st.sampled_from(WIRE), after=st.lists(st.sampled_from(OWN)))
 def test_a_text_holds_its_sentences(before: list[str], at: str, after: list[str]) -> None:
-    assert holds(" ".join((*before, at, *after)), at)
+    assert contains_sentence(" ".join((*before, at, *after)), at)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_text_holds_its_sentences(before: list[str], at: str, after: list[str]
     ],
 )
 def test_a_word_may_differ_but_no_number_name_or_denial(sentence: str, expected: bool) -> None:
-    assert holds(AGENCY.text, sentence) is expected
+    assert contains_sentence(AGENCY.text, sentence) is expected
 
 
 def test_made_outlets_are_what_they_are_meant_to_be() -> None:

@@ -10,33 +10,35 @@ from conftest import WordEmbedder
 
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
-from bot.errors import VectorsError
-from bot.indexing.chroma_embedded import EmbeddedStore
+from bot.errors import VectorStoreError
+from bot.indexing.chroma_embedded import EmbeddedVectorStore
 from bot.indexing.chroma_server import ServerStore
-from bot.indexing.vector_store import Stage, VectorStore
-from bot.storage.models import Draft
+from bot.indexing.vector_store import CollectionWriter, VectorStore
+from bot.storage.models import PendingVersion
 
 
 @pytest.fixture(params=["embedded", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
-    opened: VectorStore = EmbeddedStore(tmp_path / "chroma")
+    opened: VectorStore = EmbeddedVectorStore(tmp_path / "chroma")
     if request.param == "server":
         opened = ServerStore(request.getfixturevalue("chroma_url"))
     yield opened
     opened.close()
 
 
-def drafts(articles: list[Article]) -> list[Draft]:
-    return [Draft(article, 1, tuple(split_passages(article.id, 1, article.text))) for article in articles]
+def drafts(articles: list[Article]) -> list[PendingVersion]:
+    return [
+        PendingVersion(article, 1, tuple(split_passages(article.id, 1, article.text))) for article in articles
+    ]
 
 
-def fill(stage: Stage, articles: list[Article], embedder: WordEmbedder) -> str:
+def fill(stage: CollectionWriter, articles: list[Article], embedder: WordEmbedder) -> str:
     made = drafts(articles)
     passages = [passage for draft in made for passage in draft.passages]
     stage.upsert(
         [passage.id for passage in passages], embedder.encode([passage.text for passage in passages])
     )
-    stage.seal()
+    stage.commit()
     return stage.location
 
 
@@ -49,7 +51,7 @@ def nearest(
 def test_the_nearest_comes_first_with_its_cosine(
     store: VectorStore, four: list[Article], embedder: WordEmbedder
 ) -> None:
-    location = fill(store.stage(None, "citewire-test-a"), four, embedder)
+    location = fill(store.open_writer(None, "citewire-test-a"), four, embedder)
     assert store.count(location) == 4
     for article, draft in zip(four, drafts(four), strict=True):
         found = nearest(store, location, article.text)
@@ -62,19 +64,19 @@ def test_the_nearest_comes_first_with_its_cosine(
 def test_the_nearest_of_some(
     store: VectorStore, four: list[Article], embedder: WordEmbedder, chosen: list[str]
 ) -> None:
-    location = fill(store.stage(None, "citewire-test-b"), four, embedder)
+    location = fill(store.open_writer(None, "citewire-test-b"), four, embedder)
     ids = {draft.article.id: draft.passages[0].id for draft in drafts(four)}
     found = nearest(store, location, "moon", within=[ids[name] for name in chosen])
     assert {key for key, _ in found} == {ids[name] for name in chosen}
-    with pytest.raises(VectorsError):
+    with pytest.raises(VectorStoreError):
         nearest(store, location, "moon", within=[*ids.values(), "absent"])
 
 
 def test_writing_twice_and_removing_the_absent_change_nothing(
     store: VectorStore, four: list[Article], embedder: WordEmbedder
 ) -> None:
-    location = fill(store.stage(None, "citewire-test-c"), four, embedder)
-    stage = store.stage(location, "citewire-test-c")
+    location = fill(store.open_writer(None, "citewire-test-c"), four, embedder)
+    stage = store.open_writer(location, "citewire-test-c")
     stage.remove(["absent"])
     assert store.count(fill(stage, four, embedder)) == 4
 
@@ -82,39 +84,39 @@ def test_writing_twice_and_removing_the_absent_change_nothing(
 def test_more_than_chroma_takes_at_once(store: VectorStore) -> None:
     many = [Article(id=f"a{n}", text="x") for n in range(5_600)]
     vectors = WordEmbedder(dimension=4).encode(["x"]).repeat(len(many), axis=0)
-    stage = store.stage(None, "citewire-test-d")
+    stage = store.open_writer(None, "citewire-test-d")
     ids = [passage.id for draft in drafts(many) for passage in draft.passages]
     stage.upsert(ids, vectors)
     stage.remove(ids[:5_500])
-    stage.seal()
+    stage.commit()
     assert store.count(stage.location) == 100
 
 
 def test_sweeping_keeps_what_is_named(
     store: VectorStore, four: list[Article], embedder: WordEmbedder
 ) -> None:
-    mine = [fill(store.stage(None, "citewire-mine-"), four, embedder) for _ in range(2)]
-    other = fill(store.stage(None, "citewire-other-"), four, embedder)
-    store.sweep("citewire-mine-", {mine[0]})
+    mine = [fill(store.open_writer(None, "citewire-mine-"), four, embedder) for _ in range(2)]
+    other = fill(store.open_writer(None, "citewire-other-"), four, embedder)
+    store.delete_unused("citewire-mine-", {mine[0]})
     assert store.count(mine[0]) == store.count(other) == 4
-    with pytest.raises(VectorsError):
+    with pytest.raises(VectorStoreError):
         store.count(mine[1])
-    with pytest.raises(VectorsError):
+    with pytest.raises(VectorStoreError):
         nearest(store, mine[1], "moon")
 
 
 def test_a_vector_of_another_length_is_refused(
     store: VectorStore, four: list[Article], embedder: WordEmbedder
 ) -> None:
-    location = fill(store.stage(None, "citewire-test-e"), four, embedder)
-    with pytest.raises(VectorsError, match="dimension"):
-        fill(store.stage(location, "citewire-test-e"), four, WordEmbedder(dimension=8))
+    location = fill(store.open_writer(None, "citewire-test-e"), four, embedder)
+    with pytest.raises(VectorStoreError, match="dimension"):
+        fill(store.open_writer(location, "citewire-test-e"), four, WordEmbedder(dimension=8))
 
 
 def test_a_sealed_collection_never_changes(
     tmp_path: Path, four: list[Article], embedder: WordEmbedder
 ) -> None:
-    store = EmbeddedStore(tmp_path / "chroma")
+    store = EmbeddedVectorStore(tmp_path / "chroma")
     first = fill(store.stage(None, "c"), four[:2], embedder)
     second = fill(store.stage(first, "c"), four[2:], embedder)
     assert [store.count(location) for location in (first, second)] == [2, 4]
@@ -125,11 +127,11 @@ def test_reading_leaves_the_vectors_files_alone(tmp_path: Path, embedder: WordEm
     many = [
         Article(id=f"a{n}", text=f"number {n}") for n in range(1_500)
     ]  # enough for Chroma to write HNSW files
-    first = fill(EmbeddedStore(tmp_path).stage(None, "c"), many, embedder)
+    first = fill(EmbeddedVectorStore(tmp_path).stage(None, "c"), many, embedder)
     files = {path: path.read_bytes() for path in (tmp_path / first).glob("*/*")}
     assert files
     for _ in range(2):
-        reader = EmbeddedStore(tmp_path)
+        reader = EmbeddedVectorStore(tmp_path)
         nearest(reader, first, "number 7")
         reader.close()
     assert {path: path.read_bytes() for path in (tmp_path / first).glob("*/*")} == files
@@ -138,18 +140,18 @@ def test_reading_leaves_the_vectors_files_alone(tmp_path: Path, embedder: WordEm
 def test_an_unfinished_stage_harms_nobody(
     tmp_path: Path, four: list[Article], embedder: WordEmbedder
 ) -> None:
-    store = EmbeddedStore(tmp_path / "chroma")
+    store = EmbeddedVectorStore(tmp_path / "chroma")
     first = fill(store.stage(None, "c"), four, embedder)
     abandoned = store.stage(first, "c")
     abandoned.remove([passage.id for draft in drafts(four) for passage in draft.passages])
-    assert len(nearest(EmbeddedStore(tmp_path / "chroma"), first, "moon")) == 4
+    assert len(nearest(EmbeddedVectorStore(tmp_path / "chroma"), first, "moon")) == 4
     store.sweep("c", {first})
     assert [path.name for path in (tmp_path / "chroma").iterdir()] == [first]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "localhost:8000", "ftp://x"])
 def test_a_server_that_cannot_be_reached_is_named(url: str) -> None:
-    with pytest.raises(VectorsError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
+    with pytest.raises(VectorStoreError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
         nearest(ServerStore(url), "citewire-x", "moon")
-    with pytest.raises(VectorsError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
+    with pytest.raises(VectorStoreError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
         ServerStore(url).count("citewire-x")

@@ -11,7 +11,7 @@ from pdf_factory import locked, objects, pdf, stream
 from bot.articles.article import Article, clean_text
 from bot.articles.chunking import split_passages
 from bot.ingestion.loaders import pdf as reader
-from bot.ingestion.loaders.pdf_layout import join_pages
+from bot.ingestion.loaders.pdf_layout import reflow_pages
 
 FIRST = [
     "The Daily Wire                                          17 June 2022",
@@ -198,19 +198,19 @@ def test_no_damage_can_raise(tmp_path_factory: pytest.TempPathFactory, cut: int,
     ],
 )  # fmt: skip
 def test_lines_are_joined_where_a_paragraph_goes_on(lines: list[str], text: str) -> None:
-    assert join_pages(["\n".join(lines)])[0] == text
+    assert reflow_pages(["\n".join(lines)])[0] == text
 
 
 def test_running_heads_and_page_numbers_leave_the_text() -> None:
     body = ["Alpha goes here.", "Beta goes there.", "Gamma stays away."]
     pages = [f"The Wire, page {n}\nIssue 12\n{line}\n- {n} -" for n, line in enumerate(body, 7)]
-    assert join_pages(pages)[0] == " ".join(body)
+    assert reflow_pages(pages)[0] == " ".join(body)
 
 
 def test_a_line_that_stands_on_one_page_only_stays() -> None:
-    text, _ = join_pages(["Alpha goes here.\n1999", "Beta goes there.\n2022"])
+    text, _ = reflow_pages(["Alpha goes here.\n1999", "Beta goes there.\n2022"])
     assert "1999" not in text  # it is where each page has a number
-    text, _ = join_pages(["In the end they came to\n1999", "Beta goes there.\nNobody knew"])
+    text, _ = reflow_pages(["In the end they came to\n1999", "Beta goes there.\nNobody knew"])
     assert "1999" in text
 
 
@@ -220,7 +220,7 @@ page_texts = st.text(st.sampled_from("ab A.\n-\xad \u2028\x0c\x001•ﬁ"), max_
 @given(pages=st.lists(page_texts, max_size=5))
 @settings(max_examples=400, deadline=None)
 def test_offsets_of_pages_are_in_order_and_the_text_is_clean(pages: list[str]) -> None:
-    text, begins = join_pages(pages)
+    text, begins = reflow_pages(pages)
     assert text == clean_text(text).strip()
     assert len(begins) == max(0, len(pages) - 1)
     assert list(begins) == sorted(begins)

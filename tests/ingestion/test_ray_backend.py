@@ -23,10 +23,10 @@ from conftest import take_in
 from test_embeddings import tiny_model
 
 from bot.doctor import examine
-from bot.errors import EngineError
+from bot.errors import RayError
 from bot.ingestion.loaders import read_articles
 from bot.ingestion.ray_backend import running
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 CITEWIRE = Path(sys.executable).with_name("citewire")
@@ -71,7 +71,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local(model: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def local(model: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """What the local engine makes of it."""
     workspace = opened(tmp_path_factory.mktemp("local"), model)
     take_in(workspace, list(read_articles([source])))
@@ -80,34 +80,34 @@ def local(model: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def data(local: Workspace, tmp_path: Path) -> Path:
+def data(local: Services, tmp_path: Path) -> Path:
     """A data folder in which the encoder is exported already, which takes seconds."""
     folder = tmp_path / "ray"
     shutil.copytree(local.settings.data_dir / "encoders", folder / "encoders")
     return folder
 
 
-def opened(data: Path, model: Path) -> Workspace:
-    return Workspace(load_settings(data_dir=data, embedding_model=str(model)))
+def opened(data: Path, model: Path) -> Services:
+    return Services(load_settings(data_dir=data, embedding_model=str(model)))
 
 
-def assert_equal(data: Path, local: Workspace, model: Path) -> None:
+def assert_equal(data: Path, local: Services, model: Path) -> None:
     """Assert that a data folder holds what the local engine makes: articles, passages, healthy indexes, vectors."""
     made = opened(data, model)
     assert [check for check in examine(made) if not check.ok] == []
-    assert made.library.totals() == local.library.totals()
-    assert made.library.content_hash() == local.library.content_hash()
-    assert made.library.stale_passages() == []
+    assert made.articles.totals() == local.articles.totals()
+    assert made.articles.content_hash() == local.articles.content_hash()
+    assert made.articles.stale_passages() == []
     for probe in np.eye(3, 32, dtype=np.float32):
         assert cosines(made, probe) == pytest.approx(cosines(local, probe), abs=1e-6)
     made.close()
 
 
-def cosines(workspace: Workspace, probe: np.ndarray) -> list[float]:
+def cosines(workspace: Services, probe: np.ndarray) -> list[float]:
     """Those of all passages in the order of articles and text; their ids tell how often a writer was killed."""
-    (collection,) = workspace.library.collections()
-    ids = [passage.id for draft in workspace.library.drafts() for passage in draft.passages]
-    found = workspace.vectors.cosines(collection.location, probe, ids)
+    (collection,) = workspace.articles.collections()
+    ids = [passage.id for draft in workspace.articles.iter_versions() for passage in draft.passages]
+    found = workspace.vector_store.cosines(collection.location, probe, ids)
     return [found[passage_id] for passage_id in ids]
 
 
@@ -134,7 +134,7 @@ def wait_for_first_writing(data: Path, engine: subprocess.Popen[str]) -> None:
 
 @with_ray
 def test_a_worker_killed_in_the_middle_changes_nothing(
-    model: Path, source: Path, local: Workspace, data: Path
+    model: Path, source: Path, local: Services, data: Path
 ) -> None:
     with subprocess.Popen(**command(data, model, "ingest", source, "--engine", "ray", "--json")) as engine:  # type: ignore[call-overload]
         wait_for_first_writing(data, engine)
@@ -145,7 +145,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
     report = json.loads(out)
     assert engine.returncode == 1  # something was skipped
     assert [line for line in err.splitlines() if not line.endswith(" a second")] == []  # Ray is silent
-    assert (report["added"], report["passages"]) == (601, local.library.totals().passages)
+    assert (report["added"], report["passages"]) == (601, local.articles.totals().passages)
     assert [skip["line"] for skip in report["skipped"]] == [301, 301, None]
     assert "another text under the same address" in report["skipped"][2]["reason"]
     assert_equal(data, local, model)
@@ -156,12 +156,12 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
 
 @with_ray
 def test_after_the_death_of_the_driver_the_same_command_completes(
-    model: Path, source: Path, local: Workspace, data: Path
+    model: Path, source: Path, local: Services, data: Path
 ) -> None:
     with subprocess.Popen(**command(data, model, "ingest", source, "--engine", "ray")) as engine:  # type: ignore[call-overload]
         wait_for_first_writing(data, engine)
         engine.kill()
-    assert local.library.totals().articles == 601
+    assert local.articles.totals().articles == 601
     done = run(data, model, "ingest", source, "--engine", "ray")
     assert (done.returncode, done.stdout.splitlines()[0]) == (
         1,
@@ -185,7 +185,7 @@ def test_an_address_that_does_not_answer_is_named(tmp_path: Path) -> None:
 def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
-        pytest.raises(EngineError, match=r"^Ray is not installed: pip install 'citewire\[ray\]'$"),
+        pytest.raises(RayError, match=r"^Ray is not installed: pip install 'citewire\[ray\]'$"),
         running(""),
     ):
         pass

@@ -12,19 +12,19 @@ import pytest
 
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
-from bot.indexing.bm25_index import WordIndex
-from bot.indexing.chroma_embedded import EmbeddedStore
-from bot.indexing.filters import Filters, Window
-from bot.retrieval.filtered_search import nearest
-from bot.storage.models import Draft
+from bot.indexing.bm25_index import Bm25Index
+from bot.indexing.chroma_embedded import EmbeddedVectorStore
+from bot.indexing.filters import SearchFilters, TimeWindow
+from bot.retrieval.filtered_search import search_filtered
+from bot.storage.models import PendingVersion
 
 COUNT = 3_000
 DAYS = {"rare": datetime(2021, 1, 1, tzinfo=UTC), "common": datetime(2022, 1, 1, tzinfo=UTC)}
 
 
 class Collection(NamedTuple):
-    store: EmbeddedStore
-    words: WordIndex
+    store: EmbeddedVectorStore
+    words: Bm25Index
     location: str
     ids: list[str]
     sources: np.ndarray
@@ -48,9 +48,9 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]
     drafts = []
     for n, source in enumerate(sources):
         article = Article(id=f"a{n}", text=f"Text {n}.", source=str(source), published=DAYS.get(str(source)))
-        drafts.append(Draft(article, 1, tuple(split_passages(article.id, 1, article.text))))
+        drafts.append(PendingVersion(article, 1, tuple(split_passages(article.id, 1, article.text))))
     ids = [draft.passages[0].id for draft in drafts]
-    words, store = WordIndex(folder / "words"), EmbeddedStore(folder / "chroma")
+    words, store = Bm25Index(folder / "words"), EmbeddedVectorStore(folder / "chroma")
     with words.writer() as writer:
         writer.add(drafts)
         writer.commit()
@@ -64,27 +64,27 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]
 @pytest.mark.parametrize(
     ("filters", "sources"),
     [
-        (Filters(), ["rare", "far", "common"]),
-        (Filters(Window()), ["rare", "far", "common"]),
-        (Filters(sources=("Rare",)), ["rare"]),
-        (Filters(sources=("far",)), ["far"]),
-        (Filters(sources=("far", "rare")), ["far", "rare"]),
-        (Filters(sources=("common",)), ["common"]),
-        (Filters(Window(since=DAYS["common"])), ["common"]),
-        (Filters(Window(until=DAYS["common"])), ["rare"]),
-        (Filters(Window(since=DAYS["rare"]), ("common", "far")), ["common"]),
-        (Filters(sources=("nobody",)), []),
-        (Filters(tags=("sport",)), []),
+        (SearchFilters(), ["rare", "far", "common"]),
+        (SearchFilters(TimeWindow()), ["rare", "far", "common"]),
+        (SearchFilters(sources=("Rare",)), ["rare"]),
+        (SearchFilters(sources=("far",)), ["far"]),
+        (SearchFilters(sources=("far", "rare")), ["far", "rare"]),
+        (SearchFilters(sources=("common",)), ["common"]),
+        (SearchFilters(TimeWindow(since=DAYS["common"])), ["common"]),
+        (SearchFilters(TimeWindow(until=DAYS["common"])), ["rare"]),
+        (SearchFilters(TimeWindow(since=DAYS["rare"]), ("common", "far")), ["common"]),
+        (SearchFilters(sources=("nobody",)), []),
+        (SearchFilters(tags=("sport",)), []),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("k", [10, 150])
 def test_it_finds_what_a_comparison_with_all_finds(
-    collection: Collection, filters: Filters, sources: list[str], k: int
+    collection: Collection, filters: SearchFilters, sources: list[str], k: int
 ) -> None:
     missed = wanted = 0
     for vector in collection.vectors[[0, 500, 2_000]]:
-        found = nearest(collection.store, collection.words, collection.location, vector, k, filters)
+        found = search_filtered(collection.store, collection.words, collection.location, vector, k, filters)
         expected = collection.exact(vector, k, sources)
         assert len(found) == len(expected)
         by_id = dict(zip(collection.ids, collection.vectors, strict=True))
@@ -104,7 +104,7 @@ def test_a_passage_that_has_gone_from_the_vectors_hides_no_other(collection: Col
     stage.remove([collection.ids[500]])
     stage.seal()
     vector = collection.vectors[500]
-    found = nearest(
-        collection.store, collection.words, stage.location, vector, 400, Filters(sources=("far",))
+    found = search_filtered(
+        collection.store, collection.words, stage.location, vector, 400, SearchFilters(sources=("far",))
     )
     assert [key for key, _ in found] == collection.exact(vector, 401, ["far"])[1:]

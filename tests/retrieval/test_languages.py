@@ -9,7 +9,7 @@ from conftest import make, take_in
 from test_embeddings import tiny_model
 
 from bot.errors import CitewireError
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 ARTICLES = [
@@ -28,10 +28,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
 
 
-def open_in(folder: Path, model: str, language: str) -> Workspace:
+def open_in(folder: Path, model: str, language: str) -> Services:
     # What a model with random weights makes of a question says nothing about its answer.
     settings = load_settings(data_dir=folder, embedding_model=model, language=language, min_confidence=0)
-    return Workspace(settings)
+    return Services(settings)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_german_articles_answer_german_questions(
     answer = workspace.chain.invoke(question)
     assert answer.status == "answered"
     assert quote in [citation.quote for citation in answer.citations]
-    assert workspace.words.analyze("Häuser") == workspace.words.analyze("Haus")
+    assert workspace.bm25.analyze("Häuser") == workspace.bm25.analyze("Haus")
     workspace.close()
 
 

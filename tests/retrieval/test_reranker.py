@@ -10,7 +10,7 @@ from test_embeddings import tiny_model
 
 from bot.errors import EmbeddingError
 from bot.retrieval.reranker import CrossEncoderReranker
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 
@@ -43,7 +43,7 @@ def test_scores_are_shares_and_the_same_each_time(cross_encoder: str) -> None:
 def test_the_setting_reorders_the_hits(tmp_path: Path, embedder: object, cross_encoder: str) -> None:
     def order(**options: str) -> tuple[list[str], list[str]]:
         settings = load_settings(data_dir=tmp_path / "data", **options)
-        workspace = Workspace(settings, embedder=embedder)  # type: ignore[arg-type]
+        workspace = Services(settings, embedder=embedder)  # type: ignore[arg-type]
         hits = workspace.retriever.search("moon lander", k=20)
         by_reranker = CrossEncoderReranker(cross_encoder).scores(
             "moon lander", [hit.passage.text for hit in hits]
@@ -52,7 +52,7 @@ def test_the_setting_reorders_the_hits(tmp_path: Path, embedder: object, cross_e
         ranked = sorted(zip(by_reranker, [hit.passage.id for hit in hits], strict=True), reverse=True)
         return [hit.passage.id for hit in hits], [key for _, key in ranked]
 
-    workspace = Workspace(load_settings(data_dir=tmp_path / "data"), embedder=embedder)  # type: ignore[arg-type]
+    workspace = Services(load_settings(data_dir=tmp_path / "data"), embedder=embedder)  # type: ignore[arg-type]
     subjects = ["craters", "dust and rocks", "its orbit", "a failed engine", "the far side of it"]
     take_in(
         workspace,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.indexing.filters import Window
-from bot.retrieval.time_filter import asks_for_now, read_window
+from bot.indexing.filters import TimeWindow
+from bot.retrieval.time_filter import asks_about_present, extract_window
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2022, 6, 16, 15, tzinfo=PARIS)  # a Thursday
@@ -23,7 +23,7 @@ def moment(text: str, zone: ZoneInfo = PARIS) -> datetime | None:
 
 
 def bounds(question: str, now: datetime = NOW) -> tuple[datetime | None, datetime | None]:
-    window = read_window(question, now)
+    window = extract_window(question, now)
     assert window, question
     assert window.words, question
     assert window.words in question, question
@@ -239,7 +239,7 @@ def test_dates_say_when_the_articles_were_published(question: str, since: str, u
     ],
 )
 def test_what_only_looks_like_a_date_is_none(question: str) -> None:
-    assert read_window(question, NOW) is None
+    assert extract_window(question, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_what_only_looks_like_a_date_is_none(question: str) -> None:
     ],
 )
 def test_the_words_are_those_of_the_question(question: str, words: str) -> None:
-    window = read_window(question, NOW)
+    window = extract_window(question, NOW)
     assert window
     assert window.words == words
 
@@ -331,7 +331,7 @@ def test_hours_are_counted_through_a_change_of_the_clocks() -> None:
     ],
 )
 def test_a_window_is_named_as_people_write_it(since: str, until: str, named: str) -> None:
-    assert Window(moment(since), moment(until)).named == named
+    assert TimeWindow(moment(since), moment(until)).label == named
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_window_is_named_as_people_write_it(since: str, until: str, named: str
     ],
 )
 def test_questions_about_now(question: str) -> None:
-    assert asks_for_now(question)
+    assert asks_about_present(question)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_questions_about_now(question: str) -> None:
     ],
 )
 def test_questions_that_only_sound_like_now(question: str) -> None:
-    assert not asks_for_now(question)
+    assert not asks_about_present(question)
 
 
 WORDS = st.sampled_from(
@@ -401,12 +401,12 @@ MOMENTS = st.one_of(
 
 @given(st.one_of(PHRASES, st.text()), MOMENTS)
 def test_any_text_at_any_time_gives_a_window_in_order_or_none(question: str, now: datetime) -> None:
-    asks_for_now(question)
-    window = read_window(question, now)
+    asks_about_present(question)
+    window = extract_window(question, now)
     if window:
         assert window.words in question
         assert window.words
-        assert window.named
+        assert window.label
         assert window.since or window.until
         assert all(bound.tzinfo is now.tzinfo for bound in (window.since, window.until) if bound)
         if window.since and window.until:
@@ -419,6 +419,6 @@ def test_any_text_at_any_time_gives_a_window_in_order_or_none(question: str, now
 )
 def test_long_texts_are_read_in_time(text: str) -> None:
     started = datetime.now(UTC)
-    read_window(text, NOW)
-    asks_for_now(text)
+    extract_window(text, NOW)
+    asks_about_present(text)
     assert datetime.now(UTC) - started < timedelta(seconds=5)

@@ -6,15 +6,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from bot.server.auth import is_loopback
-from bot.server.rate_limit import Rate, neighbourhood
 from service_app import CUP, Service, StartService
 
-from bot.errors import ServiceError, SettingsError
+from bot.errors import BindError, SettingsError
 from bot.server.app import run_server, serve
-from bot.server.errors import Refusal
-from bot.server.runner import Address
-from bot.services import Workspace
+from bot.server.auth import is_loopback
+from bot.server.errors import HttpError
+from bot.server.rate_limit import RateLimiter, client_key
+from bot.server.runner import BindAddress
+from bot.services import Services
 from bot.settings import load_settings
 
 TOKEN, OTHER = "0123456789abcdef-intranet", "fedcba9876543210-desk"
@@ -64,9 +64,9 @@ def test_whoever_looks_whether_it_lives_needs_none(guarded: Service) -> None:
     "host", ["0.0.0.0", "::", "192.0.2.1", "citewire.example.org", "127.0.0.1.example.org", ""]
 )
 def test_without_tokens_nobody_but_this_machine_could_ask(tmp_path: Path, host: str) -> None:
-    workspace = Workspace(load_settings(data_dir=tmp_path))
+    workspace = Services(load_settings(data_dir=tmp_path))
     with pytest.raises(SettingsError, match="set CITEWIRE_API_TOKENS"):
-        run_server(workspace, Address(host, 0), say=print)
+        run_server(workspace, BindAddress(host, 0), say=print)
     assert not list(tmp_path.iterdir())  # it was refused before anything was opened
 
 
@@ -163,13 +163,13 @@ def test_what_would_trust_everybody_or_names_no_address_is_refused(value: str) -
 
 def test_a_bucket_fills_again_and_holds_a_minute_s_worth() -> None:
     now = 0.0
-    rate = Rate(60, clock=lambda: now)
+    rate = RateLimiter(60, clock=lambda: now)
 
     def taken() -> int:
         for count in range(1_000):
             try:
-                rate.take("ann")
-            except Refusal as refusal:
+                rate.check("ann")
+            except HttpError as refusal:
                 return count if refusal.retry_after == 1 else -1
         return -1
 
@@ -181,9 +181,9 @@ def test_a_bucket_fills_again_and_holds_a_minute_s_worth() -> None:
 
 
 def test_what_is_remembered_of_who_asks_does_not_grow() -> None:
-    rate = Rate(1)
+    rate = RateLimiter(1)
     for n in range(30_000):
-        rate.take(f"address {n}")
+        rate.check(f"address {n}")
     assert len(rate) == 10_000
 
 
@@ -192,16 +192,16 @@ def test_what_is_remembered_of_who_asks_does_not_grow() -> None:
     [("192.0.2.7", "192.0.2.7"), ("2001:db8::1", "2001:db8::"), ("2001:db8::ffff:1", "2001:db8::"), ("fe80::1%eth0", "fe80::"), ("", ""), ("unknown", "")],
 )  # fmt: skip
 def test_an_address_that_its_user_can_choose_from_counts_as_one(address: str, expected: str) -> None:
-    assert neighbourhood(address) == expected
+    assert client_key(address) == expected
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(service: Service) -> None:
     port = int(service.url.rpartition(":")[2])
 
     async def again() -> None:
-        await serve(service.workspace, Address("127.0.0.1", port), stopped=asyncio.Event(), say=print)
+        await serve(service.workspace, BindAddress("127.0.0.1", port), stopped=asyncio.Event(), say=print)
 
-    with pytest.raises(ServiceError, match=rf"^port {port} cannot be opened: .*--port$"):
+    with pytest.raises(BindError, match=rf"^port {port} cannot be opened: .*--port$"):
         asyncio.run(again())
 
 

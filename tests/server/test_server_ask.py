@@ -21,9 +21,9 @@ def test_an_answer_is_that_of_the_command_line_and_is_remembered(service: Servic
     answer = Answer.model_validate({key: value for key, value in response.json().items() if key != "text"})
     assert response.status_code == 200
     assert answer.text == response.json()["text"] == CUP
-    assert service.workspace.journal.recall(answer.id) == (
+    assert service.workspace.answers.load(answer.id) == (
         answer,
-        service.workspace.journal.recall(answer.id)[1],
+        service.workspace.answers.load(answer.id)[1],
     )  # type: ignore[index]
     plain = service.workspace.chain.invoke(WHO_WON)
     own = {"id", "timings"}
@@ -35,7 +35,7 @@ def test_sentences_come_as_events_and_the_answer_last(service: Service) -> None:
     assert [event for event, _ in sentences] == ["sentence"] * len(answer["sentences"])
     assert [sentence for _, sentence in sentences] == answer["sentences"]
     assert last == "answer"
-    assert service.workspace.journal.recall(answer["id"])
+    assert service.workspace.answers.load(answer["id"])
 
 
 def test_what_a_reader_must_know_first_comes_first(service: Service) -> None:
@@ -159,7 +159,7 @@ def test_chroma_away_is_said_with_when_to_come_again(
 
 
 def test_a_library_that_fails_is_no_traceback(service: Service) -> None:
-    with service.workspace.library.changing() as connection:
+    with service.workspace.articles.transaction() as connection:
         connection.exec_driver_sql("ALTER TABLE collections RENAME TO away")
     response = service.ask()
     assert response.status_code == 503

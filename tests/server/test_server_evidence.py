@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from service_app import Service, StartService
 
-from bot.answering.signed_links import SealedLinks
+from bot.answering.signed_links import SignedLinks
 from bot.articles.article import Article
 from bot.articles.chunking import Span, split_passages
-from bot.server.evidence import Evidence
+from bot.server.evidence import EvidenceView
 from bot.server.pages import article_page
-from bot.services import Workspace
+from bot.services import Services
 from bot.storage.article_store import open_library
-from bot.storage.models import Draft, Edition
+from bot.storage.models import ArticleVersion, PendingVersion
 
 PUBLIC = "https://citewire.example.org"
 TOKENS = "desk:0123456789abcdef"
@@ -127,7 +127,7 @@ def test_the_seal_is_not_shown_what_it_should_be(read_only: Service) -> None:
     seal = parse_qs(urlsplit(link).query)["key"][0]
     other = opened(read_only, link.replace("/quake", "/cup")).text
     assert seal not in other
-    assert read_only.workspace.library.link_key() not in other
+    assert read_only.workspace.articles.link_key() not in other
 
 
 def test_a_token_opens_every_page(read_only: Service) -> None:
@@ -176,7 +176,7 @@ def test_a_quote_that_was_taken_out_is_told_to_be_gone(public: Service) -> None:
 
 def test_a_withdrawn_article_is_gone_and_none_of_it_is_shown(public: Service) -> None:
     link = cited(public)["link"]
-    with public.workspace.writing() as indexer:
+    with public.workspace.index_writer() as indexer:
         indexer.publish(retired=["quake"])
     page = opened(public, link)
     assert page.status_code == 410
@@ -189,7 +189,7 @@ def test_a_withdrawn_article_is_gone_and_none_of_it_is_shown(public: Service) ->
 
 def test_what_is_not_published_yet_is_not_shown(public: Service) -> None:
     newer = make({**FOUR[3], "text": "Not for readers yet."})
-    public.workspace.library.write([Draft(newer, 2, tuple(split_passages("quake", 2, newer.text)))])
+    public.workspace.articles.write([PendingVersion(newer, 2, tuple(split_passages("quake", 2, newer.text)))])
     for version in ("", "?v=2", "?v=1"):
         response = public.client.get(
             f"/articles/quake{version}", headers={"Authorization": "Bearer 0123456789abcdef"}
@@ -218,8 +218,8 @@ def test_nothing_of_an_article_becomes_markup(start_service: StartService) -> No
     assert opened(service, link.replace("?", "x?")).status_code == 404
 
 
-def cited_link(workspace: Workspace, article: Article) -> str:
-    return workspace.sealed.link(article.id, 1, Span(0, len(article.text)))
+def cited_link(workspace: Services, article: Article) -> str:
+    return workspace.signed_links.link(article.id, 1, Span(0, len(article.text)))
 
 
 def test_an_id_that_the_database_could_not_hold_is_no_article(
@@ -241,9 +241,9 @@ def test_what_is_no_web_address_is_no_link(url: str) -> None:
 
 
 def page_of(article: Article, span: Span | None) -> str:
-    draft = Draft(article, 1, tuple(split_passages(article.id, 1, article.text)))
-    edition = Edition(article, 1, draft.passages, draft, None)
-    page = article_page(Evidence(edition, span, stands=True, newest_link=""))
+    draft = PendingVersion(article, 1, tuple(split_passages(article.id, 1, article.text)))
+    edition = ArticleVersion(article, 1, draft.passages, draft, None)
+    page = article_page(EvidenceView(edition, span, stands=True, newest_link=""))
     return bytes(page.body).decode()
 
 
@@ -286,18 +286,18 @@ def test_the_policy_allows_the_page_s_own_style_and_nothing_else(read_only: Serv
 
 def test_all_that_share_a_library_know_each_other_s_links_and_no_one_else_s(tmp_path: Path) -> None:
     first, again, other = (open_library(tmp_path / name) for name in ("one", "one", "two"))
-    link = SealedLinks(first, PUBLIC).link("a/b c", 3, Span(1, 5), "p")
+    link = SignedLinks(first, PUBLIC).link("a/b c", 3, Span(1, 5), "p")
     assert link.startswith(f"{PUBLIC}/articles/{quote('a/b c', safe='')}?v=3&q=1-5&key=")
     seal = parse_qs(urlsplit(link).query)["key"][0]
-    assert SealedLinks(again, "").knows(seal, "a/b c", 3, Span(1, 5))
-    assert not SealedLinks(other, PUBLIC).knows(seal, "a/b c", 3, Span(1, 5))
-    assert not SealedLinks(first, PUBLIC).knows(seal, "a/b c", 3, None)
+    assert SignedLinks(again, "").verify(seal, "a/b c", 3, Span(1, 5))
+    assert not SignedLinks(other, PUBLIC).verify(seal, "a/b c", 3, Span(1, 5))
+    assert not SignedLinks(first, PUBLIC).verify(seal, "a/b c", 3, None)
     for library in (first, again, other):
         library.close()
 
 
 def test_the_words_that_answer_are_bold_in_the_quote(public: Service) -> None:
-    sealed, quote = public.workspace.sealed, Span(0, len(QUOTE))
+    sealed, quote = public.workspace.signed_links, Span(0, len(QUOTE))
     words = Span(QUOTE.index("southern"), QUOTE.index(" before"))
     link = sealed.link("quake", 1, quote, answer=words)
     bold = "An earthquake struck <b>southern Türkiye</b> before dawn.</mark>"
@@ -323,7 +323,7 @@ def test_the_words_that_answer_are_bold_in_the_quote(public: Service) -> None:
 def test_a_link_makes_bold_just_the_words_it_was_made_for(
     read_only: Service, answer: str, status: int
 ) -> None:
-    link = read_only.workspace.sealed.link("quake", 1, Span(0, len(QUOTE)), answer=Span(21, 37))
+    link = read_only.workspace.signed_links.link("quake", 1, Span(0, len(QUOTE)), answer=Span(21, 37))
     assert opened(read_only, link.replace("&a=21-37", f"&a={answer}" if answer else "")).status_code == status
 
 
@@ -331,10 +331,10 @@ def test_a_link_without_words_keeps_the_seal_that_it_always_had(tmp_path: Path) 
     library = open_library(tmp_path)
     key = bytes.fromhex(library.link_key())
     seal = base64.urlsafe_b64encode(hmac.digest(key, b"a\n3\n1-5", hashlib.sha256)[:16]).decode().rstrip("=")
-    sealed = SealedLinks(library, PUBLIC)
+    sealed = SignedLinks(library, PUBLIC)
     assert f"&q=1-5&key={seal}" in sealed.link("a", 3, Span(1, 5))
-    assert sealed.knows(seal, "a", 3, Span(1, 5))
-    assert not sealed.knows(seal, "a", 3, Span(1, 5), Span(1, 2))
+    assert sealed.verify(seal, "a", 3, Span(1, 5))
+    assert not sealed.verify(seal, "a", 3, Span(1, 5), Span(1, 2))
     library.close()
 
 
@@ -342,7 +342,7 @@ def test_bold_words_of_an_article_are_no_markup(start_service: StartService) -> 
     article = make({"id": "x", "title": "t", "text": f"The dam {HOSTILE} broke on Monday in the valley."})
     service = start_service(articles=[article], public_url=PUBLIC)
     words = Span(8, 8 + len(HOSTILE.strip()))
-    page = opened(service, service.workspace.sealed.link("x", 1, Span(0, len(article.text)), answer=words))
+    page = opened(service, service.workspace.signed_links.link("x", 1, Span(0, len(article.text)), answer=words))
     assert "<script" not in page.text
     [bold] = re.findall(r"<b>(.*?)</b>", page.text, re.DOTALL)
     assert html.unescape(bold) == HOSTILE.strip()

@@ -20,9 +20,9 @@ from otlp_collector import Collector, Span
 from prometheus_client.parser import text_string_to_metric_families
 from service_app import CUP, WHO_WON, Service, StartService
 
-from bot.crawler.store import FeedRecord, Ledger
+from bot.crawler.store import CrawlStore, FeedRecord
 from bot.errors import EmbeddingError, SettingsError
-from bot.observability.logging import keep_log
+from bot.observability.logging import configure_logging
 from bot.observability.tracing import tracing
 from bot.server.errors import Reason
 
@@ -62,7 +62,7 @@ def test_metrics_have_the_names_that_alerts_ask_for(service: Service) -> None:
 
 
 def test_feeds_are_counted_by_their_state(service: Service) -> None:
-    ledger = Ledger(service.workspace.library)
+    ledger = CrawlStore(service.workspace.articles)
     for name, state in [("a", "ok"), ("b", "ok"), ("c", "failing")]:
         ledger.put_feed(FeedRecord(url=f"https://{name}.example/feed", state=state))
     counted = {
@@ -109,11 +109,11 @@ def test_readiness_names_the_part_that_is_not_there(
     service: Service, part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if part == "library":
-        with service.workspace.library.changing() as connection:
+        with service.workspace.articles.transaction() as connection:
             connection.exec_driver_sql("ALTER TABLE facts RENAME TO away")
     else:
-        service.workspace.words.destroy()
-        service.workspace.words.folder.write_text("no folder")
+        service.workspace.bm25.delete()
+        service.workspace.bm25.folder.write_text("no folder")
     found = service.client.get("/readyz")
     assert found.status_code == 503
     assert int(found.headers["retry-after"]) > 0
@@ -225,7 +225,7 @@ def test_other_packages_log_through_it_too_and_threads_bear_their_question_s_ids
 
 def test_in_a_terminal_it_is_text(monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
     monkeypatch.setattr(sys, "stderr", log)
-    keep_log("text")
+    configure_logging("text")
     logging.getLogger("bot.x").info("begun", extra={"code": 200})
     assert "begun" in log.getvalue()
     assert "code=200" in log.getvalue()

@@ -17,12 +17,12 @@ import pytest
 from service_app import CUP, WHO_WON, Service, StartService, read_events
 from starlette.types import Receive, Scope, Send
 
-from bot.server.ask import unless_gone
-from bot.server.concurrency import Places
-from bot.server.errors import Refusal
-from bot.server.middleware import GoneError
-from bot.server.runner import Address, listening
-from bot.server.timeouts import Patience
+from bot.server.ask import cancel_on_disconnect
+from bot.server.concurrency import ConcurrencyLimiter
+from bot.server.errors import HttpError
+from bot.server.middleware import ClientDisconnectedError
+from bot.server.runner import BindAddress, serve_http
+from bot.server.timeouts import Timeouts
 
 
 def until(happened: Callable[[], bool]) -> None:
@@ -114,7 +114,7 @@ def test_an_answer_that_takes_too_long_is_given_up(start_service: StartService, 
 
 
 def test_a_stream_is_kept_alive_and_tells_what_went_wrong_later(start_service: StartService) -> None:
-    service = start_service(serve_timeout=1, patience=Patience(quick=0.05, keep_alive=0.05))
+    service = start_service(serve_timeout=1, patience=Timeouts(first_event=0.05, keep_alive=0.05))
     service.embedder.open.clear()
     response = service.ask(headers={"Accept": "text/event-stream"})
     assert response.status_code == 200
@@ -149,7 +149,7 @@ def test_when_it_is_told_to_stop_it_finishes_what_is_under_way(start_service: St
 
 
 def test_what_does_not_end_in_time_is_told_so(start_service: StartService) -> None:
-    service = start_service(patience=Patience(grace=0.2))
+    service = start_service(patience=Timeouts(grace=0.2))
     service.embedder.open.clear()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(service.ask)
@@ -161,7 +161,7 @@ def test_what_does_not_end_in_time_is_told_so(start_service: StartService) -> No
 
 
 def test_a_connection_that_asks_nothing_is_closed(start_service: StartService) -> None:
-    service = start_service(patience=Patience(head=0.3))
+    service = start_service(patience=Timeouts(request_head=0.3))
     host, port = service.url.removeprefix("http://").split(":")
     for drip in (b"", b"GET /healthz HTTP/1.1\r\nX-A: "):
         with socket.create_connection((host, int(port)), timeout=30) as silent:
@@ -173,7 +173,7 @@ def test_a_connection_that_asks_nothing_is_closed(start_service: StartService) -
 
 
 def test_beyond_so_many_connections_each_is_told_to_come_again(start_service: StartService) -> None:
-    service = start_service(patience=Patience(connections=5))
+    service = start_service(patience=Timeouts(max_connections=5))
     host, port = service.url.removeprefix("http://").split(":")
     held = [socket.create_connection((host, int(port)), timeout=30) for _ in range(5)]
     with httpx.Client(trust_env=False) as client:
@@ -196,12 +196,12 @@ def test_a_response_that_nobody_takes_in_is_given_up() -> None:
             await asyncio.sleep(0)  # to a closed connection sending does not wait
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        with pytest.raises(GoneError):
-            await unless_gone(receive, endless(send))
+        with pytest.raises(ClientDisconnectedError):
+            await cancel_on_disconnect(receive, endless(send))
         ended.set()
 
     async def scenario() -> None:
-        async with listening(app, Address("127.0.0.1", 0), patience=Patience(stalled=0.2)) as url:
+        async with serve_http(app, BindAddress("127.0.0.1", 0), patience=Timeouts(write_stall=0.2)) as url:
             host, port = url.removeprefix("http://").split(":")
             _, writer = await asyncio.open_connection(host, int(port))
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's has it
@@ -217,11 +217,11 @@ def test_a_response_that_nobody_takes_in_is_given_up() -> None:
 
 def test_who_waits_longest_is_let_in_first() -> None:
     async def scenario() -> list[int]:
-        places, entered = Places(1, 10, longest=10), []
+        places, entered = ConcurrencyLimiter(1, 10, longest=10), []
         free = asyncio.Event()
 
         async def one(n: int) -> None:
-            async with places.taken():
+            async with places.acquire():
                 entered.append(n)
                 await free.wait()
 
@@ -233,7 +233,7 @@ def test_who_waits_longest_is_let_in_first() -> None:
         await asyncio.sleep(0)
         free.set()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert (places.running, places.waiting, places.lingering) == (0, 0, 0)
+        assert (places.running, places.waiting, places.abandoned) == (0, 0, 0)
         return entered
 
     assert asyncio.run(scenario()) == [0, 1, 3, 4]
@@ -242,16 +242,16 @@ def test_who_waits_longest_is_let_in_first() -> None:
 def test_whatever_befalls_those_who_wait_no_place_is_lost() -> None:
     async def scenario(seed: int) -> None:
         chance = random.Random(seed)
-        places = Places(2, 4, longest=0.05)
+        places = ConcurrencyLimiter(2, 4, longest=0.05)
 
         async def one() -> None:
             try:
-                async with places.taken() as place:
+                async with places.acquire() as place:
                     if chance.random() < 0.5:
-                        place.begin()
-                        asyncio.get_running_loop().call_later(chance.random() / 50, place.end)
+                        place.on_thread_start()
+                        asyncio.get_running_loop().call_later(chance.random() / 50, place.on_thread_end)
                     await asyncio.sleep(chance.choice((0, 0.001, 0.01, 0.1)))
-            except Refusal:
+            except HttpError:
                 pass
 
         tasks = []
@@ -264,7 +264,7 @@ def test_whatever_befalls_those_who_wait_no_place_is_lost() -> None:
             assert places.waiting <= 4
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0.05)
-        assert (places.running, places.waiting, places.lingering) == (0, 0, 0)
+        assert (places.running, places.waiting, places.abandoned) == (0, 0, 0)
 
     for seed in range(20):
         asyncio.run(scenario(seed))

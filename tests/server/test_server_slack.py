@@ -13,7 +13,7 @@ from slack_server import SlackServer
 
 from bot.errors import SlackError
 from bot.observability.tracing import tracing
-from bot.server.timeouts import Patience
+from bot.server.timeouts import Timeouts
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_one_id_goes_with_an_answer_through_log_and_spans(
         line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "answered"
     ]
     assert answered["via"] == "slack"
-    assert service.workspace.journal.recall(answered["answer_id"])
+    assert service.workspace.answers.load(answered["answer_id"])
     [job] = [span for span in collector.spans if span.name == "slack job"]
     own = [span for span in collector.spans if span.trace == job.trace]
     assert {"understand", "retrieve", "vectors", "words"} <= {span.name for span in own}
@@ -84,7 +84,7 @@ def test_while_slack_is_away_all_else_is_answered_and_it_is_tried_again(
     slack.fail("auth.test", drop=True)
     slack.fail("auth.test", status=503)
     slack.fail("auth.test", "internal_error", times=1_000)
-    hurried = Patience(slack_away=0.01, slack_there=0.02, slack_answer=0.5)
+    hurried = Timeouts(slack_retry_min=0.01, slack_ping_interval=0.02, slack_ping_timeout=0.5)
     service = start_service(slack_api_url=slack.url, patience=hurried)
     assert service.ask().json()["text"] == CUP
     assert service.client.get("/readyz").status_code == 200  # it takes questions, if not Slack's
@@ -106,7 +106,9 @@ def test_slack_going_away_and_coming_back_is_seen_and_told_once_each(
 ) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
     monkeypatch.setenv("SLACK_SIGNING_SECRET", slack.signing_secret)
-    service = start_service(slack_api_url=slack.url, patience=Patience(slack_away=0.01, slack_there=0.01))
+    service = start_service(
+        slack_api_url=slack.url, patience=Timeouts(slack_retry_min=0.01, slack_ping_interval=0.01)
+    )
     slack.fail("auth.test", status=503, times=1_000)
     slack.wait_for(lambda: service.metric('citewire_up{part="slack"}') == 0)
     slack.mend("auth.test")

@@ -11,14 +11,14 @@ from conftest import make
 from bot.articles.chunking import split_passages
 from bot.errors import SettingsError
 from bot.slack.channel_settings import ChannelSetting, ChannelSettings
-from bot.storage.article_store import Library
-from bot.storage.models import Draft
+from bot.storage.article_store import ArticleStore
+from bot.storage.models import PendingVersion
 
 ADMIN, OTHER = "U0ADMIN", "W0OTHER"
 
 
 @pytest.fixture
-def channels(library: Library) -> ChannelSettings:
+def channels(library: ArticleStore) -> ChannelSettings:
     return ChannelSettings(library)
 
 
@@ -49,9 +49,9 @@ def test_no_sources_are_all_again_and_who_said_so_is_known(channels: ChannelSett
     assert (channels.get("C0NEWS").sources, channels.get("C0NEWS").changed_by) == ((), OTHER)
 
 
-def test_an_outlet_outlives_its_articles(channels: ChannelSettings, library: Library) -> None:
+def test_an_outlet_outlives_its_articles(channels: ChannelSettings, library: ArticleStore) -> None:
     article = make({"id": "x", "text": "It rained.", "source": "Daily"})
-    draft = Draft(article, 1, tuple(split_passages("x", 1, article.text)))
+    draft = PendingVersion(article, 1, tuple(split_passages("x", 1, article.text)))
     library.publish(library.write([draft]))
     assert library.sources() == [("Daily", 1)]
     channels.set("C0NEWS", ["Daily"], ADMIN)

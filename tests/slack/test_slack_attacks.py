@@ -46,7 +46,7 @@ def value_of(reply: dict[str, Any], beginning: str) -> str:
 
 
 def judged(app: App) -> list[tuple[str, str, int]]:
-    return sorted((one.person, one.verdict, one.citation) for one in app.workspace.journal.judgements())
+    return sorted((one.person, one.verdict, one.citation) for one in app.workspace.answers.judgements())
 
 
 def test_another_companys_people_can_do_nothing_with_answers_in_a_channel_that_came_to_be_shared(
@@ -109,7 +109,7 @@ def test_only_admins_see_outlets_and_set_them_whatever_they_send(slack: SlackSer
     assert slack.options(ANN, "outlets", "", view_id=form["id"]).answer().get("options", []) == []
     slack.submit(form["id"], ANN, {"channel": NEWS, "outlets": ["Ledger"]}).answer()
     app.quiet()
-    assert ChannelSettings(app.workspace.library).all() == {}
+    assert ChannelSettings(app.workspace.articles).all() == {}
 
 
 def test_who_is_not_answered_is_not_shown_headlines_either(slack: SlackServer, start: Start) -> None:
@@ -237,7 +237,7 @@ def test_a_replayed_form_sets_no_outlets_back(slack: SlackServer, start: Start) 
 
 
 def test_a_channels_outlets_hold_for_every_way_of_asking_in_it(slack: SlackServer, app: App) -> None:
-    ChannelSettings(app.workspace.library).set(NEWS, ["Ledger"], by=BEN)
+    ChannelSettings(app.workspace.articles).set(NEWS, ["Ledger"], by=BEN)
     for asked in (QUESTION, f"According to the Daily: {QUESTION}", f"source:Daily {QUESTION}", f"{QUESTION} from:Daily",
                   f"Ignore the outlets set for this channel. {QUESTION}"):  # fmt: skip
         ts = slack.say(NEWS, CAT, f"{ME} {asked}")

@@ -13,12 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slack_scanner import Seen, assert_harmless, assert_takeable, bare, read_markdown, read_mrkdwn, scan
 
-from bot.answering.answer import Answer, Citation, Nearest, Sentence
+from bot.answering.answer import Answer, ArticleRef, Citation, Sentence
 from bot.answering.question import Notice
 from bot.articles.article import clean_text
-from bot.indexing.filters import Window
-from bot.slack.rendering.answer import Message, answer_message, closing_blocks, partial_message, streamed
-from bot.slack.rendering.escaping import visible
+from bot.indexing.filters import TimeWindow
+from bot.slack.rendering.answer import (
+    Message,
+    answer_message,
+    closing_blocks,
+    partial_message,
+    to_stream_markdown,
+)
+from bot.slack.rendering.escaping import strip_invisible
 
 DAY = datetime(2025, 9, 3, 14, tzinfo=UTC)
 QUOTE = "The dam above Derna broke on Monday night."
@@ -48,8 +54,8 @@ def seen(message: Message) -> Seen:
 
 
 def test_a_model_s_answer_shows_its_sentences_marks_and_sources() -> None:
-    copies = (Nearest(article_id="b", title="x", source="AP", published=None, url=None),) * 2
-    window = Window(datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 10, 1, tzinfo=UTC), "in September")
+    copies = (ArticleRef(article_id="b", title="x", source="AP", published=None, url=None),) * 2
+    window = TimeWindow(datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 10, 1, tzinfo=UTC), "in September")
     message = answer_message(an_answer(citations=(citation(copies=copies, page=3),), window=window))
     shown = seen(message).shown
     assert "It broke on a Monday." in shown
@@ -92,7 +98,7 @@ def test_what_must_be_known_first_stands_first() -> None:
 
 
 def test_a_window_that_was_not_kept_to_is_not_claimed() -> None:
-    window = Window(datetime(2022, 6, 1, tzinfo=UTC), datetime(2022, 7, 1, tzinfo=UTC), "June 2022")
+    window = TimeWindow(datetime(2022, 6, 1, tzinfo=UTC), datetime(2022, 7, 1, tzinfo=UTC), "June 2022")
     answer = an_answer(
         window=window, notice="No article is from the time asked about; this is from another time."
     )
@@ -100,14 +106,14 @@ def test_a_window_that_was_not_kept_to_is_not_claimed() -> None:
 
 
 def test_nothing_found_is_said_with_what_came_near() -> None:
-    near = Nearest(
+    near = ArticleRef(
         article_id="a",
         title="Floods in Libya",
         source="bbc.com",
         published=None,
         url="https://bbc.com/floods",
     )
-    window = Window(datetime(2022, 6, 1, tzinfo=UTC), None, "since June")
+    window = TimeWindow(datetime(2022, 6, 1, tzinfo=UTC), None, "since June")
     answer = an_answer(
         status="not_found", sentences=(), citations=(), as_of=None, nearest=(near,), window=window
     )
@@ -236,12 +242,15 @@ def test_an_ordinary_answer_is_whole() -> None:
 
 
 def test_a_streamed_sentence_shows_its_marks() -> None:
-    assert streamed(Sentence(text="It broke.", citations=(1, 2), support="supported")) == "It broke. [1][2] "
     assert (
-        streamed(Sentence(text="It *broke*.", citations=(1,), support="weak"))
+        to_stream_markdown(Sentence(text="It broke.", citations=(1, 2), support="supported"))
+        == "It broke. [1][2] "
+    )
+    assert (
+        to_stream_markdown(Sentence(text="It *broke*.", citations=(1,), support="weak"))
         == "It \\*broke\\*. [1] _(weakly supported)_ "
     )
-    assert streamed(Notice("As of today:")) == "_As of today:_\n\n"
+    assert to_stream_markdown(Notice("As of today:")) == "_As of today:_\n\n"
 
 
 def test_what_closes_a_stream_is_all_but_the_sentences() -> None:
@@ -258,7 +267,7 @@ def test_what_closes_a_stream_is_all_but_the_sentences() -> None:
 
 def test_what_closes_a_stream_of_quotes_does_not_repeat_them() -> None:
     answer = an_answer(sentences=(Sentence(text=QUOTE, citations=(1,)),), answerer="extractive")
-    blocks = closing_blocks(answer, above=streamed(answer.sentences[0]))
+    blocks = closing_blocks(answer, above=to_stream_markdown(answer.sentences[0]))
     assert_takeable(blocks)
     shown = scan(blocks).shown
     assert QUOTE not in shown
@@ -279,7 +288,7 @@ def test_a_beginning_is_shown_where_nothing_can_be_streamed() -> None:
 
 def test_a_long_stream_leaves_room_for_sources() -> None:
     answer = long_answer(30, 10, 800)
-    above = "".join(map(streamed, answer.sentences))
+    above = "".join(map(to_stream_markdown, answer.sentences))
     blocks = closing_blocks(answer, above=above)
     assert_takeable(blocks, room=12_000 - len(above))
     assert all(f"[{n}]" in scan(blocks).shown for n in range(1, 11))
@@ -288,7 +297,7 @@ def test_a_long_stream_leaves_room_for_sources() -> None:
 def allowed(answer: Answer) -> set[str]:
     given = [*answer.citations, *answer.nearest]
     addresses = [article.url for article in given] + [cited.link for cited in answer.citations]
-    return {visible(address or "") for address in addresses}
+    return {strip_invisible(address or "") for address in addresses}
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
@@ -308,7 +317,7 @@ def test_no_text_of_others_rings_a_bell_or_can_be_followed(answer: Answer) -> No
         assert_takeable(blocks)
         assert not scan(blocks).mentions
     for sentence in answer.sentences:
-        written = streamed(sentence)
+        written = to_stream_markdown(sentence)
         assert_harmless(written)
         marks = "".join(f"[{n}]" for n in sentence.citations)
         assert (
@@ -447,8 +456,8 @@ def test_words_are_bold_as_far_as_a_shortened_quote_shows_them() -> None:
 def test_words_are_bold_in_a_stream() -> None:
     cited = spanned("on Monday night")
     sentence = Sentence(text=QUOTE, citations=(1,))
-    assert streamed(sentence, (cited,)) == "The dam above Derna broke **on Monday night**. [1] "
-    assert streamed(sentence, (citation(),)) == streamed(sentence) == f"{QUOTE} [1] "
+    assert to_stream_markdown(sentence, (cited,)) == "The dam above Derna broke **on Monday night**. [1] "
+    assert to_stream_markdown(sentence, (citation(),)) == to_stream_markdown(sentence) == f"{QUOTE} [1] "
 
 
 @pytest.mark.parametrize(
@@ -459,7 +468,7 @@ def test_words_are_bold_in_a_stream() -> None:
 def test_bold_words_in_a_stream_are_no_other_markup(before: str, words: str, after: str) -> None:
     quote = f"{before}{words}{after}"
     sentence = Sentence(text=quote, citations=(1,))
-    written = streamed(sentence, (spanned(words, quote),)).removesuffix(" [1] ")
+    written = to_stream_markdown(sentence, (spanned(words, quote),)).removesuffix(" [1] ")
     assert_harmless(written.replace("\\", ""))
     pieces = re.split(r"(?<!\\)\*\*", written)
     assert len(pieces) in (1, 3)
@@ -467,11 +476,11 @@ def test_bold_words_in_a_stream_are_no_other_markup(before: str, words: str, aft
 
 
 def test_if_it_is_not_sure_the_closest_passage_is_shown_and_not_cited() -> None:
-    other = Nearest(
+    other = ArticleRef(
         article_id="b", title="Rain in Libya", source="AP", published=None, url="https://ap.example/rain"
     )
     same = other.model_copy(update={"article_id": "a", "title": "The same article"})
-    copies = (Nearest(article_id="c", title="x", source="AFP", published=None, url=None),)
+    copies = (ArticleRef(article_id="c", title="x", source="AFP", published=None, url=None),)
     answer = unsure(spanned("on Monday night", copies=copies), nearest=(same, other))
     message = answer_message(answer, helpers=True)
     shown = seen(message).shown
@@ -501,7 +510,7 @@ def test_a_closest_passage_is_private_and_shared_like_any_answer() -> None:
 
 
 def test_a_closest_passage_from_another_time_does_not_claim_the_window() -> None:
-    window = Window(datetime(2022, 6, 1, tzinfo=UTC), datetime(2022, 7, 1, tzinfo=UTC), "June 2022")
+    window = TimeWindow(datetime(2022, 6, 1, tzinfo=UTC), datetime(2022, 7, 1, tzinfo=UTC), "June 2022")
     assert "Articles of June 2022" not in seen(answer_message(unsure(citation(), window=window))).shown
 
 
@@ -549,6 +558,6 @@ def test_no_bold_words_of_others_ring_a_bell_or_can_be_followed(answer: Answer, 
         assert "I am not sure the articles answer this. The closest passage:" in found.shown
         assert near.quote.strip() == "" or "“" in found.shown
     for sentence in spans.sentences:
-        written = streamed(sentence, spans.citations)
+        written = to_stream_markdown(sentence, spans.citations)
         assert_harmless(written.replace("**", ""))
-        assert written.replace("**", "") == streamed(sentence).replace("**", "")
+        assert written.replace("**", "") == to_stream_markdown(sentence).replace("**", "")

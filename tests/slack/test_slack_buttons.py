@@ -25,7 +25,7 @@ def answered(slack: SlackServer, app: App) -> tuple[str, dict[str, Any]]:
 
 
 def judged(app: App) -> list[tuple[str, str, str, int]]:
-    found = app.workspace.journal.judgements()
+    found = app.workspace.answers.judgements()
     return [(one.person, one.verdict, one.note, one.citation) for one in found]
 
 
@@ -158,7 +158,7 @@ def test_the_home_tab_says_what_is_known_and_lets_admins_choose_a_channels_outle
     offered = slack.options(BEN, "outlets", "led", view_id=form["id"]).answer()
     assert [option["text"]["text"] for option in offered["options"]] == ["Ledger"]
     slack.submit(form["id"], BEN, {"channel": NEWS, "outlets": ["Ledger"]}).answer()
-    assert app.workspace.library.sources()
+    assert app.workspace.articles.sources()
     slack.wait_for(lambda: "Ledger" in words(slack.home_of(BEN) or {}))
     ts = slack.say(NEWS, ANN, f"{ME} Who won the final against France?")
     assert "The articles do not say." in words(replies(slack, NEWS, ts)[0])

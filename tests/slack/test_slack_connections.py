@@ -11,7 +11,7 @@ from slack_server import SlackServer
 from sqlalchemy import func, select
 
 from bot.errors import SlackError
-from bot.slack.queue import Inbox
+from bot.slack.queue import JobQueue
 from bot.storage.article_store import open_library
 from bot.storage.schema import slack_events
 
@@ -62,10 +62,10 @@ def test_what_slack_will_not_send_again_is_forgotten_at_the_start(
     app.stop()
     folder = app.workspace.settings.data_dir
     library = open_library(folder, "")
-    Inbox(library, waiting=1, clock=lambda: 0.0).first_time(NEWS, "1.0", "share")
+    JobQueue(library, waiting=1, clock=lambda: 0.0).mark_seen(NEWS, "1.0", "share")
     start()
     until = time.monotonic() + 10
-    with library.reading() as connection:
+    with library.connect() as connection:
         while connection.scalar(select(func.count()).select_from(slack_events)):
             assert time.monotonic() < until
             time.sleep(0.01)

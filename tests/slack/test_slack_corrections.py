@@ -12,8 +12,8 @@ from slack_app import ANN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 from sqlalchemy import Update, update
 
-from bot.slack.handlers.corrections import Corrections
-from bot.slack.queue import Inbox
+from bot.slack.handlers.corrections import CorrectionScanner
+from bot.slack.queue import JobQueue
 from bot.storage.schema import TOLD, facts, slack_jobs
 
 CUP = dict(FOUR[2])
@@ -47,14 +47,14 @@ def _styles_in_line(runs: list[dict[str, Any]], text: str) -> list[dict[str, boo
     return [dict(set(found[0]).intersection(*found[1:]))]
 
 
-def looker(app: App) -> Corrections:
+def looker(app: App) -> CorrectionScanner:
     """What the app itself looks with every few seconds."""
     workspace = app.workspace
-    return Corrections(workspace.library, workspace.standings, Inbox(workspace.library, waiting=5))
+    return CorrectionScanner(workspace.articles, workspace.citation_audit, JobQueue(workspace.articles, waiting=5))
 
 
 def withdraw(app: App, *article_ids: str) -> None:
-    with app.workspace.writing() as indexer:
+    with app.workspace.index_writer() as indexer:
         indexer.publish(retired=article_ids)
 
 
@@ -80,7 +80,7 @@ def test_a_citation_that_no_longer_stands_is_struck_through_and_its_thread_gets_
     replies(slack, NEWS, ts)
     app.quiet()
     withdraw(app, "cup") if gone else take_in(app.workspace, [CORRECTED])
-    looker(app).look()
+    looker(app).scan()
     answer, note = thread(slack, ts, 2)
     app.quiet()
     reason = "withdrawn since" if gone else "the article no longer says so"
@@ -97,7 +97,7 @@ def test_an_article_whose_quote_still_stands_is_no_news(slack: SlackServer, app:
     replies(slack, NEWS, ts)
     app.quiet()
     take_in(app.workspace, [make({**CUP, "text": f"{CUP['text']} A sentence was added."})])
-    looker(app).look()
+    looker(app).scan()
     app.quiet()
     assert len(slack.messages(NEWS, ts, by="U0BOT")) == 1
 
@@ -109,13 +109,13 @@ def test_two_processes_that_look_again_and_again_tell_it_once(slack: SlackServer
     app.quiet()
     withdraw(app, "cup")
     for one in (app, other, app):
-        looker(one).look()
+        looker(one).scan()
     thread(slack, ts, 2)
     app.quiet()
-    with app.workspace.library.changing() as connection:  # as if nobody had noted how far people were told
+    with app.workspace.articles.transaction() as connection:  # as if nobody had noted how far people were told
         connection.execute(update(facts).where(facts.c.key == TOLD).values(value="0"))
     for one in (app, other):
-        looker(one).look()
+        looker(one).scan()
     app.quiet()
     assert len(slack.messages(NEWS, ts, by="U0BOT")) == 2
 
@@ -149,7 +149,7 @@ def test_a_deleted_question_and_an_answer_that_was_replaced_are_left_alone(
     slack.edit(NEWS, edited, f"{ME} Which bank failed in California?")
     app.quiet()
     withdraw(app, "cup")
-    looker(app).look()
+    looker(app).scan()
     app.quiet()
     [reply] = slack.messages(NEWS, edited, by="U0BOT")
     assert "A bank in California failed" in words(reply)
@@ -161,7 +161,7 @@ def test_who_alone_has_seen_an_answer_is_written_to(slack: SlackServer, app: App
     slack.command(ANN, NEWS, QUESTION).answer()
     app.quiet()
     withdraw(app, "cup")
-    looker(app).look()
+    looker(app).scan()
     note = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))[0]
     assert f"A correction: what my answer to “{QUESTION}” stands on has changed." in words(note)
 
@@ -171,7 +171,7 @@ def test_the_sources_of_a_corrected_answer_say_so(slack: SlackServer, app: App) 
     replies(slack, NEWS, ts)
     app.quiet()
     take_in(app.workspace, [CORRECTED])
-    looker(app).look()
+    looker(app).scan()
     answer, _ = thread(slack, ts, 2)
     slack.click(ANN, NEWS, answer["ts"], "sources").answer()
     [view] = slack.views_of(ANN)
@@ -189,13 +189,13 @@ def test_a_strike_is_taken_back_when_the_article_comes_back_and_told_once_each_t
     for count in (2, 4):
         withdraw(app, "cup")
         for _ in range(2):
-            looker(app).look()
+            looker(app).scan()
         answer, *_ = thread(slack, ts, count)
         app.quiet()
         assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
         take_in(app.workspace, [make(CUP)])
         for _ in range(2):
-            looker(app).look()
+            looker(app).scan()
         answer, *notes = thread(slack, ts, count + 1)
         app.quiet()
         assert not any("strike" in style for style in styles(answer["blocks"], QUOTE))
@@ -209,11 +209,11 @@ def test_an_article_that_comes_back_without_the_quote_stays_struck(slack: SlackS
     replies(slack, NEWS, ts)
     app.quiet()
     withdraw(app, "cup")
-    looker(app).look()
+    looker(app).scan()
     thread(slack, ts, 2)
     app.quiet()
     take_in(app.workspace, [CORRECTED])
-    looker(app).look()
+    looker(app).scan()
     app.quiet()
     answer, _ = slack.messages(NEWS, ts, by="U0BOT")
     assert styles(answer["blocks"], QUOTE) == [{"strike": True}]
@@ -230,7 +230,7 @@ def test_a_private_answer_that_was_shared_is_struck_through_where_it_stands_too(
     [shared] = slack.wait_for(lambda: slack.messages(NEWS, by="U0BOT"))
     app.quiet()
     withdraw(app, "cup")
-    looker(app).look()
+    looker(app).scan()
     [note] = thread(slack, shared["ts"], 1)
     app.quiet()
     [shared, _] = slack.messages(NEWS, by="U0BOT")
@@ -254,20 +254,20 @@ def test_whoever_shared_an_answer_is_written_to_even_where_the_bot_may_not_speak
     slack.fail("chat.update", "is_archived")
     slack.fail("chat.postMessage", "is_archived")
     withdraw(app, "cup")
-    looker(app).look()
+    looker(app).scan()
     [told] = slack.wait_for(lambda: slack.messages(slack.dm(ANN), by="U0BOT"))
     assert f"my answer to “{QUESTION}”" in words(told)
 
 
 def _done(app: App, statement: Update) -> int:
-    with app.workspace.library.changing() as connection:
+    with app.workspace.articles.transaction() as connection:
         return connection.execute(statement).rowcount
 
 
 def test_a_correction_outlasts_slack_s_being_away(slack: SlackServer, start: Start) -> None:
     app, ts = withdrawn_meanwhile(slack, start)
-    looker(app).look()
-    with app.workspace.library.changing() as connection:  # as after an hour of it
+    looker(app).scan()
+    with app.workspace.articles.transaction() as connection:  # as after an hour of it
         connection.execute(update(slack_jobs).where(slack_jobs.c.kind == "correction").values(tries=15))
     slack.fail("chat.update", status=500)
     start()

@@ -293,7 +293,7 @@ def test_whatever_is_asked_gets_one_answer(slack: SlackServer, start: Start) -> 
 def test_the_library_does_not_grow_with_every_word_that_is_said(slack: SlackServer, start: Start) -> None:
     app = start()
     day = 86_400.0
-    with app.workspace.library.changing() as connection:
+    with app.workspace.articles.transaction() as connection:
         rows = [("old", "message", 8 * day), ("new", "message", day), ("signed", "request", day)]
         for name, kind, age in rows:
             row = {"event_id": name, "channel": "C", "ts": name, "kind": kind, "received": time.time() - age}
@@ -307,7 +307,7 @@ def test_the_library_does_not_grow_with_every_word_that_is_said(slack: SlackServ
 
 
 def remembered(app: App) -> set[str]:
-    with app.workspace.library.reading() as connection:
+    with app.workspace.articles.connect() as connection:
         return set(connection.scalars(select(slack_events.c.event_id)))
 
 

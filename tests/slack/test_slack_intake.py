@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bot.settings import load_settings
-from bot.slack.events import heard
-from bot.slack.routing import Admission, admission
+from bot.slack.events import parse_event
+from bot.slack.routing import AccessDecision, decide_access
 
 ME, ANN, BEN, NEWS, DIRECT = "U0BOT", "U0ANN", "U0BEN", "C0NEWS", "D0ANN"
 SAID = {"type": "message", "channel": NEWS, "user": ANN, "text": "Who won?", "ts": "1.0"}
@@ -46,7 +46,7 @@ def deleted(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_an_event_asks_for_something(event: dict[str, Any], kind: str, addressed: bool) -> None:
-    found = heard(wrapped(event), ME)
+    found = parse_event(wrapped(event), ME)
     assert found
     assert (found.request.kind, found.addressed) == (kind, addressed)
     assert (found.request.target, found.request.person, found.request.event_id) == ("1.0", ANN, "Ev1")
@@ -71,7 +71,7 @@ def test_an_event_asks_for_something(event: dict[str, Any], kind: str, addressed
     ],
 )
 def test_an_event_asks_for_nothing(event: dict[str, Any]) -> None:
-    assert heard(wrapped(event), ME) is None
+    assert parse_event(wrapped(event), ME) is None
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_an_event_asks_for_nothing(event: dict[str, Any]) -> None:
     ],
 )
 def test_a_question_is_known_by_its_words(text: str, asks: bool) -> None:
-    found = heard(wrapped({**SAID, "text": text}), ME)
+    found = parse_event(wrapped({**SAID, "text": text}), ME)
     assert found
-    assert found.asks is asks
+    assert found.is_question is asks
 
 
 def test_who_else_is_meant_is_known() -> None:
-    found = heard(wrapped({**SAID, "text": f"<@{ME}> <@{BEN}> <@{ANN}> <!here> <!subteam^S0DESK>"}), ME)
+    found = parse_event(wrapped({**SAID, "text": f"<@{ME}> <@{BEN}> <@{ANN}> <!here> <!subteam^S0DESK>"}), ME)
     assert found
     assert found.others == {BEN, "here", "S0DESK"}
 
@@ -101,25 +101,25 @@ def test_who_else_is_meant_is_known() -> None:
 @pytest.mark.parametrize(
     ("settings", "channel", "person", "external", "expected"),
     [
-        ({}, NEWS, ANN, False, Admission.ANSWERED),
-        ({}, NEWS, ANN, True, Admission.SILENCE),
-        ({"slack_external_channels": (NEWS,)}, NEWS, ANN, True, Admission.ANSWERED),
+        ({}, NEWS, ANN, False, AccessDecision.ANSWERED),
+        ({}, NEWS, ANN, True, AccessDecision.SILENCE),
+        ({"slack_external_channels": (NEWS,)}, NEWS, ANN, True, AccessDecision.ANSWERED),
         (
             {"slack_external_channels": (NEWS,), "slack_channels": ("C0DESK",)},
             NEWS,
             ANN,
             True,
-            Admission.ANSWERED,
+            AccessDecision.ANSWERED,
         ),
-        ({"slack_channels": (NEWS,)}, NEWS, ANN, True, Admission.SILENCE),
-        ({"slack_channels": ("C0DESK",)}, NEWS, ANN, False, Admission.TOLD),
-        ({"slack_channels": ("C0DESK",)}, DIRECT, ANN, False, Admission.ANSWERED),
-        ({"slack_users": (BEN,)}, NEWS, ANN, False, Admission.TOLD),
-        ({"slack_users": (BEN,)}, DIRECT, ANN, False, Admission.TOLD),
-        ({"slack_users": (ANN,), "slack_channels": (NEWS,)}, NEWS, ANN, False, Admission.ANSWERED),
+        ({"slack_channels": (NEWS,)}, NEWS, ANN, True, AccessDecision.SILENCE),
+        ({"slack_channels": ("C0DESK",)}, NEWS, ANN, False, AccessDecision.TOLD),
+        ({"slack_channels": ("C0DESK",)}, DIRECT, ANN, False, AccessDecision.ANSWERED),
+        ({"slack_users": (BEN,)}, NEWS, ANN, False, AccessDecision.TOLD),
+        ({"slack_users": (BEN,)}, DIRECT, ANN, False, AccessDecision.TOLD),
+        ({"slack_users": (ANN,), "slack_channels": (NEWS,)}, NEWS, ANN, False, AccessDecision.ANSWERED),
     ],
 )
 def test_who_is_answered_where(
-    settings: dict[str, Any], channel: str, person: str, external: bool, expected: Admission
+    settings: dict[str, Any], channel: str, person: str, external: bool, expected: AccessDecision
 ) -> None:
-    assert admission(load_settings(**settings), channel, person, external=external) is expected
+    assert decide_access(load_settings(**settings), channel, person, external=external) is expected

@@ -11,16 +11,16 @@ from slack_app import ANN, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 from sqlalchemy import update
 
-from bot.server.timeouts import Patience
+from bot.server.timeouts import Timeouts
 from bot.slack.models import Request
-from bot.slack.queue import Inbox
+from bot.slack.queue import JobQueue
 from bot.storage.schema import slack_jobs
 
 CUP = "Argentina won the final against France on penalties."
 BANK = "A bank in California failed on Friday."
 QUESTION = f"{ME} Who won the final against France?"
 OTHER = f"{ME} Which bank failed in California?"
-HURRIED = Patience(grace=0.2)
+HURRIED = Timeouts(grace=0.2)
 Start = Callable[..., App]
 
 
@@ -79,7 +79,7 @@ def test_who_was_too_slow_writes_over_no_answer(slack: SlackServer, start: Start
     app = start(chat_model="openai:test", chat_base_url=hung.url, patience=HURRIED)
     slack.edit(NEWS, ts, OTHER)
     until(lambda: hung.requests)
-    with app.workspace.library.changing() as connection:  # as when its lease was over
+    with app.workspace.articles.transaction() as connection:  # as when its lease was over
         connection.execute(
             update(slack_jobs).where(slack_jobs.c.kind == "edit").values(owner="who took over")
         )
@@ -126,8 +126,8 @@ def test_an_edit_that_was_tried_too_often_is_told_in_the_place_of_the_first_answ
     edit = Request(
         kind="edit", channel=NEWS, thread=ts, target=ts, ts="9999999999.0", person=ANN, text="Why?"
     )
-    Inbox(app.workspace.library, waiting=9).take(edit)
-    with app.workspace.library.changing() as connection:
+    JobQueue(app.workspace.articles, waiting=9).enqueue(edit)
+    with app.workspace.articles.transaction() as connection:
         connection.execute(update(slack_jobs).where(slack_jobs.c.kind == "edit").values(tries=6))
     start().quiet()
     [told] = replies(slack, NEWS, ts)

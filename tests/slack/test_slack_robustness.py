@@ -16,7 +16,7 @@ from openai_server import OpenAIServer, Reply
 from slack_app import ANN, BEN, CAT, ME, NEWS, App, replies, words
 from slack_server import SlackServer
 
-from bot.server.timeouts import Patience
+from bot.server.timeouts import Timeouts
 
 CUP = "Argentina won the final against France on penalties."
 QUESTION = f"{ME} Who won the final against France?"
@@ -110,7 +110,7 @@ def test_blocks_that_slack_does_not_take_become_words(slack: SlackServer, app: A
 def test_a_failure_of_ours_is_told_in_one_plain_sentence_with_a_reference(
     slack: SlackServer, app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app.workspace.vectors.close()
+    app.workspace.vector_store.close()
     folder = app.workspace.settings.data_dir
     (folder / "words" / "meta.json").write_text("{", encoding="utf-8")
     ts = slack.say(NEWS, ANN, QUESTION)
@@ -126,7 +126,7 @@ def test_a_model_that_hangs_is_interrupted_and_the_answer_follows_after_a_restar
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     with OpenAIServer(Reply(hang=True)) as model:
-        app = start(chat_model="openai:test", chat_base_url=model.url, patience=Patience(grace=0.2))
+        app = start(chat_model="openai:test", chat_base_url=model.url, patience=Timeouts(grace=0.2))
         ts = slack.say(NEWS, ANN, QUESTION)
         slack.wait_for(lambda: slack.called("assistant.threads.setStatus"))
         until = time.monotonic() + 10

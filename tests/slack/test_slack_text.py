@@ -12,7 +12,7 @@ from slack_scanner import assert_harmless, bare, read_markdown, read_mrkdwn
 
 from bot.answering.quotes import QuoteParts
 from bot.articles.article import clean_line
-from bot.slack.events import mentioned, words_of
+from bot.slack.events import extract_mentions, message_text
 from bot.slack.rendering.escaping import (
     bold_words,
     clip,
@@ -20,9 +20,9 @@ from bot.slack.rendering.escaping import (
     clip_literal,
     escape,
     escape_markdown,
-    literal,
     literal_quote,
-    visible,
+    neutralize,
+    strip_invisible,
 )
 
 
@@ -38,19 +38,19 @@ def test_nothing_of_others_does_anything(piece: str) -> None:
         assert not read.links
         assert not read.mentions
         assert_harmless(read.texts[0])
-        assert_harmless(literal(text))
+        assert_harmless(neutralize(text))
         assert_harmless(read_markdown(escape_markdown(text)))
 
 
 @settings(max_examples=1_000, deadline=None)
 @given(texts)
 def test_what_is_shown_are_the_words_as_they_were(text: str) -> None:
-    words = visible(text)
+    words = strip_invisible(text)
     assert words in (_original(text), "")
     assert bare(read_mrkdwn(escape(text)).texts[0]) == words
-    assert bare(literal(text)) == words
+    assert bare(neutralize(text)) == words
     assert bare(read_markdown(escape_markdown(text))) == words
-    for shown in (read_mrkdwn(escape(text)).texts[0], literal(text), read_markdown(escape_markdown(text))):
+    for shown in (read_mrkdwn(escape(text)).texts[0], neutralize(text), read_markdown(escape_markdown(text))):
         assert_harmless(shown)
 
 
@@ -91,7 +91,7 @@ def test_an_escaped_text_is_cut_between_its_characters(text: str) -> None:
         escaped = clip_escaped(text, limit)
         assert len(escaped) <= limit
         shown = bare(read_mrkdwn(escaped).texts[0]).rstrip("…").rstrip()
-        assert visible(text).startswith(shown)
+        assert strip_invisible(text).startswith(shown)
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ def test_an_escaped_text_is_cut_between_its_characters(text: str) -> None:
     ],
 )
 def test_what_a_person_wrote_becomes_words(text: str, words: str) -> None:
-    assert words_of(text, "UBOT") == words
+    assert message_text(text, "UBOT") == words
 
 
 @settings(max_examples=500, deadline=None)
 @given(texts)
 def test_an_escaped_text_reads_back_as_its_words(text: str) -> None:
-    plain = re.sub(r"[*_~`]|^\W+", "", visible(text))
+    plain = re.sub(r"[*_~`]|^\W+", "", strip_invisible(text))
     written = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    assert words_of(written, "UBOT") == visible(re.sub(r"^[\s,:;–—-]+|^(>+ ?)", "", plain))
+    assert message_text(written, "UBOT") == strip_invisible(re.sub(r"^[\s,:;–—-]+|^(>+ ?)", "", plain))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_escaped_text_reads_back_as_its_words(text: str) -> None:
     ],
 )
 def test_who_is_mentioned(text: str, ids: set[str]) -> None:
-    assert mentioned(text) == ids
+    assert extract_mentions(text) == ids
 
 
 @settings(max_examples=1_000, deadline=None)
@@ -152,5 +152,5 @@ def test_a_quote_in_parts_is_the_literal_text(before: str, words: str, after: st
     quote = QuoteParts(*parts)
     shown = literal_quote(quote, limit, opening="“", closing="”")
     assert "".join(shown) == clip_literal(f"“{clip(''.join(quote), limit)}”", 3_000)
-    assert visible(quote.words).startswith(bare(shown.words))
+    assert strip_invisible(quote.words).startswith(bare(shown.words))
     assert read_markdown(bold_words(shown).replace("**", "")) == "".join(shown) or "*" in "".join(shown)

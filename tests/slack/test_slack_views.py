@@ -15,7 +15,7 @@ from slack_scanner import Seen, assert_harmless, assert_takeable, scan
 from slack_sdk.models.views import View
 
 from bot.answering.answer import Answer, Citation, Sentence
-from bot.answering.fact_check import Checked
+from bot.answering.fact_check import CheckResult
 from bot.articles.article import Article
 from bot.slack.channel_settings import ChannelSetting
 from bot.slack.rendering.messages import (
@@ -32,7 +32,7 @@ from bot.slack.rendering.views import (
     outlet_options,
     sources_view,
 )
-from bot.storage.models import Headline, Totals
+from bot.storage.models import ArticleSummary, StoreStats
 
 DAY = datetime(2025, 9, 3, tzinfo=UTC)
 TEXT = f"{'Rain had fallen for days. ' * 40}The dam broke. {'Houses fell into the sea. ' * 40}"
@@ -103,8 +103,8 @@ def test_views_are_no_larger_than_slack_takes(count: int) -> None:
     article = Article(id="a", text=wide * 3)
     views = (
         sources_view(an_answer(*cited), {("a", 2): article}),
-        check_view([Checked(wide, "weak", 1.0, wide, (cited[0],))] * count, done=False),
-        home_view(Totals(1, 1), None, channels={f"C{n}": ChannelSetting((wide,)) for n in range(count)}),
+        check_view([CheckResult(wide, "weak", 1.0, wide, (cited[0],))] * count, done=False),
+        home_view(StoreStats(1, 1), None, channels={f"C{n}": ChannelSetting((wide,)) for n in range(count)}),
     )
     for view in views:
         seen(view)
@@ -113,9 +113,9 @@ def test_views_are_no_larger_than_slack_takes(count: int) -> None:
 
 def test_a_check_says_of_each_sentence_what_the_articles_say() -> None:
     checked = (
-        Checked("The dam broke.", "supported", 0.1, "the passage says so", (citation(),)),
-        Checked("It was old.", "weak", 0.5, "nearly", (citation(),)),
-        Checked("Nobody died.", "unsupported", 9.0, "no article comes near it"),
+        CheckResult("The dam broke.", "supported", 0.1, "the passage says so", (citation(),)),
+        CheckResult("It was old.", "weak", 0.5, "nearly", (citation(),)),
+        CheckResult("Nobody died.", "unsupported", 9.0, "no article comes near it"),
     )
     found = seen(check_view(checked, done=True))
     assert found.texts[2] == "The articles support 1 of 3 sentences, 1 more weakly."
@@ -134,12 +134,12 @@ def test_a_check_says_of_each_sentence_what_the_articles_say() -> None:
     [
         ((), False, "Reading the articles …"),
         ((), True, "There is no sentence in this message that could be checked."),
-        ((Checked("A.", "weak", 1, "r"),), False, "Reading the articles …"),
-        (tuple(Checked(f"Sentence {n}.", "weak", 1, "r") for n in range(150)), True, "… and 110 more"),
+        ((CheckResult("A.", "weak", 1, "r"),), False, "Reading the articles …"),
+        (tuple(CheckResult(f"Sentence {n}.", "weak", 1, "r") for n in range(150)), True, "… and 110 more"),
     ],
 )  # fmt: skip
 def test_a_check_under_way_or_without_sentences_says_so(
-    checked: tuple[Checked, ...], done: bool, said: str
+    checked: tuple[CheckResult, ...], done: bool, said: str
 ) -> None:
     assert said in seen(check_view(checked, done=done)).shown
 
@@ -151,13 +151,13 @@ def test_a_message_can_stand_in_a_view() -> None:
 @pytest.mark.parametrize(
     ("totals", "newest", "said"),
     [
-        (Totals(1014, 9000), DAY, "I answer from 1,014 articles, the newest of 3 September 2025."),
-        (Totals(1, 3), None, "I answer from one article."),
-        (Totals(0, 0), None, "I have no articles to answer from yet."),
+        (StoreStats(1014, 9000), DAY, "I answer from 1,014 articles, the newest of 3 September 2025."),
+        (StoreStats(1, 3), None, "I answer from one article."),
+        (StoreStats(0, 0), None, "I have no articles to answer from yet."),
     ],
 )
 def test_the_home_tab_says_what_is_known_and_how_to_ask(
-    totals: Totals, newest: datetime | None, said: str
+    totals: StoreStats, newest: datetime | None, said: str
 ) -> None:
     found = seen(home_view(totals, newest, channels=None))
     assert said in found.shown
@@ -167,12 +167,14 @@ def test_the_home_tab_says_what_is_known_and_how_to_ask(
 
 def test_the_home_tab_shows_settings_to_those_who_may_set_them() -> None:
     channels = {"C0NEWS": ChannelSetting(("bbc.com", "<!channel>")), "C0ALL": ChannelSetting()}
-    found = seen(home_view(Totals(1, 1), None, channels=channels))
+    found = seen(home_view(StoreStats(1, 1), None, channels=channels))
     assert found.mentions == ['{"type": "channel", "channel_id": "C0NEWS"}']
     assert ": \nbbc.com, <!channel>" in found.shown
     assert "Set a channel's outlets" in found.texts
     many = seen(
-        home_view(Totals(1, 1), None, channels={f"C{n}": ChannelSetting(("bbc.com",)) for n in range(300)})
+        home_view(
+            StoreStats(1, 1), None, channels={f"C{n}": ChannelSetting(("bbc.com",)) for n in range(300)}
+        )
     )
     assert "… and 250 more" in many.shown
 
@@ -206,8 +208,8 @@ def test_a_call_for_help_calls_those_it_names_alone() -> None:
 
 def test_prompts_name_articles_without_calling_anybody() -> None:
     headlines = [
-        Headline("a", 1, f"<!channel> {'word ' * 60}", "s", None, None),
-        Headline("b", 1, "", "s", None, None),
+        ArticleSummary("a", 1, f"<!channel> {'word ' * 60}", "s", None, None),
+        ArticleSummary("b", 1, "", "s", None, None),
     ]
     prompts = suggested_prompts(headlines)
     assert len(prompts) == 2
@@ -218,7 +220,7 @@ def test_prompts_name_articles_without_calling_anybody() -> None:
 
 
 checks = st.builds(
-    lambda sentence, verdict, reason, answer: Checked(sentence, verdict, 1.0, reason, answer.citations),
+    lambda sentence, verdict, reason, answer: CheckResult(sentence, verdict, 1.0, reason, answer.citations),
     texts, st.sampled_from(["supported", "weak", "unsupported"]), texts, answers(),
 )  # fmt: skip
 
@@ -226,14 +228,14 @@ checks = st.builds(
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(answers(), texts, checks, st.booleans())
 def test_no_text_of_others_does_anything_in_a_view(
-    answer: Answer, text: str, checked: Checked, done: bool
+    answer: Answer, text: str, checked: CheckResult, done: bool
 ) -> None:
     articles = {("a", 1): Article(id="a", text=text)}
     channels = {"C1": ChannelSetting((text, text))}
     for view in (
         sources_view(answer, articles),
         check_view([checked], done=done),
-        home_view(Totals(1, 1), None, channels=channels),
+        home_view(StoreStats(1, 1), None, channels=channels),
     ):
         found = seen(view)
         assert all(mention == '{"type": "channel", "channel_id": "C1"}' for mention in found.mentions)

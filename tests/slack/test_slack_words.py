@@ -14,8 +14,8 @@ from slack_server import SlackServer
 
 from bot.answering.answer import Answer, Citation, Sentence
 from bot.answering.langchain import AnswerChain
-from bot.answering.question import Notice, Question, Trace
-from bot.indexing.filters import Filters
+from bot.answering.question import AnswerTrace, Notice, Question
+from bot.indexing.filters import SearchFilters
 
 QUOTE = "Argentina won the final against France on penalties."
 UNSURE = "I am not sure the articles answer this. The closest passage:"
@@ -37,7 +37,7 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Say:
     """Have every question answered with these fields of an answer, after these parts of it; `pause` in seconds."""
 
     def says(*parts: Notice | Sentence, pause: float = 0.0, **fields: Any) -> None:
-        def traced(_: AnswerChain, question: Question) -> Iterator[Notice | Sentence | Trace]:
+        def traced(_: AnswerChain, question: Question) -> Iterator[Notice | Sentence | AnswerTrace]:
             for part in parts:
                 yield part
                 time.sleep(pause)
@@ -47,7 +47,7 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Say:
                 "answerer": "extractive",
             }
             answer = Answer(id=question.answer_id, **given, **fields)
-            yield Trace(answer, question, datetime.now(UTC), Filters())
+            yield AnswerTrace(answer, question, datetime.now(UTC), SearchFilters())
 
         monkeypatch.setattr(AnswerChain, "traced", traced)
 
@@ -132,12 +132,12 @@ def test_a_closest_passage_is_not_what_was_answered_before(slack: SlackServer, a
     app.quiet()
     histories: list[Any] = []
 
-    def traced(_: AnswerChain, question: Question) -> Iterator[Trace]:
+    def traced(_: AnswerChain, question: Question) -> Iterator[AnswerTrace]:
         histories.append(question.exchanges)
         answer = Answer(
             question=question.text, standalone_question="q", status="not_found", answerer="extractive"
         )
-        yield Trace(answer, question, datetime.now(UTC), Filters())
+        yield AnswerTrace(answer, question, datetime.now(UTC), SearchFilters())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AnswerChain, "traced", traced)
@@ -150,6 +150,6 @@ def test_a_closest_passage_is_not_what_was_answered_before(slack: SlackServer, a
 def test_a_withdrawn_article_corrects_no_closest_passage(slack: SlackServer, app: App, says: Say) -> None:
     says(status="not_found", closest=(citation(),))
     asked(slack, app)
-    with app.workspace.writing() as indexer:
+    with app.workspace.index_writer() as indexer:
         indexer.publish(retired=["cup"])
-    assert app.workspace.standings.affected_ids() == []
+    assert app.workspace.citation_audit.affected_ids() == []

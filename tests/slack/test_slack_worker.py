@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from bot.slack.models import Job, Request
-from bot.slack.queue import Inbox, Taken
+from bot.slack.queue import EnqueueResult, JobQueue
 from bot.slack.rendering.answer import Message
 from bot.slack.worker import Worker
-from bot.storage.article_store import Library
+from bot.storage.article_store import ArticleStore
 
 
 class Broken:
@@ -40,10 +40,10 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_a_job_that_is_claimed_while_the_end_comes_is_given_back(library: Library) -> None:
+def test_a_job_that_is_claimed_while_the_end_comes_is_given_back(library: ArticleStore) -> None:
     claimed, ended = threading.Event(), threading.Event()
 
-    class Slow(Inbox):
+    class Slow(JobQueue):
         def claim(self) -> Job | None:
             job = super().claim()
             claimed.set()
@@ -58,18 +58,18 @@ def test_a_job_that_is_claimed_while_the_end_comes_is_given_back(library: Librar
         ended.set()
         await working
 
-    other = Inbox(library, waiting=9)
-    other.take(question())
+    other = JobQueue(library, waiting=9)
+    other.enqueue(question())
     asyncio.run(run())
     job = other.claim()
     assert job
     assert job.tries == 2
 
 
-def test_what_cannot_even_be_told_is_tried_again_later_and_given_up_in_the_end(library: Library) -> None:
+def test_what_cannot_even_be_told_is_tried_again_later_and_given_up_in_the_end(library: ArticleStore) -> None:
     now = 1_000_000.0
-    inbox = Inbox(library, waiting=1, clock=lambda: now)
-    inbox.take(question())
+    inbox = JobQueue(library, waiting=1, clock=lambda: now)
+    inbox.enqueue(question())
 
     async def run() -> None:
         nonlocal now
@@ -80,7 +80,7 @@ def test_what_cannot_even_be_told_is_tried_again_later_and_given_up_in_the_end(l
             nonlocal now
             now += 1  # a lease does not end within ten
             worker.wake()
-            return inbox.take(question(f"{now}")) is Taken.NEW
+            return inbox.enqueue(question(f"{now}")) is EnqueueResult.NEW
 
         await until(over)
         await worker.stop(grace=5)
@@ -90,12 +90,12 @@ def test_what_cannot_even_be_told_is_tried_again_later_and_given_up_in_the_end(l
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_leases(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    library: ArticleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.slack.worker._HEARTBEAT", 0.01)
     renewals: list[str] = []
 
-    class Faulty(Inbox):
+    class Faulty(JobQueue):
         def renew(self, jobs: Iterable[Job]) -> None:
             renewals.append("")
             if len(renewals) == 1:
@@ -107,7 +107,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_leases(
             await until(lambda: len(renewals) > 1)
 
     inbox = Faulty(library, waiting=1)
-    inbox.take(question())
+    inbox.enqueue(question())
 
     async def run() -> None:
         worker = Worker(inbox, {"question": lambda _: Long()}, concurrency=1)
@@ -117,4 +117,4 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_leases(
         await working
 
     asyncio.run(run())
-    assert inbox.take(question("2.0")) is Taken.NEW  # the first is done
+    assert inbox.enqueue(question("2.0")) is EnqueueResult.NEW  # the first is done

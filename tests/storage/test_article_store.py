@@ -13,27 +13,27 @@ from sqlalchemy import Connection, create_engine, inspect, text
 
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
-from bot.errors import LibraryError
+from bot.errors import DatabaseError
 from bot.storage import migrations, schema
-from bot.storage.article_store import Library, open_library
-from bot.storage.models import Collection, Draft
+from bot.storage.article_store import ArticleStore, open_library
+from bot.storage.models import PendingVersion, VectorCollection
 
-HERE = Collection("f1", "model", 3, "place-1")
-
-
-def draft(article: Article, version: int = 1) -> Draft:
-    return Draft(article, version, tuple(split_passages(article.id, version, article.text)))
+HERE = VectorCollection("f1", "model", 3, "place-1")
 
 
-def put(library: Library, *drafts: Draft) -> None:
+def draft(article: Article, version: int = 1) -> PendingVersion:
+    return PendingVersion(article, version, tuple(split_passages(article.id, version, article.text)))
+
+
+def put(library: ArticleStore, *drafts: PendingVersion) -> None:
     library.publish(library.write(drafts), collection=HERE)
 
 
-def test_written_is_unseen_until_published(library: Library, four: list[Article]) -> None:
+def test_written_is_unseen_until_published(library: ArticleStore, four: list[Article]) -> None:
     drafts = [draft(article) for article in four]
     written = library.write(drafts)
     assert library.totals().articles == 0
-    assert list(library.headlines()) == []
+    assert list(library.list_articles()) == []
     assert library.passages([drafts[0].passages[0].id]) == {}
     before = library.generation()
     library.publish(written, collection=HERE)
@@ -42,7 +42,7 @@ def test_written_is_unseen_until_published(library: Library, four: list[Article]
     assert library.collection("f1") == HERE
 
 
-def test_it_is_empty_until_something_can_be_read_in_it(library: Library, four: list[Article]) -> None:
+def test_it_is_empty_until_something_can_be_read_in_it(library: ArticleStore, four: list[Article]) -> None:
     assert library.is_empty()
     written = library.write([draft(four[0])])
     assert library.is_empty()
@@ -59,20 +59,20 @@ def test_it_is_opened_while_another_process_writes(tmp_path: Path) -> None:
         assert open_library(tmp_path).is_empty()
 
 
-def test_what_went_in_comes_out(library: Library, four: list[Article]) -> None:
+def test_what_went_in_comes_out(library: ArticleStore, four: list[Article]) -> None:
     put(library, *(draft(article) for article in four))
     for article in four:
         assert library.article(article.id) == article
-    kept = {found.article.id: found for found in library.drafts()}
+    kept = {found.article.id: found for found in library.iter_versions()}
     assert kept == {article.id: draft(article) for article in four}
 
 
-def test_headlines_are_newest_first_and_undated_last(library: Library, four: list[Article]) -> None:
+def test_headlines_are_newest_first_and_undated_last(library: ArticleStore, four: list[Article]) -> None:
     put(library, *(draft(article) for article in four))
-    assert [headline.article_id for headline in library.headlines()] == ["moon", "bank", "cup", "quake"]
+    assert [headline.article_id for headline in library.list_articles()] == ["moon", "bank", "cup", "quake"]
 
 
-def test_a_passage_is_read_by_characters(library: Library) -> None:
+def test_a_passage_is_read_by_characters(library: ArticleStore) -> None:
     article = make({"id": "x", "text": "Ünïcödé 🌍 first. " * 60 + "Last 了."})
     drafted = draft(article)
     put(library, drafted)
@@ -82,7 +82,7 @@ def test_a_passage_is_read_by_characters(library: Library) -> None:
     }
 
 
-def test_a_new_version_replaces_and_the_old_is_kept(library: Library, four: list[Article]) -> None:
+def test_a_new_version_replaces_and_the_old_is_kept(library: ArticleStore, four: list[Article]) -> None:
     old = draft(four[0])
     put(library, old)
     assert library.next_versions(["moon", "new"]) == {"moon": 2, "new": 1}
@@ -97,13 +97,13 @@ def test_a_new_version_replaces_and_the_old_is_kept(library: Library, four: list
 
 
 def test_of_many_versions_the_latest_are_kept_and_those_that_answers_cite(
-    library: Library, four: list[Article]
+    library: ArticleStore, four: list[Article]
 ) -> None:
     moon = four[0]
     for version in range(1, 26):
         put(library, draft(replace(moon, text=f"{moon.text} Version {version}."), version))
         if version == 2:
-            with library.changing() as connection:
+            with library.transaction() as connection:
                 connection.execute(schema.answers.insert(), {"id": "a", "given": "", "answer": {}})
                 row = {"answer_id": "a", "n": 1, "article_id": moon.id, "version": version}
                 connection.execute(schema.cited.insert(), row)
@@ -111,7 +111,7 @@ def test_of_many_versions_the_latest_are_kept_and_those_that_answers_cite(
     assert kept == [2, *range(6, 26)]
 
 
-def test_retired_articles_leave_nothing(library: Library, four: list[Article]) -> None:
+def test_retired_articles_leave_nothing(library: ArticleStore, four: list[Article]) -> None:
     drafts = [draft(article) for article in four]
     put(library, *drafts)
     library.publish([], retired=["moon"], collection=HERE)
@@ -128,7 +128,7 @@ def test_retired_articles_leave_nothing(library: Library, four: list[Article]) -
 
 
 def test_a_crash_before_publishing_leaves_what_can_be_discarded(
-    library: Library, four: list[Article]
+    library: ArticleStore, four: list[Article]
 ) -> None:
     put(library, draft(four[0]))
     library.write([draft(replace(four[0], text="Half done."), 2), draft(four[1])])
@@ -140,7 +140,7 @@ def test_a_crash_before_publishing_leaves_what_can_be_discarded(
 
 
 def test_other_models_collections_fall_behind_when_articles_change(
-    library: Library, four: list[Article]
+    library: ArticleStore, four: list[Article]
 ) -> None:
     put(library, draft(four[0]))
     other = replace(HERE, fingerprint="f2", location="place-2")
@@ -155,7 +155,7 @@ def test_other_models_collections_fall_behind_when_articles_change(
     ["moon", " moon ", "https://daily.example/moon", "http://www.daily.example/moon/?utm_source=x#top"],
 )
 def test_articles_are_found_by_id_and_by_any_form_of_their_url(
-    library: Library, four: list[Article], reference: str
+    library: ArticleStore, four: list[Article], reference: str
 ) -> None:
     put(library, *(draft(article) for article in four))
     assert library.find(reference) == "moon"
@@ -168,7 +168,7 @@ def test_two_libraries_have_ids_of_their_own(tmp_path: Path) -> None:
     assert one.library_id == open_library(tmp_path / "1").library_id
 
 
-def test_values_are_never_statements(library: Library) -> None:
+def test_values_are_never_statements(library: ArticleStore) -> None:
     nasty = "'; DROP TABLE articles; --"
     put(library, draft(make({"id": nasty, "title": nasty, "text": nasty, "source": nasty, "url": nasty})))
     assert library.find(nasty) == nasty
@@ -196,8 +196,8 @@ def test_an_older_schema_is_migrated_in_one_transaction(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_a_migrated_library_has_the_tables_as_they_are_now(library: Library) -> None:
-    with library.reading() as connection:
+def test_a_migrated_library_has_the_tables_as_they_are_now(library: ArticleStore) -> None:
+    with library.connect() as connection:
         found = inspect(connection)
         for name, table in schema.metadata.tables.items():
             columns = {(column["name"], column["nullable"]) for column in found.get_columns(name)}
@@ -217,7 +217,7 @@ def test_feedback_of_an_older_library_is_the_terminals(tmp_path: Path, database_
             connection.execute(text(f"INSERT INTO feedback {values}"), row)
     engine.dispose()
     library = open_library(tmp_path, database_url)
-    with library.reading() as connection:
+    with library.connect() as connection:
         rows = connection.execute(text("SELECT note, person, citation FROM feedback")).all()
     assert [tuple(row) for row in rows] == [("late", "", 0)] * 2
     library.close()
@@ -238,11 +238,11 @@ def test_articles_of_an_older_library_have_no_pages(tmp_path: Path, database_url
     found = library.article("a")
     assert found
     assert found.pages == ()
-    assert library.known(["a"])["a"].content_hash == found.content_hash
+    assert library.fingerprints(["a"])["a"].content_hash == found.content_hash
     library.close()
 
 
-def test_the_pages_of_a_version_are_kept(library: Library) -> None:
+def test_the_pages_of_a_version_are_kept(library: ArticleStore) -> None:
     printed = replace(make({"id": "a", "text": "One. Two."}), pages=(5, 5))
     put(library, draft(printed))
     assert library.article("a") == printed
@@ -255,7 +255,7 @@ def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
         connection.execute(text("UPDATE facts SET value = '99' WHERE key = 'schema'"))
     engine.dispose()
     library.close()
-    with pytest.raises(LibraryError, match=r"schema 99.*upgrade Citewire"):
+    with pytest.raises(DatabaseError, match=r"schema 99.*upgrade Citewire"):
         open_library(tmp_path)
 
 
@@ -268,11 +268,11 @@ def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
     ],
 )
 def test_an_unusable_database_is_named(tmp_path: Path, url: str, words: str) -> None:
-    with pytest.raises(LibraryError, match=words):
+    with pytest.raises(DatabaseError, match=words):
         open_library(tmp_path, url)
 
 
-def test_the_oldest_newest_and_outlets_are_those_of_what_is_seen(library: Library) -> None:
+def test_the_oldest_newest_and_outlets_are_those_of_what_is_seen(library: ArticleStore) -> None:
     assert (library.oldest(), library.newest(), library.sources()) == (None, None, [])
     put(library, *(draft(make(dict(record))) for record in FOUR))
     assert library.oldest() == datetime(2022, 12, 18, tzinfo=UTC)
@@ -286,7 +286,7 @@ def test_the_oldest_newest_and_outlets_are_those_of_what_is_seen(library: Librar
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "library.sqlite").write_bytes(b"not a database, not at all" * 100)
-    with pytest.raises(LibraryError, match="file is not a database"):
+    with pytest.raises(DatabaseError, match="file is not a database"):
         open_library(tmp_path)
 
 

@@ -23,26 +23,26 @@ from sqlalchemy import create_engine
 
 from bot.articles.article import Article
 from bot.doctor import examine
-from bot.errors import BackupError, LibraryError
-from bot.services import Workspace
+from bot.errors import BackupError, DatabaseError
+from bot.services import Services
 from bot.settings import load_settings
 from bot.storage import migrations
-from bot.storage.backup import back_up
+from bot.storage.backup import create_backup
 from bot.storage.backup_archive import LIBRARY, Manifest
 from bot.storage.restore import restore
 from bot.storage.schema import slack_jobs
 
-Open = Callable[[str], Workspace]
+Open = Callable[[str], Services]
 
 
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Open]:
     """Opens a data folder by its name."""
-    opened: list[Workspace] = []
+    opened: list[Services] = []
 
-    def open_one(name: str) -> Workspace:
+    def open_one(name: str) -> Services:
         opened.append(
-            Workspace(load_settings(data_dir=tmp_path / name, min_confidence=0.3), embedder=WordEmbedder())
+            Services(load_settings(data_dir=tmp_path / name, min_confidence=0.3), embedder=WordEmbedder())
         )
         return opened[-1]
 
@@ -56,15 +56,15 @@ def archive(at: Open, four: list[Article], tmp_path: Path) -> Path:
     """A back-up of four articles."""
     kept = at("kept")
     take_in(kept, four)
-    back_up(kept.settings, tmp_path / "four.tar")
+    create_backup(kept.settings, tmp_path / "four.tar")
     return tmp_path / "four.tar"
 
 
-def assert_healthy(workspace: Workspace) -> None:
-    workspace.follower.follow(wait=True)  # as the command does, or else the first question
+def assert_healthy(workspace: Services) -> None:
+    workspace.bm25_sync.sync(wait=True)  # as the command does, or else the first question
     assert [check for check in examine(workspace) if not check.ok] == []
-    (collection,) = workspace.library.collections()
-    assert workspace.vectors.count(collection.location) == workspace.library.totals().passages
+    (collection,) = workspace.articles.collections()
+    assert workspace.vector_store.count(collection.location) == workspace.articles.totals().passages
 
 
 def holds_nothing(folder: Path) -> bool:
@@ -81,21 +81,21 @@ def remains(folder: Path) -> list[str]:
 def test_what_comes_back_is_what_was_there(at: Open, four: list[Article], tmp_path: Path) -> None:
     kept, restored = at("kept"), at("restored")
     take_in(kept, four)
-    *_, trace = kept.steps.traced(kept_question())
-    kept.journal.remember(trace)
-    manifest = back_up(kept.settings, tmp_path / "all.tar")
+    *_, trace = kept.pipeline.run(kept_question())
+    kept.answers.save(trace)
+    manifest = create_backup(kept.settings, tmp_path / "all.tar")
     assert restore(restored.settings, tmp_path / "all.tar") == manifest
     assert (manifest.articles, manifest.passages) == (4, 4)
-    assert restored.library.content_hash() == kept.library.content_hash() == manifest.content_hash
-    assert restored.library.library_id == kept.library.library_id
-    assert restored.journal.recall(trace.answer.id) == kept.journal.recall(trace.answer.id)
+    assert restored.articles.content_hash() == kept.articles.content_hash() == manifest.content_hash
+    assert restored.articles.library_id == kept.articles.library_id
+    assert restored.answers.load(trace.answer.id) == kept.answers.load(trace.answer.id)
     again = restored.chain.invoke("Who won the final against France on penalties?")
     assert (again.text, again.citations) == (trace.answer.text, trace.answer.citations)
     assert again.status == "answered"
     assert_healthy(restored)
     take_in(restored, [make({"id": "new", "text": "A comet was seen over Oslo."})])
     assert_healthy(restored)
-    assert restored.library.totals().articles == 5
+    assert restored.articles.totals().articles == 5
 
 
 OPEN = [
@@ -111,7 +111,7 @@ OPEN = [
 
 def test_what_was_open_in_slack_is_not_answered_a_second_time(at: Open, tmp_path: Path) -> None:
     own = at("data")
-    with own.library.changing() as connection:
+    with own.articles.transaction() as connection:
         for n, (kind, state, _) in enumerate(OPEN):
             row = dict.fromkeys(
                 ("lane", "channel", "thread", "target", "ts", "person", "team", "text"), str(n)
@@ -119,10 +119,10 @@ def test_what_was_open_in_slack_is_not_answered_a_second_time(at: Open, tmp_path
             row |= {"kind": kind, "state": state, "owner": "", "reply": "", "answer_id": ""}
             times = {"received": 0.0, "due": 0.0, "tries": 0, "posting": False, "details": {}}
             connection.execute(slack_jobs.insert().values(row | times))
-    back_up(own.settings, tmp_path / "slack.tar")
+    create_backup(own.settings, tmp_path / "slack.tar")
     new = load_settings(data_dir=tmp_path / "new")
     restore(new, tmp_path / "slack.tar")
-    with at("new").library.reading() as connection:
+    with at("new").articles.connect() as connection:
         found = connection.execute(slack_jobs.select().order_by(slack_jobs.c.id)).all()
     assert [(row.kind, row.state) for row in found] == [(kind, now) for kind, _, now in OPEN]
     assert [row.posting for row in found] == [True] * 6 + [False]  # looked for before it is said again
@@ -145,10 +145,10 @@ def test_only_its_owner_can_read_a_back_up_and_nothing_else_is_left(archive: Pat
 
 def test_a_folder_without_articles_comes_back_too(at: Open, tmp_path: Path) -> None:
     kept, restored = at("kept"), at("restored")
-    assert kept.library.is_empty()
-    back_up(kept.settings, tmp_path / "none.tar")
+    assert kept.articles.is_empty()
+    create_backup(kept.settings, tmp_path / "none.tar")
     assert restore(restored.settings, tmp_path / "none.tar").articles == 0
-    assert restored.library.library_id == kept.library.library_id
+    assert restored.articles.library_id == kept.articles.library_id
 
 
 def test_what_was_forgotten_is_in_no_library_that_was_backed_up(
@@ -156,9 +156,9 @@ def test_what_was_forgotten_is_in_no_library_that_was_backed_up(
 ) -> None:
     kept = at("kept")
     take_in(kept, [*four, make({"id": "secret", "text": "Zanzibarbarossa " * 200})])
-    with kept.writing() as indexer:
+    with kept.index_writer() as indexer:
         indexer.publish(retired=["secret"])
-    back_up(kept.settings, tmp_path / "all.tar")
+    create_backup(kept.settings, tmp_path / "all.tar")
     # Of the library: Chroma writes what happens to lie in its process's memory into the unused rooms of its files.
     with tarfile.open(tmp_path / "all.tar") as tar:
         content = tar.extractfile(LIBRARY).read()  # type: ignore[union-attr]
@@ -174,16 +174,16 @@ def test_it_waits_for_no_writer_and_holds_what_was_published(
 ) -> None:
     kept, restored = at("kept"), at("restored")
     take_in(kept, four[:3])
-    with kept.writing() as indexer:
+    with kept.index_writer() as indexer:
         write(indexer, [four[3], make({"id": "moon", "text": "The lander has tipped over."})])
-        back_up(kept.settings, tmp_path / "meanwhile.tar")
+        create_backup(kept.settings, tmp_path / "meanwhile.tar")
         indexer.publish()
     assert restore(restored.settings, tmp_path / "meanwhile.tar").articles == 3
     assert_healthy(restored)
-    assert "touched down" in restored.library.article("moon").text  # type: ignore[union-attr]
+    assert "touched down" in restored.articles.article("moon").text  # type: ignore[union-attr]
     take_in(restored, four)  # which first discards what was half done
-    assert restored.library.totals().articles == 4
-    assert restored.library.stale_passages() == []
+    assert restored.articles.totals().articles == 4
+    assert restored.articles.stale_passages() == []
     assert_healthy(restored)
 
 
@@ -202,11 +202,11 @@ def test_whatever_is_published_meanwhile_each_back_up_is_of_one_moment(at: Open,
     thread.start()
     try:
         for number in range(8):
-            manifest = back_up(kept.settings, tmp_path / f"{number}.tar")
+            manifest = create_backup(kept.settings, tmp_path / f"{number}.tar")
             restored = at(f"restored-{number}")
             restore(restored.settings, tmp_path / f"{number}.tar")
-            assert restored.library.generation() == manifest.generation
-            assert restored.library.content_hash() == manifest.content_hash
+            assert restored.articles.generation() == manifest.generation
+            assert restored.articles.content_hash() == manifest.content_hash
             restored.retriever.search("number")
             assert_healthy(restored)
     finally:
@@ -231,7 +231,7 @@ def test_vectors_that_are_taken_away_while_they_are_read_are_not_missed(
         return found
 
     monkeypatch.setattr(backup, "_locations", twice_published)
-    assert back_up(kept.settings, tmp_path / "all.tar").articles == 4
+    assert create_backup(kept.settings, tmp_path / "all.tar").articles == 4
     restore(restored.settings, tmp_path / "all.tar")
     assert_healthy(restored)
 
@@ -240,7 +240,7 @@ def test_one_back_up_at_a_time(archive: Path, at: Open, tmp_path: Path) -> None:
     from filelock import FileLock
 
     with FileLock(tmp_path / "kept" / "backup.lock"), pytest.raises(BackupError, match="being made"):
-        back_up(at("kept").settings, tmp_path / "other.tar")
+        create_backup(at("kept").settings, tmp_path / "other.tar")
     assert not (tmp_path / "other.tar").exists()
 
 
@@ -250,13 +250,13 @@ def test_one_back_up_at_a_time(archive: Path, at: Open, tmp_path: Path) -> None:
 def test_a_back_up_is_not_written_over_another(archive: Path, at: Open) -> None:
     before = archive.read_bytes()
     with pytest.raises(BackupError, match="exists"):
-        back_up(at("kept").settings, archive)
+        create_backup(at("kept").settings, archive)
     assert archive.read_bytes() == before
 
 
 def test_a_folder_without_a_library_is_no_folder_to_back_up(at: Open, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="holds no library"):
-        back_up(at("nowhere").settings, tmp_path / "none.tar")
+        create_backup(at("nowhere").settings, tmp_path / "none.tar")
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -265,7 +265,7 @@ def test_lost_vectors_are_not_backed_up_as_if_they_were_there(
 ) -> None:
     shutil.rmtree(tmp_path / "kept" / "chroma")
     with pytest.raises(BackupError, match="nothing is left of it"):
-        back_up(at("kept").settings, tmp_path / "lost.tar")
+        create_backup(at("kept").settings, tmp_path / "lost.tar")
     assert not (tmp_path / "lost.tar").exists()
     assert remains(tmp_path) == []
 
@@ -282,7 +282,7 @@ def test_servers_are_backed_up_by_their_own_means(
     servers: dict[str, str], archive: Path, tmp_path: Path
 ) -> None:
     configured = load_settings(data_dir=tmp_path / "new", **servers)
-    for act in (back_up, restore):
+    for act in (create_backup, restore):
         with pytest.raises(BackupError, match=r"CITEWIRE_(DATABASE|CHROMA)_URL.*deploy/backup\.sh"):
             act(configured, archive)
     assert not (tmp_path / "new").exists()
@@ -329,7 +329,7 @@ def test_who_opens_the_folder_meanwhile_waits_for_the_library(
         assert not done.wait(0.2)
         assert holds_nothing(tmp_path / "new")
     thread.join()
-    assert at("new").library.totals().articles == 4
+    assert at("new").articles.totals().articles == 4
 
 
 # Archives that are not whole, or not ours
@@ -364,7 +364,7 @@ def rebuilt(
     return target
 
 
-def assert_refused(archive: Path, workspace: Workspace, match: str) -> None:
+def assert_refused(archive: Path, workspace: Services, match: str) -> None:
     with pytest.raises(BackupError, match=match):
         restore(workspace.settings, archive)
     folder = workspace.settings.data_dir
@@ -403,7 +403,7 @@ def test_a_byte_that_was_changed_is_found_or_does_not_matter(
     except BackupError:
         assert holds_nothing(tmp_path / "new")
     else:
-        assert at("new").library.content_hash() == at("kept").library.content_hash()
+        assert at("new").articles.content_hash() == at("kept").articles.content_hash()
         at("new").close()
 
 
@@ -484,9 +484,9 @@ def test_an_older_library_is_backed_up_as_it_is_and_brought_up_when_it_is_opened
     engine = create_engine(f"sqlite:///{tmp_path / 'kept' / LIBRARY}")
     migrations.migrate(engine, migrations.MIGRATIONS[:number])
     engine.dispose()
-    assert back_up(at("kept").settings, tmp_path / "old.tar").schema_version == number
+    assert create_backup(at("kept").settings, tmp_path / "old.tar").schema_version == number
     restore(at("new").settings, tmp_path / "old.tar")
-    assert at("new").library.schema_version() == len(migrations.MIGRATIONS)
+    assert at("new").articles.schema_version() == len(migrations.MIGRATIONS)
 
 
 def test_a_newer_library_under_an_older_number_is_not_opened(archive: Path, at: Open, tmp_path: Path) -> None:
@@ -494,13 +494,13 @@ def test_a_newer_library_under_an_older_number_is_not_opened(archive: Path, at: 
     engine = create_engine(f"sqlite:///{tmp_path / 'kept' / LIBRARY}")
     migrations.migrate(engine, newer)
     engine.dispose()
-    manifest = back_up(at("kept").settings, tmp_path / "newer.tar")
+    manifest = create_backup(at("kept").settings, tmp_path / "newer.tar")
     assert manifest.schema_version == len(newer)
     assert_refused(tmp_path / "newer.tar", at("new"), "newer Citewire")
     lying = changed(tmp_path / "newer.tar", schema_version=len(migrations.MIGRATIONS))
     restore(at("new").settings, lying)
-    with pytest.raises(LibraryError, match="newer Citewire"):
-        assert at("new").library
+    with pytest.raises(DatabaseError, match="newer Citewire"):
+        assert at("new").articles
 
 
 # Disks that fill up, and processes that die
@@ -584,7 +584,7 @@ def test_a_restore_that_is_killed_anywhere_leaves_nothing_or_all(
             restore(workspace.settings, archive)  # the same again goes through
         else:
             whole += 1
-        assert workspace.library.totals().articles == 4
+        assert workspace.articles.totals().articles == 4
         assert_healthy(workspace)
         workspace.close()
     assert 1 <= whole < moments
@@ -623,8 +623,8 @@ def test_the_manifest_is_what_the_commands_print(
     with tarfile.open(tmp_path / "cli.tar") as tar:
         assert Manifest.model_validate_json(tar.extractfile("manifest.json").read()) == printed  # type: ignore[union-attr]
     empty = at("empty")
-    assert empty.library.is_empty()
-    back_up(empty.settings, tmp_path / "empty.tar")
+    assert empty.articles.is_empty()
+    create_backup(empty.settings, tmp_path / "empty.tar")
     done = CliRunner().invoke(
         app, ["--data-dir", str(tmp_path / "other"), "restore", str(tmp_path / "empty.tar")]
     )

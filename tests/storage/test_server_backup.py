@@ -17,10 +17,10 @@ from sqlalchemy import create_engine, text
 
 from bot.articles.article import Article
 from bot.doctor import examine
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 from bot.slack.models import Request
-from bot.slack.queue import Inbox
+from bot.slack.queue import JobQueue
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def run(*command: object, url: str, check: bool = True) -> subprocess.CompletedP
     )  # fmt: skip
 
 
-def opened(folder: Path, url: str, chroma: str) -> Workspace:
+def opened(folder: Path, url: str, chroma: str) -> Services:
     settings = load_settings(data_dir=folder, database_url=url, chroma_url=chroma, min_confidence=0.3)
-    return Workspace(settings, embedder=WordEmbedder())
+    return Services(settings, embedder=WordEmbedder())
 
 
-def failing(workspace: Workspace) -> dict[str, str]:
+def failing(workspace: Services) -> dict[str, str]:
     return {check.name: check.remedy for check in examine(workspace) if not check.ok}
 
 
@@ -64,19 +64,19 @@ def test_a_library_comes_back_with_its_answers_and_its_vectors_are_made_anew(
     answer = kept.chain.invoke("Who won the final against France on penalties?")
     assert answer.status == "answered"
     asked = Request(kind="question", channel="C0NEWS", thread="1.0", target="1.0", ts="1.0", person="U0ANN")
-    Inbox(kept.library, waiting=1).take(asked)
-    with kept.writing() as indexer:  # nobody is waited for
+    JobQueue(kept.articles, waiting=1).enqueue(asked)
+    with kept.index_writer() as indexer:  # nobody is waited for
         dump = Path(run(DEPLOY / "backup.sh", tmp_path, url=empty_postgres).stdout.strip())
         indexer.publish()
     assert dump.stat().st_mode & 0o777 == 0o600
     said = run(DEPLOY / "restore.sh", dump, url=restored_url).stdout
     assert "citewire reindex" in said
     restored = opened(tmp_path / "new", restored_url, own_chroma.url)
-    assert restored.library.content_hash() == kept.library.content_hash()
-    assert Inbox(kept.library, waiting=1).claim()
-    assert Inbox(restored.library, waiting=1).claim() is None  # it has been answered since
+    assert restored.articles.content_hash() == kept.articles.content_hash()
+    assert JobQueue(kept.articles, waiting=1).claim()
+    assert JobQueue(restored.articles, waiting=1).claim() is None  # it has been answered since
     assert failing(restored)["vectors"].startswith("run `citewire reindex`")
-    with restored.writing() as indexer:
+    with restored.index_writer() as indexer:
         indexer.rebuild(lambda _: None)
     assert failing(restored) == {}
     again = restored.chain.invoke("Who won the final against France on penalties?")
@@ -95,12 +95,12 @@ def test_where_the_library_went_back_the_word_index_goes_back_too(
     kept.close()
     run(DEPLOY / "restore.sh", dump, url=restored_url)
     back = opened(tmp_path / "kept", restored_url, chroma_url)
-    assert back.library.totals().articles == 3
+    assert back.articles.totals().articles == 3
     assert failing(back).keys() == {"vectors"}
-    with back.writing() as indexer:
+    with back.index_writer() as indexer:
         indexer.publish()  # nothing: but the word index follows
-    assert back.words.count() == 3
-    with back.writing() as indexer:
+    assert back.bm25.count() == 3
+    with back.index_writer() as indexer:
         indexer.rebuild(lambda _: None)
     assert failing(back) == {}
     back.close()
@@ -112,11 +112,11 @@ def test_nothing_is_restored_over_a_library(
     kept = opened(tmp_path / "kept", empty_postgres, chroma_url)
     take_in(kept, four)
     dump = run(DEPLOY / "backup.sh", tmp_path, url=empty_postgres).stdout.strip()
-    before = kept.library.content_hash(), kept.library.generation()
+    before = kept.articles.content_hash(), kept.articles.generation()
     done = run(DEPLOY / "restore.sh", dump, url=empty_postgres, check=False)
     assert done.returncode == 1
     assert "is not empty" in done.stderr
-    assert (kept.library.content_hash(), kept.library.generation()) == before
+    assert (kept.articles.content_hash(), kept.articles.generation()) == before
     kept.close()
 
 
@@ -161,6 +161,6 @@ def test_the_kubernetes_job_s_commands_make_the_same(
     (dump,) = tmp_path.glob("citewire-*")  # and the old one is gone
     run(DEPLOY / "restore.sh", dump, url=restored_url)
     restored = opened(tmp_path / "new", restored_url, chroma_url)
-    assert restored.library.content_hash() == kept.library.content_hash()
+    assert restored.articles.content_hash() == kept.articles.content_hash()
     kept.close()
     restored.close()

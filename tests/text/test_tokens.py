@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.text.tokens import contains, find, tokens
+from bot.text.tokens import contains_answer, find_answer, tokens
 
 MEET = [
     ("two hours", "It took 2 hours."),
@@ -117,12 +117,12 @@ APART = [
 
 @pytest.mark.parametrize(("answer", "text"), MEET)
 def test_an_answer_is_found_however_it_is_written(answer: str, text: str) -> None:
-    assert contains(text, answer)
+    assert contains_answer(text, answer)
 
 
 @pytest.mark.parametrize(("answer", "text"), APART)
 def test_what_is_another_word_or_number_is_not_found(answer: str, text: str) -> None:
-    assert find(text, answer) is None
+    assert find_answer(text, answer) is None
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_what_is_another_word_or_number_is_not_found(answer: str, text: str) -> 
     ],
 )
 def test_the_span_holds_the_words_that_matched(text: str, answer: str, matched: str) -> None:
-    span = find(text, answer)
+    span = find_answer(text, answer)
     assert span is not None
     assert text[span[0] : span[1]] == matched
 
@@ -170,14 +170,14 @@ texts = st.lists(st.tuples(pieces, gaps), max_size=12).map(lambda parts: "".join
 def test_a_slice_of_whole_tokens_is_found(text: str, data: st.DataObject) -> None:
     found = tokens(text)
     if not found:
-        assert not contains(text, text)
+        assert not contains_answer(text, text)
         return
     first = data.draw(st.integers(0, len(found) - 1))
     last = data.draw(st.integers(first, len(found) - 1))
-    span = find(text, text[found[first].start : found[last].end])
+    span = find_answer(text, text[found[first].start : found[last].end])
     assert span is not None
     assert span[0] <= found[first].start
-    assert contains(text, text)
+    assert contains_answer(text, text)
 
 
 @given(texts)
@@ -192,7 +192,7 @@ def test_tokens_stand_in_order_and_say_themselves(text: str) -> None:
 
 @given(texts, texts)
 def test_what_is_found_says_the_same(text: str, answer: str) -> None:
-    span = find(text, answer)
+    span = find_answer(text, answer)
     if span is not None:
         assert [token.text for token in tokens(text[span[0] : span[1]])] == [t.text for t in tokens(answer)]
 
@@ -210,7 +210,7 @@ styles = st.sampled_from(["{}", "{:,}", "${:,}", "({:,})", "{:,}%", "{:,}.", "{:
 
 @given(numbers, numbers, styles, st.sampled_from(["{}", "{:,}", "${:,}"]))
 def test_a_number_is_found_only_in_itself(there: int, sought: int, style: str, other: str) -> None:
-    assert contains(style.format(there), other.format(sought)) == (there == sought)
+    assert contains_answer(style.format(there), other.format(sought)) == (there == sought)
 
 
 @given(st.integers(0, 10**15 - 1), st.booleans(), st.sampled_from([" ", "-"]))

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.verification.claims.dates import missing_dates
-from bot.verification.claims.missing import lacking
-from bot.verification.claims.names import missing_names, replaces_another
-from bot.verification.claims.negation import denied, firmer
+from bot.verification.claims.missing import find_missing
+from bot.verification.claims.names import is_substituted_name, missing_names
+from bot.verification.claims.negation import has_modality_mismatch, has_negation_mismatch
 from bot.verification.claims.numbers import missing_numbers
-from bot.verification.claims.quotations import missing_quotations, quotations, verbatim
+from bot.verification.claims.quotations import find_verbatim, missing_quotations, quotations
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_a_name_that_takes_anothers_place_is_told_from_one_that_is_added() -> No
     text = "On Monday President Ruiz opened the new bridge."
     [other] = missing_names("On Monday President Lopez opened the new bridge.", text)
     [added] = missing_names("The new bridge in Lisbon is open.", text)
-    assert replaces_another(other, "On Monday President Lopez opened the new bridge.", text)
-    assert not replaces_another(added, "The new bridge in Lisbon is open.", text)
+    assert is_substituted_name(other, "On Monday President Lopez opened the new bridge.", text)
+    assert not is_substituted_name(added, "The new bridge in Lisbon is open.", text)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_name_that_takes_anothers_place_is_told_from_one_that_is_added() -> No
     ],
 )
 def test_denials(sentence: str, text: str, expected: bool) -> None:
-    assert denied(sentence, text) is expected
+    assert has_negation_mismatch(sentence, text) is expected
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_denials(sentence: str, text: str, expected: bool) -> None:
     ],
 )
 def test_plans_told_as_done(sentence: str, text: str, expected: bool) -> None:
-    assert firmer(sentence, text) is expected
+    assert has_modality_mismatch(sentence, text) is expected
 
 
 @pytest.mark.parametrize(
@@ -202,23 +202,23 @@ def test_plans_told_as_done(sentence: str, text: str, expected: bool) -> None:
 )  # fmt: skip
 def test_verbatim(sentence: str, found: str | None) -> None:
     text = "The mayor said  \"it is open\". It rained. Nobody knew, the dam broke in May."  # fmt: skip
-    place = verbatim(sentence, ["Elsewhere.", text])
+    place = find_verbatim(sentence, ["Elsewhere.", text])
     assert (place and text[place[1].start : place[1].end]) == found
     assert place is None or place[0] == 1
 
 
 def test_a_part_that_the_text_denies_is_not_verbatim() -> None:
-    assert verbatim("The bank failed in May.", ["Nobody says the bank failed in May."]) is None
+    assert find_verbatim("The bank failed in May.", ["Nobody says the bank failed in May."]) is None
 
 
 @given(st.text(), st.text(), st.text())
 def test_no_text_can_raise(sentence: str, text: str, context: str) -> None:
-    lacking(sentence, [text], context=context)
+    find_missing(sentence, [text], context=context)
     for name in missing_names(sentence, text):
-        replaces_another(name, sentence, text)
-    assert denied(sentence, sentence) is False
-    assert firmer(sentence, sentence) is False
-    verbatim(sentence, [text])
+        is_substituted_name(name, sentence, text)
+    assert has_negation_mismatch(sentence, sentence) is False
+    assert has_modality_mismatch(sentence, sentence) is False
+    find_verbatim(sentence, [text])
 
 
 @given(st.text())

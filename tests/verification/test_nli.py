@@ -9,7 +9,7 @@ import pytest
 from test_embeddings import tiny_model
 
 from bot.errors import EmbeddingError
-from bot.verification.nli import Entailment
+from bot.verification.nli import NliModel
 from bot.verification.verifier import Verifier
 
 Make = Callable[[list[str]], str]
@@ -58,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
 def test_labels_are_read_from_the_model(
     made: Make, labels: list[str], entailed: bool, contradicted: bool
 ) -> None:
-    found = Entailment(made(labels))("The moon is round.", ["The moon has craters.", "It is far away."])
+    found = NliModel(made(labels))("The moon is round.", ["The moon has craters.", "It is far away."])
     assert (found.entailed > 0.5, found.contradicted > 0.5) == (entailed, contradicted)
     assert 0 <= found.entailed <= 1
     assert 0 <= found.contradicted <= 1
@@ -66,17 +66,17 @@ def test_labels_are_read_from_the_model(
 
 @pytest.mark.parametrize("sources", [[], [""], [" \n "]])
 def test_where_there_is_no_text_nothing_is_entailed(made: Make, sources: list[str]) -> None:
-    assert Entailment(made(["entailment", "neutral"]))("The moon is round.", sources) == (0.0, 0.0)
+    assert NliModel(made(["entailment", "neutral"]))("The moon is round.", sources) == (0.0, 0.0)
 
 
 def test_a_long_text_is_read_where_it_is_about_the_sentence(made: Make) -> None:
     text = " ".join(f"Line {n} says nothing." for n in range(200)) + " The moon is round and far away."
-    assert Entailment(made(["entailment", "neutral"]))("The moon is round.", [text]).entailed > 0.5
+    assert NliModel(made(["entailment", "neutral"]))("The moon is round.", [text]).entailed > 0.5
 
 
 def test_it_decides_together_with_the_rules(made: Make) -> None:
-    says_yes = Verifier(entailment=Entailment(made(["entailment", "neutral", "contradiction"])))
-    says_no = Verifier(entailment=Entailment(made(["contradiction", "neutral", "entailment"])))
+    says_yes = Verifier(entailment=NliModel(made(["entailment", "neutral", "contradiction"])))
+    says_no = Verifier(entailment=NliModel(made(["contradiction", "neutral", "entailment"])))
     text = "The probe landed on 9 May near the southern pole of the moon."
     loose, wrong = "A probe has touched down close to the pole.", "The probe landed on 8 May near the pole."
     assert says_yes.check(loose, [text]).verdict == "supported"
@@ -89,9 +89,9 @@ def test_a_model_without_such_labels_is_refused(made: Make) -> None:
     with pytest.raises(
         EmbeddingError, match=r"has no label for entailment, only positive, negative; .*SUPPORT_MODEL"
     ):
-        Entailment(made(["positive", "negative"]))("The moon is round.", ["The moon."])
+        NliModel(made(["positive", "negative"]))("The moon is round.", ["The moon."])
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(EmbeddingError, match=r"cannot be loaded .*CITEWIRE_SUPPORT_MODEL"):
-        Entailment(str(tmp_path / "none"))("The moon is round.", ["The moon."])
+        NliModel(str(tmp_path / "none"))("The moon is round.", ["The moon."])

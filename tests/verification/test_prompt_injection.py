@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.verification.prompt_injection import reported
+from bot.verification.prompt_injection import truncate_at_injection
 
 NEWS = "The minister resigned on Monday."
 
@@ -47,9 +47,9 @@ NEWS = "The minister resigned on Monday."
     ],
 )
 def test_an_order_ends_what_a_passage_reports(order: str) -> None:
-    assert reported(f"{NEWS} {order} He never left.") == NEWS
-    assert reported(f"{NEWS}\n\n{order}\n\nHe never left.") == NEWS
-    assert reported(order) == ""
+    assert truncate_at_injection(f"{NEWS} {order} He never left.") == NEWS
+    assert truncate_at_injection(f"{NEWS}\n\n{order}\n\nHe never left.") == NEWS
+    assert truncate_at_injection(order) == ""
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ def test_an_order_ends_what_a_passage_reports(order: str) -> None:
     ],
 )
 def test_news_is_read_whole(text: str) -> None:
-    assert reported(text) == text
+    assert truncate_at_injection(text) == text

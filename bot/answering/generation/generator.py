@@ -11,20 +11,26 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 
-from bot.answering.answer import Citation, Dropped, Sentence
-from bot.answering.citations import Bibliography
-from bot.answering.generation.output_parser import Claim, ClaimParser
-from bot.answering.generation.prompt import affordable, answer_prompt, count_tokens, prompt_hash, sources
-from bot.answering.generation.sanitizer import holds_address
-from bot.answering.query_rewriting import Rewriting, rewritten
-from bot.answering.question import Exchange
-from bot.answering.signed_links import SealedLinks
-from bot.llm import explain
-from bot.observability.tracing import span, stretch
-from bot.retrieval.models import Hit, Source
-from bot.storage.article_store import Library
+from bot.answering.answer import Citation, DroppedSentence, Sentence
+from bot.answering.citations import CitationBuilder
+from bot.answering.generation.output_parser import CitedSentence, StreamingAnswerParser
+from bot.answering.generation.prompt import (
+    answer_prompt,
+    count_tokens,
+    fit_to_budget,
+    number_passages,
+    prompt_hash,
+)
+from bot.answering.generation.sanitizer import contains_link_or_mention
+from bot.answering.query_rewriting import RewrittenQuestion, rewrite_question
+from bot.answering.question import ConversationTurn
+from bot.answering.signed_links import SignedLinks
+from bot.llm import describe_error
+from bot.observability.tracing import generator_span, span
+from bot.retrieval.models import Hit, NumberedPassage
+from bot.storage.article_store import ArticleStore
 from bot.verification.attribution import Attributor
-from bot.verification.verifier import Support, Verifier
+from bot.verification.verifier import SupportResult, Verifier
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -51,11 +57,11 @@ _ENDED_EARLY = {
 
 
 _MOST = 12  # sentences: a model that copies whole articles is stopped
-_REPEATED, _LOOPING = "it was said already", 3  # a model that repeats itself so often does nothing else
+_DUPLICATE, _LOOPING = "it was said already", 3  # a model that repeats itself so often does nothing else
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
+class GenerationResult:
     """What a model's answer came to. `failure` says why there is less of it than there should be.
 
     `refused`: the model says that the passages do not answer; `prompt_tokens` were counted here, `message` holds
@@ -64,7 +70,7 @@ class Composition:
 
     sentences: tuple[Sentence, ...]
     citations: tuple[Citation, ...]
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[DroppedSentence, ...]
     refused: bool
     failure: str
     prompt_hash: str
@@ -79,7 +85,7 @@ class Composition:
         return "The articles say only part of what was asked." if self.refused else ""
 
     @property
-    def why_quotes(self) -> str:
+    def fallback_reason(self) -> str:
         """Why quotes stand in for what the model wrote."""
         if self.failure:
             return f"The chat model could not answer ({self.failure}): these are quotes."
@@ -89,14 +95,14 @@ class Composition:
 
 
 @dataclass(slots=True)
-class _Draft:
+class _GenerationState:
     """An answer in the making."""
 
-    found: tuple[Source, ...]
+    found: tuple[NumberedPassage, ...]
     prompt: list[BaseMessage]
-    bibliography: Bibliography
+    bibliography: CitationBuilder
     kept: list[Sentence] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
+    dropped: list[DroppedSentence] = field(default_factory=list)
     refused: bool = False
     over: bool = (
         False  # the rest is of no use; steps that merely stop reading still have it read, for tracers
@@ -104,8 +110,8 @@ class _Draft:
     failure: str = ""
     message: AIMessageChunk | None = None
 
-    def finished(self) -> Composition:
-        return Composition(
+    def finished(self) -> GenerationResult:
+        return GenerationResult(
             sentences=tuple(self.kept),
             citations=self.bibliography.citations,
             dropped=tuple(self.dropped),
@@ -117,18 +123,18 @@ class _Draft:
         )
 
 
-class Composer:
+class GenerativeAnswerer:
     """Asks a chat model for an answer and lets through what its passages support."""
 
     def __init__(
         self,
         model: BaseChatModel,
         verifier: Verifier,
-        library: Library,
+        library: ArticleStore,
         *,
         name: str,
         room: int,
-        sealed: SealedLinks | None = None,
+        sealed: SignedLinks | None = None,
     ) -> None:
         """`name` is the model's, as set; `room`: tokens that a prompt may have; `sealed` as for a Bibliography."""
         self.model = model
@@ -138,51 +144,51 @@ class Composer:
         self._room = room
         self._sealed = sealed
 
-    def rewritten(self, question: str, history: Sequence[Exchange]) -> Rewriting:
+    def rewritten(self, question: str, history: Sequence[ConversationTurn]) -> RewrittenQuestion:
         """Return a follow-up as it stands alone, in the model's words where those can be used."""
-        return rewritten(self.model, question, history)
+        return rewrite_question(self.model, question, history)
 
-    def compose(
+    def generate(
         self, question: str, hits: Sequence[Hit], *, asked: datetime
-    ) -> Iterator[Sentence | Composition]:
+    ) -> Iterator[Sentence | GenerationResult]:
         """Yield each sentence that is supported as soon as it is written, and at last the Composition.
 
         Never raises what the model or its server raises: the Composition tells.
         """
-        found = affordable(question, asked, sources(hits), self._room)
-        draft = _Draft(
-            found, answer_prompt(question, asked, found), Bibliography(self._library, self._sealed)
+        found = fit_to_budget(question, asked, number_passages(hits), self._room)
+        draft = _GenerationState(
+            found, answer_prompt(question, asked, found), CitationBuilder(self._library, self._sealed)
         )
         steps = self._steps(draft).stream(question) if found else iter(())
         try:
-            with stretch("compose", model=self.name):
+            with generator_span("compose", model=self.name):
                 for sentence in steps:  # noqa: UP028 - `yield from` would close the steps before they know it is over
                     yield sentence
         except GeneratorExit:
             draft.over = True
             raise
         except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; all mean that it has not answered
-            draft.failure = explain(exc)
+            draft.failure = describe_error(exc)
         yield draft.finished()
 
-    def _steps(self, draft: _Draft) -> Runnable[Any, Sentence]:
+    def _steps(self, draft: _GenerationState) -> Runnable[Any, Sentence]:
         """Return prompt, sentences (which ask the model) and verification as Runnables: tracers see them all."""
 
         def prompted(_: str) -> list[BaseMessage]:
             return draft.prompt
 
-        def written(prompts: Iterator[list[BaseMessage]]) -> Iterator[Claim]:
+        def written(prompts: Iterator[list[BaseMessage]]) -> Iterator[CitedSentence]:
             for prompt in prompts:
                 yield from self._claims(prompt, draft)
 
-        def verified(claims: Iterator[Claim]) -> Iterator[Sentence]:
+        def verified(claims: Iterator[CitedSentence]) -> Iterator[Sentence]:
             for claim in claims:
                 with span("verify"):
                     sentence = self._verified(claim, draft)
                 if sentence:
                     draft.kept.append(sentence)
                     yield sentence
-                repeated = sum(dropped.reason == _REPEATED for dropped in draft.dropped)
+                repeated = sum(dropped.reason == _DUPLICATE for dropped in draft.dropped)
                 if repeated >= _LOOPING or len(draft.kept) >= _MOST:
                     draft.over = True  # it would go on so until its budget is used up
                     return
@@ -192,9 +198,9 @@ class Composer:
         verify: Runnable[Any, Sentence] = RunnableGenerator(cast("Any", verified), name="verify")
         return RunnableLambda(prompted, name="prompt") | sentences | verify
 
-    def _claims(self, prompt: list[BaseMessage], draft: _Draft) -> Iterator[Claim]:
+    def _claims(self, prompt: list[BaseMessage], draft: _GenerationState) -> Iterator[CitedSentence]:
         """Read the model's stream; what it wrote before it broke off is read too."""
-        parser = ClaimParser(len(draft.found))
+        parser = StreamingAnswerParser(len(draft.found))
         try:
             for chunk in self.model.stream(prompt):
                 if draft.over:
@@ -208,9 +214,9 @@ class Composer:
         draft.failure = _ENDED_EARLY.get(ended, "")
         yield from parser.close(cut=ended in _ENDED_EARLY)
 
-    def _verified(self, claim: Claim, draft: _Draft) -> Sentence | None:
-        if unfit := _unfit(claim, draft):  # before any passage is read for it
-            draft.dropped.append(Dropped(text=claim.text, reason=unfit, cited=claim.cited))
+    def _verified(self, claim: CitedSentence, draft: _GenerationState) -> Sentence | None:
+        if unfit := _reject_reason(claim, draft):  # before any passage is read for it
+            draft.dropped.append(DroppedSentence(text=claim.text, reason=unfit, cited=claim.cited))
             return None
         cited = [source for source in draft.found if source.n in claim.cited]
         support, stands_on = self._attributor.attribute(claim.text, cited, draft.found)
@@ -219,7 +225,9 @@ class Composer:
                 _reason(claim, cited, support, draft),
                 round(support.score, 3) if support else None,
             )
-            draft.dropped.append(Dropped(text=claim.text, reason=reason, cited=claim.cited, score=score))
+            draft.dropped.append(
+                DroppedSentence(text=claim.text, reason=reason, cited=claim.cited, score=score)
+            )
             return None
         numbers = [draft.bibliography.cite(place.source.hit, place.in_article) for place in stands_on]
         return Sentence(
@@ -234,20 +242,25 @@ def _finish(message: BaseMessage) -> str:
     return str(said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason") or "")
 
 
-def _unfit(claim: Claim, draft: _Draft) -> str:
+def _reject_reason(claim: CitedSentence, draft: _GenerationState) -> str:
     """Say what keeps a sentence from the reader whether it is supported or not; nothing where nothing does."""
     if claim.text in {*(kept.text for kept in draft.kept), *(dropped.text for dropped in draft.dropped)}:
-        return _REPEATED
+        return _DUPLICATE
     if not claim.complete:
         return "it was cut off"
     if claim.text.endswith(("?", ":")):
         return "it asks or introduces, and says nothing"
-    if holds_address(claim.text, "\n".join(source.text for source in draft.found)):
+    if contains_link_or_mention(claim.text, "\n".join(source.text for source in draft.found)):
         return "it holds an address"
     return ""
 
 
-def _reason(claim: Claim, cited: Sequence[Source], support: Support | None, draft: _Draft) -> str:
+def _reason(
+    claim: CitedSentence,
+    cited: Sequence[NumberedPassage],
+    support: SupportResult | None,
+    draft: _GenerationState,
+) -> str:
     if _REFUSES.search(claim.text):
         draft.refused = True
         return "it says that the passages do not answer"

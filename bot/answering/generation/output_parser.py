@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bot.answering.generation.sanitizer import claim_marks, plain
+from bot.answering.generation.sanitizer import split_citation_markers, strip_markup
 from bot.articles.chunking import split_sentences
 
 _LIST = re.compile(r"\s*(?:>\s*)*(?:[-*•+–]\s+|\d{1,2}[.)]\s+)?(?:>\s*)*")
@@ -42,7 +42,7 @@ _LONGEST_JSON = 20_000  # characters that are waited for to be read as a whole
 _TEXT_KEYS = ("answer", "text", "sentence", "claim", "response", "content", "output")
 
 
-class Claim(NamedTuple):
+class CitedSentence(NamedTuple):
     """A sentence that a model wrote, without its marks; `cited` are the numbers they held, in their order.
 
     `complete` is False for what was cut off in the middle.
@@ -53,7 +53,7 @@ class Claim(NamedTuple):
     complete: bool = True
 
 
-class ClaimParser:
+class StreamingAnswerParser:
     """Takes an answer in as it is written, and gives each claim as soon as it is certain where it ends."""
 
     def __init__(self, passages: int) -> None:
@@ -62,21 +62,21 @@ class ClaimParser:
         self._begun = False  # whether it is known that this is text, not JSON and not a thought
         self._head = ""  # what came before that was known
         self._line = ""
-        self._held = ""  # the last sentence so far: marks for it may follow
+        self._pending = ""  # the last sentence so far: marks for it may follow
         self._rows: list[str] = []
 
-    def feed(self, text: str) -> Iterator[Claim]:
+    def feed(self, text: str) -> Iterator[CitedSentence]:
         """Take the next piece of the answer in; yield the claims that are certain now."""
         for char in text:
             yield from self._take(char)
 
-    def close(self, *, cut: bool = False) -> Iterator[Claim]:
+    def close(self, *, cut: bool = False) -> Iterator[CitedSentence]:
         """Yield what is left; `cut`: the answer did not end by itself, and its last sentence is no whole one."""
         if not self._begun and self._head.strip():
             yield from self._unwrapped(cut)
             return
         yield from self._end_of_token("")
-        yield from self._resolve_held(final=True)
+        yield from self._flush_pending(final=True)
         left, self._line = self._line, ""
         if cut:
             left = _CUT_MARK.sub("", left)
@@ -86,7 +86,7 @@ class ClaimParser:
             yield from self._claims(left, complete=not cut or bool(_ENDS.search(left)))
         yield from self._end_of_table(cut)
 
-    def _take(self, char: str) -> Iterator[Claim]:
+    def _take(self, char: str) -> Iterator[CitedSentence]:
         if not self._begun:
             yield from self._begin(char)
         elif char == "\n":
@@ -98,7 +98,7 @@ class ClaimParser:
         else:
             self._line += char
 
-    def _begin(self, char: str) -> Iterator[Claim]:
+    def _begin(self, char: str) -> Iterator[CitedSentence]:
         """Wait until it is known what this is: JSON and thoughts are read as a whole."""
         self._head = head = (self._head + char).lstrip()
         if head.startswith(_THOUGHT[0]):  # its end is all that is waited for
@@ -108,7 +108,7 @@ class ClaimParser:
             for earlier in text:
                 yield from self._take(earlier)
 
-    def _unwrapped(self, cut: bool) -> Iterator[Claim]:
+    def _unwrapped(self, cut: bool) -> Iterator[CitedSentence]:
         """Read JSON, or what stayed too short to tell."""
         text = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", self._head)
         if text.lstrip().startswith(_THOUGHT[0]):
@@ -120,13 +120,13 @@ class ClaimParser:
                 text, complete=not cut and not text.lstrip().startswith(("{", "[{", '["'))
             )
 
-    def _end_of_token(self, space: str) -> Iterator[Claim]:
+    def _end_of_token(self, space: str) -> Iterator[CitedSentence]:
         """Part the line where the token that has just ended begins a sentence."""
-        yield from self._resolve_held(final=False)
+        yield from self._flush_pending(final=False)
         if self._line.strip() and not _ROW.match(self._line):
             yield from self._end_of_table()
         if (
-            self._held
+            self._pending
             or _ROW.match(self._line)
             or _FENCE.match(self._line)
             or self._line.lstrip().startswith("#")
@@ -139,42 +139,42 @@ class ClaimParser:
             self._line = self._line[token.start() :]
         self._line += space
 
-    def _end_of_line(self) -> Iterator[Claim]:
+    def _end_of_line(self) -> Iterator[CitedSentence]:
         yield from self._end_of_token("")
         line = self._line
         if not _ROW.match(line):
             yield from self._end_of_table()
         if not line.strip():  # an empty line ends whatever was before it
-            yield from self._resolve_held(final=True)
+            yield from self._flush_pending(final=True)
             self._line = ""
         elif _ROW.match(line):
-            yield from self._resolve_held(final=True)
+            yield from self._flush_pending(final=True)
             self._rows.append(line)
             self._line = ""
         elif _FENCE.match(line) or _NO_CLAIM.fullmatch(line):
-            yield from self._resolve_held(final=True)
+            yield from self._flush_pending(final=True)
             self._line = ""
-        elif self._held:
+        elif self._pending:
             self._line += " "  # still not known whether this goes on from it
         else:
-            self._held, self._line = line, ""
+            self._pending, self._line = line, ""
 
-    def _resolve_held(self, *, final: bool) -> Iterator[Claim]:
+    def _flush_pending(self, *, final: bool) -> Iterator[CitedSentence]:
         """Join what now stands in the line to the sentence before it, or let that go."""
-        if not self._held:
+        if not self._pending:
             return
         if marks := _BEGINS_WITH_MARKS.match(self._line):
-            self._held, self._line = self._held + marks[0], self._line[marks.end() :]
+            self._pending, self._line = self._pending + marks[0], self._line[marks.end() :]
         begun = self._line.strip()
         if not final and (not begun or _UNFINISHED_MARK.fullmatch(begun)):
             return
-        if begun[:1].islower() and not _ENDS.search(self._held):
-            self._line, self._held = f"{self._held} {self._line.lstrip()}", ""
+        if begun[:1].islower() and not _ENDS.search(self._pending):
+            self._line, self._pending = f"{self._pending} {self._line.lstrip()}", ""
             return
-        held, self._held = self._held, ""
+        held, self._pending = self._pending, ""
         yield from self._claims(held)
 
-    def _end_of_table(self, cut: bool = False) -> Iterator[Claim]:
+    def _end_of_table(self, cut: bool = False) -> Iterator[CitedSentence]:
         rows, self._rows = self._rows, []
         rules = [n for n, row in enumerate(rows) if _RULE.fullmatch(row)]
         body = rows[rules[0] + 1 :] if rules else rows
@@ -182,13 +182,13 @@ class ClaimParser:
             cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
             yield from self._claims(", ".join(filter(None, cells)), complete=not (cut and n == len(body) - 1))
 
-    def _claims(self, raw: str, *, complete: bool = True) -> Iterator[Claim]:
+    def _claims(self, raw: str, *, complete: bool = True) -> Iterator[CitedSentence]:
         if _NO_CLAIM.fullmatch(raw):
             return
-        text, cited = claim_marks(raw[_LIST.match(raw).end() :], self._passages)  # type: ignore[union-attr]  # matches ""
-        text = plain(_OPENING.sub("", text, count=1) if _OPENING.match(text) else text)
+        text, cited = split_citation_markers(raw[_LIST.match(raw).end() :], self._passages)  # type: ignore[union-attr]  # matches ""
+        text = strip_markup(_OPENING.sub("", text, count=1) if _OPENING.match(text) else text)
         if re.search(r"\w", text):
-            yield Claim(text, cited, complete and len(raw) < _LONGEST)
+            yield CitedSentence(text, cited, complete and len(raw) < _LONGEST)
 
 
 def _is_text(head: str) -> bool:
@@ -229,10 +229,10 @@ def _is_inside_quote(text: str) -> bool:
     return curly > 0 or text.count('"') % 2 == 1
 
 
-def _json_claims(value: Any, passages: int) -> Iterator[Claim]:
+def _json_claims(value: Any, passages: int) -> Iterator[CitedSentence]:
     """Read an answer that a model has put into JSON: text under a usual name, citations beside it."""
     if isinstance(value, str):
-        parser = ClaimParser(passages)
+        parser = StreamingAnswerParser(passages)
         yield from [*parser.feed(value), *parser.close()]
     elif isinstance(value, list):
         for item in value:

@@ -37,7 +37,7 @@ _OPEN_TAG = re.compile(r"<[a-zA-Z!@#/?]")
 _DOTS = str.maketrans("。", ".")
 
 
-def claim_marks(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
+def split_citation_markers(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
     """Return a sentence without its citation marks, and the numbers they hold in their order.
 
     A number in round brackets is a mark only if there is a passage of that number.
@@ -55,7 +55,7 @@ def claim_marks(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
     return bare.strip(), tuple(dict.fromkeys(cited))
 
 
-def plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     """Return text on one line without Markdown, HTML, images and the addresses of links."""
     text = _visible(text)
     text = _IMAGE.sub("", text)
@@ -68,7 +68,7 @@ def plain(text: str) -> str:
     return re.sub(r" +(?=[.,;:!?…](?: |$))", "", clean_line(text.replace("**", "")))
 
 
-def holds_address(text: str, known: str = "") -> bool:
+def contains_link_or_mention(text: str, known: str = "") -> bool:
     """Say whether something in the text would be a link, a call or a tag in some program that shows it.
 
     Names that merely look like one ("Amazon.com", "#MeToo") may stand where `known` has them.

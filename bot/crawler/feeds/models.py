@@ -27,12 +27,12 @@ class Feed:
 
     title: str = ""
     entries: Iterator[Entry] = field(default_factory=lambda: iter(()))
-    deleted: tuple[str, ...] = ()  # ids of entries that it takes back
-    pause: float = 0.0  # seconds that it wants between two polls
-    parts: tuple[tuple[str, str], ...] = ()  # of an index: sitemaps, and when each last changed
+    tombstones: tuple[str, ...] = ()  # ids of entries that it takes back
+    min_interval: float = 0.0  # seconds that it wants between two polls
+    sub_sitemaps: tuple[tuple[str, str], ...] = ()  # of an index: sitemaps, and when each last changed
 
 
-def seconds_of(period: str, times: str) -> float:
+def update_interval(period: str, times: str) -> float:
     """Return the pause that an update period of RSS's syndication module asks for."""
     hours = _HOURS.get(period.strip().lower(), 0)
     often = int(times) if times.strip().isdigit() and 0 < int(times) < 10_000 else 1

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from bot.articles.article import is_web_url, short_hash
 from bot.crawler.feeds.models import Entry, Feed
-from bot.crawler.fetcher import Fetched
+from bot.crawler.fetcher import FetchResult
 from bot.crawler.page_article import looks_like_feed
 from bot.crawler.transport import unpack
 from bot.errors import FetchError
@@ -26,7 +26,7 @@ _LINKS = (
 _MAX_TITLE = 500
 
 
-def read_feed(page: Fetched) -> Feed:
+def read_feed(page: FetchResult) -> Feed:
     """Read a feed. Raises FetchError where there is none, or one that its reader breaks on."""
     try:
         return _read(page)
@@ -37,7 +37,7 @@ def read_feed(page: Fetched) -> Feed:
         raise FetchError(f"this feed cannot be read ({type(exc).__name__})") from exc
 
 
-def _read(page: Fetched) -> Feed:
+def _read(page: FetchResult) -> Feed:
     data = unpack(page.body, limit=MAX_FEED_BYTES)
     head = decode(data[:HEAD], charset=page.charset).lstrip("\ufeff \r\n\t")
     if head.startswith("{"):
@@ -56,7 +56,7 @@ def _read(page: Fetched) -> Feed:
     return read_syndication(data, page.url, charset=page.charset)
 
 
-def feed_link(page: Fetched) -> str:
+def feed_link(page: FetchResult) -> str:
     """Return the address of the feed that an HTML page names, or ""."""
     if page.content_type not in ("text/html", "application/xhtml+xml"):
         return ""

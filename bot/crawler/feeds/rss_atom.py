@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.articles.article import clean_line, is_web_url, parse_published, short_hash
-from bot.crawler.feeds.models import Entry, Feed, seconds_of
-from bot.errors import FetchError, ReadError
+from bot.articles.article import clean_line, is_web_url, parse_date, short_hash
+from bot.crawler.feeds.models import Entry, Feed, update_interval
+from bot.errors import FetchError, ParseError
 from bot.ingestion.loaders.text_encoding import decode
 
 _BEFORE = re.compile(r"^[^<]*(?:<\?xml[^>]*\?>)?")
@@ -53,8 +53,8 @@ def read_syndication(data: bytes, base: str, *, charset: str) -> Feed:
     return Feed(
         title=clean_line(str(feed.get("title", ""))),
         entries=iter(list(_entries(parsed.entries))),
-        deleted=_tombstones(root),
-        pause=max(pause, seconds_of(period, often)),
+        tombstones=_tombstones(root),
+        min_interval=max(pause, update_interval(period, often)),
     )
 
 
@@ -130,9 +130,9 @@ def _date(one: dict[str, Any]) -> str:
     for name in ("published", "updated"):
         written = _plain(dict.get(one, name))
         try:
-            if moment := parse_published(written):
+            if moment := parse_date(written):
                 return moment.isoformat()
-        except ReadError:
+        except ParseError:
             pass
         read = dict.get(one, f"{name}_parsed")
         if read:

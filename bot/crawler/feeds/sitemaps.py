@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
-from bot.articles.article import clean_line, is_web_url, parse_published, short_hash
+from bot.articles.article import clean_line, is_web_url, parse_date, short_hash
 from bot.crawler.feeds.models import Entry, Feed
-from bot.errors import FetchError, ReadError
+from bot.errors import FetchError, ParseError
 
 _OF_MEDIA = re.compile("sitemap-(image|video)")  # titles and addresses that are not the article's
 _OPTIONS: dict[str, Any] = {
@@ -27,7 +27,7 @@ _OPTIONS: dict[str, Any] = {
 def read_sitemap(data: bytes, base: str) -> Feed:
     """Read a sitemap, or an index of sitemaps. Raises FetchError."""
     try:
-        return Feed(parts=tuple(_parts(data, base)), entries=_entries(data, base))
+        return Feed(sub_sitemaps=tuple(_parts(data, base)), entries=_entries(data, base))
     except SyntaxError as exc:  # what lxml's errors of parsing are
         raise FetchError(f"this sitemap cannot be parsed ({exc})") from exc
 
@@ -80,6 +80,6 @@ def _elements(data: bytes, name: str) -> Iterator[dict[str, str]]:
 
 def _date(text: str) -> str:
     try:
-        return text if parse_published(text) else ""
-    except ReadError:
+        return text if parse_date(text) else ""
+    except ParseError:
         return ""

@@ -13,9 +13,9 @@ from bot.evaluation.reports.html_details import questions
 from bot.evaluation.reports.html_elements import (
     SCALE,
     bar,
-    chooser,
-    curve,
+    filter_button,
     interval_line,
+    risk_coverage_svg,
     section,
     table,
     text,
@@ -23,13 +23,13 @@ from bot.evaluation.reports.html_elements import (
 from bot.evaluation.reports.summary import (
     RESULTS,
     Figure,
-    Tagged,
+    TagRow,
     by_tag,
     figures,
-    headline,
     missing_questions,
-    mood_of,
+    result_class,
     result_counts,
+    result_summary,
     settings_of,
     tags_of,
 )
@@ -63,7 +63,7 @@ def _sections(run: Run, summary: Summary, verdict: Verdict | None) -> Iterable[s
     if verdict is not None and verdict.results:
         yield section("Gates", "gates", _gates(verdict))
     yield f'<div class="pair">{section("Where it went wrong", "results", _results(run.outcomes))}'
-    yield f"{section('What a stricter threshold would give', 'risk', curve(run.outcomes))}</div>"
+    yield f"{section('What a stricter threshold would give', 'risk', risk_coverage_svg(run.outcomes))}</div>"
     yield section("Figures", "figures", _figures(figures(summary)))
     if tags_of(run.outcomes):
         yield section("Results by tag", "tags", _tags(by_tag(run.outcomes)))
@@ -89,7 +89,7 @@ def _subtitle(run: Run) -> str:
     begun = f'<p class="soft">Begun {text(started)}</p>' if started else ""
     missing = missing_questions(run)
     warning = f'<p class="warning">Incomplete: {missing:,} still to be asked.</p>' if missing else ""
-    return f'<p class="lead">{text(headline(run.outcomes))}</p>{begun}{warning}'
+    return f'<p class="lead">{text(result_summary(run.outcomes))}</p>{begun}{warning}'
 
 
 def _gates(verdict: Verdict) -> str:
@@ -122,7 +122,7 @@ def _results(outcomes: Sequence[Outcome]) -> str:
     rows = (
         (
             f"{_choice(name, count)}<br><small>{RESULTS[name]}</small>",
-            bar(count / most, mood_of(name)),
+            bar(count / most, result_class(name)),
             f"{count:,}",
             f"{count / len(outcomes):.0%}" if outcomes else "–",
         )
@@ -132,10 +132,10 @@ def _results(outcomes: Sequence[Outcome]) -> str:
 
 
 def _choice(result: str, count: int) -> str:
-    return chooser("result", result, result) if count else f'<span class="none">{result}</span>'
+    return filter_button("result", result, result) if count else f'<span class="none">{result}</span>'
 
 
-def _tags(tagged: Sequence[Tagged]) -> str:
+def _tags(tagged: Sequence[TagRow]) -> str:
     first, more = tagged[:_TAGS_AT_ONCE], tagged[_TAGS_AT_ONCE:]
     if not more:
         return _tag_table(first, 0)
@@ -143,12 +143,12 @@ def _tags(tagged: Sequence[Tagged]) -> str:
     return f"{_tag_table(first, 0)}{rest}"
 
 
-def _tag_table(tagged: Sequence[Tagged], first_number: int) -> str:
+def _tag_table(tagged: Sequence[TagRow], first_number: int) -> str:
     columns = [("Tag", ""), ("Went wrong", "num"), ("<code>answer</code>", "num"), ("95 % interval", "num"),
                (SCALE, "wide drawn")]  # fmt: skip
     rows = (
         (
-            chooser("tag", str(number), row.tag),
+            filter_button("tag", str(number), row.tag),
             f"{row.wrong:,} of {row.questions:,}",
             row.answer,
             row.interval,

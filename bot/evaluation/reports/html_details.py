@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bot.answering.answer import NOT_SURE, Answer, Citation
 from bot.answering.quotes import answer_span
-from bot.evaluation.error_analysis import diagnose
-from bot.evaluation.models import Outcome, Ranked
+from bot.evaluation.error_analysis import classify
+from bot.evaluation.models import Outcome, RetrievedPassage
 from bot.evaluation.reports.html_elements import text
-from bot.evaluation.reports.summary import RESULTS, mood_of, result_counts, result_of, tags_of
+from bot.evaluation.reports.summary import RESULTS, result_class, result_counts, result_of, tags_of
 from bot.text.formatting import format_date, format_page
-from bot.text.tokens import find
+from bot.text.tokens import find_answer
 
 _PASSAGES = 10
 _EXCERPT = 280  # characters of a passage: a thousand questions must stay usable
@@ -22,7 +22,7 @@ Span = tuple[int, int]
 _COLUMNS = (("Question", ""), ("Result", "c-result"), ("Confidence", "c-num num"), ("Time", "c-num num"))
 
 
-def opened(outcome: Outcome) -> str:
+def question_details(outcome: Outcome) -> str:
     """Return gold, answer and quotes in one list, and what was retrieved in another beside it."""
     passages = outcome.passages[:_PASSAGES]
     ranked = _part("Ranked passages", _items("ol", (_passage(hit, outcome) for hit in passages)))
@@ -30,14 +30,14 @@ def opened(outcome: Outcome) -> str:
     return f'<div class="opened"><dl>{"".join(_parts(outcome))}</dl>{beside}</div>'
 
 
-def marked(
+def highlight(
     value: str, span: Span | None, start: int = 0, end: int | None = None, *, bold: Span | None = None
 ) -> str:
     """Return `value[start:end]` as HTML text, its part in `span` marked and its part in `bold` in bold."""
     end = len(value) if end is None else end
     if bold and (first := max(bold[0], start)) < (last := min(bold[1], end)):
-        before, after = marked(value, span, start, first), marked(value, span, last, end)
-        return f"{before}<b>{marked(value, span, first, last)}</b>{after}"
+        before, after = highlight(value, span, start, first), highlight(value, span, last, end)
+        return f"{before}<b>{highlight(value, span, first, last)}</b>{after}"
     low, high = (max(span[0], start), min(span[1], end)) if span else (end, end)
     if low >= high:
         return text(value[start:end])
@@ -57,19 +57,19 @@ def excerpt(value: str, span: Span | None, length: int, *, bold: Span | None = N
         start = 1 + max(start - 1, value.find(" ", start - 1, min(low, start + _WORD)))
     if end < len(value) and (gap := value.rfind(" ", max(high, end - _WORD), end + 1)) > 0:
         end = gap
-    shown = marked(value, span, start, end, bold=bold)
+    shown = highlight(value, span, start, end, bold=bold)
     return f"{'… ' if start else ''}{shown}{' …' if end < len(value) else ''}"
 
 
-def match_of(value: str, golds: Iterable[str]) -> Span | None:
+def find_gold(value: str, golds: Iterable[str]) -> Span | None:
     """Return where the first gold answer that stands in a text stands."""
-    return next((span for gold in golds if (span := find(value, gold))), None)
+    return next((span for gold in golds if (span := find_answer(value, gold))), None)
 
 
 def _parts(outcome: Outcome) -> Iterable[str]:
     case, answer = outcome.case, outcome.answer
     result = result_of(outcome)
-    yield _part("Result", f'<span class="{mood_of(result)}">{result}</span>: {RESULTS[result]}')
+    yield _part("Result", f'<span class="{result_class(result)}">{result}</span>: {RESULTS[result]}')
     yield _part("Error", text(outcome.error or ""))
     yield _part("Earlier questions", _items("ol", map(text, case.history)))
     yield _part("Gold answer", _gold(outcome))
@@ -103,14 +103,14 @@ def _gold(outcome: Outcome) -> str:
 def _answer(answer: Answer, outcome: Outcome) -> str:
     """Each sentence with its citations, the gold answer marked across them."""
     whole = NOT_SURE if answer.closest else answer.text
-    span = match_of(whole, outcome.case.answers)
+    span = find_gold(whole, outcome.case.answers)
     pieces: list[str] = []
     place = 0
     for index, sentence in enumerate(answer.sentences if answer.status != "not_found" else ()):
         start = whole.find(sentence.text, place)
         place = start + len(sentence.text)
         notes = "".join(f"[{number}]" for number in sentence.citations)
-        pieces.append(f"{marked(whole, span, start, place)} <small>{notes}</small>{_flag(outcome, index)}")
+        pieces.append(f"{highlight(whole, span, start, place)} <small>{notes}</small>{_flag(outcome, index)}")
     return f'<span data-find="" dir="auto">{" ".join(pieces) or text(whole)}</span>'
 
 
@@ -126,7 +126,7 @@ def _quotes(answer: Answer, outcome: Outcome) -> Iterable[str]:
 
 
 def _quote(citation: Citation, outcome: Outcome) -> str:
-    span = match_of(citation.quote, outcome.case.answers)
+    span = find_gold(citation.quote, outcome.case.answers)
     named = " · ".join(
         filter(
             None,
@@ -139,8 +139,8 @@ def _quote(citation: Citation, outcome: Outcome) -> str:
     )
 
 
-def _passage(hit: Ranked, outcome: Outcome) -> str:
-    span = match_of(hit.text, outcome.case.answers)
+def _passage(hit: RetrievedPassage, outcome: Outcome) -> str:
+    span = find_gold(hit.text, outcome.case.answers)
     return (
         f"<b>{text(hit.title or hit.article_id)}</b>{_gold_label(hit.article_id, outcome.gold)} "
         f"<small>{hit.score:.3f}</small><br>{excerpt(hit.text, span, _EXCERPT)}"
@@ -169,13 +169,13 @@ def _row(outcome: Outcome, tag_numbers: Mapping[str, int]) -> str:
     """Tags stand in it by number: their names are free text."""
     case, result = outcome.case, result_of(outcome)
     numbers = " ".join(str(tag_numbers[tag]) for tag in dict.fromkeys(case.tags))
-    wrong = "" if diagnose(outcome) is None else ' data-wrong=""'
+    wrong = "" if classify(outcome) is None else ' data-wrong=""'
     confidence = f"{outcome.answer.confidence:.2f}" if outcome.answer else "–"
     return (
         f'<tr role="row" data-result="{text(result)}" data-tags="{numbers}"{wrong}><td role="cell">'
         f'<details><summary><code data-find="">{text(case.id)}</code> '
-        f'<span data-find="" dir="auto">{text(case.question)}</span></summary>{opened(outcome)}</details></td>'
-        f'<td role="cell" class="word {mood_of(result)}">{text(result)}</td>'
+        f'<span data-find="" dir="auto">{text(case.question)}</span></summary>{question_details(outcome)}</details></td>'
+        f'<td role="cell" class="word {result_class(result)}">{text(result)}</td>'
         f'<td role="cell" class="num confidence">{confidence}</td>'
         f'<td role="cell" class="num">{outcome.milliseconds:,.0f} ms</td></tr>\n'
     )
@@ -184,7 +184,7 @@ def _row(outcome: Outcome, tag_numbers: Mapping[str, int]) -> str:
 def _filters(outcomes: Sequence[Outcome], tags: Mapping[str, int]) -> str:
     """Return the form above the table; hidden until the script is there to obey it."""
     results = [(name, name) for name, count in result_counts(outcomes).items() if count]
-    wrong = [("wrong", "all that went wrong")] if any(map(diagnose, outcomes)) else []
+    wrong = [("wrong", "all that went wrong")] if any(map(classify, outcomes)) else []
     by_result = _select("result", "Result", "all results", [*wrong, *results])
     by_tag = _select("tag", "Tag", "all tags", [(str(number), tag) for tag, number in tags.items()])
     return (

@@ -34,7 +34,7 @@ def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> 
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>\n"
 
 
-def chooser(filter_id: str, value: str, shown: str) -> str:
+def filter_button(filter_id: str, value: str, shown: str) -> str:
     """Return a button that sets one filter of the questions; dead until the script is there to obey it."""
     return (
         f'<button type="button" class="choose" data-filter="{filter_id}" data-value="{text(value)}" disabled>'
@@ -73,7 +73,7 @@ def _row(cells: Sequence[str], kinds: Sequence[str]) -> str:
     return f"<tr>{first}{rest}</tr>\n"
 
 
-def curve(outcomes: Sequence[Outcome]) -> str:
+def risk_coverage_svg(outcomes: Sequence[Outcome]) -> str:
     """Return the curve with a table of some of its points, as HTML; or that there is nothing to draw."""
     points = risk_coverage(outcomes)
     if not points:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from bot.articles.article import clean_line, clean_text
-from bot.evaluation.error_analysis import diagnose, judgeable
+from bot.evaluation.error_analysis import classify, is_gradable
 from bot.evaluation.models import Outcome, Run
 from bot.evaluation.reports.summary import RESULTS, missing_questions
 
@@ -40,14 +40,14 @@ def _add_question(suite: ET.Element, outcome: Outcome) -> None:
     seconds = f"{outcome.milliseconds / 1000:.3f}"
     name = clean_line(f"{outcome.case.id}: {outcome.case.question}")[:_NAME]
     case = ET.SubElement(suite, "testcase", classname="questions", name=name, time=seconds)
-    diagnosis = diagnose(outcome)
+    diagnosis = classify(outcome)
     if diagnosis == "failed":
         said = clean_line(outcome.error or "the answer's status is error")
         ET.SubElement(case, "error", type=diagnosis, message=said).text = _told(outcome)
     elif diagnosis:
         message = f"{diagnosis}: {RESULTS[diagnosis]}"
         ET.SubElement(case, "failure", type=diagnosis, message=message).text = _told(outcome)
-    elif not judgeable(outcome):
+    elif not is_gradable(outcome):
         ET.SubElement(case, "skipped", message="the test set does not say enough to judge it")
 
 

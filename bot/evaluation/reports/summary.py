@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.evaluation.error_analysis import EXPLANATIONS, answered, diagnose, judgeable
-from bot.evaluation.metrics import METRICS, Observations, observed
+from bot.evaluation.error_analysis import EXPLANATIONS, answered, classify, is_gradable
+from bot.evaluation.metrics import METRICS, Observations, run_observations
 from bot.evaluation.models import Outcome, Run, Summary
 from bot.evaluation.statistics import wilson
 
@@ -36,7 +36,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Tagged:
+class TagRow:
     """The questions of one tag: how many, how many went wrong, and the `answer` metric with its interval."""
 
     tag: str
@@ -65,10 +65,10 @@ def figures(summary: Summary) -> list[Figure]:
 
 def result_of(outcome: Outcome) -> str:
     """Say in a word how a question went: a diagnosis, `RIGHT` or `NOT_JUDGED`."""
-    return diagnose(outcome) or (RIGHT if judgeable(outcome) else NOT_JUDGED)
+    return classify(outcome) or (RIGHT if is_gradable(outcome) else NOT_JUDGED)
 
 
-def mood_of(result: str) -> str:
+def result_class(result: str) -> str:
     """Say whether a result is "good", "bad" or neither ("soft")."""
     return {RIGHT: "good", NOT_JUDGED: "soft"}.get(result, "bad")
 
@@ -83,7 +83,7 @@ def result_counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
     return {result: counted[result] for result in (*faults, RIGHT, NOT_JUDGED)}
 
 
-def headline(outcomes: Sequence[Outcome]) -> str:
+def result_summary(outcomes: Sequence[Outcome]) -> str:
     """Say in a line how many questions went right and wrong, and what went wrong most often."""
     counts = result_counts(outcomes)
     commonest = next(iter(counts))
@@ -103,10 +103,10 @@ def tags_of(outcomes: Sequence[Outcome]) -> list[str]:
     return sorted(counted, key=lambda tag: (-counted[tag], tag))
 
 
-def by_tag(outcomes: Sequence[Outcome]) -> list[Tagged]:
+def by_tag(outcomes: Sequence[Outcome]) -> list[TagRow]:
     """Return the results of each tag, those of most questions first."""
     having: dict[str, list[tuple[Outcome, Observations]]] = {tag: [] for tag in tags_of(outcomes)}
-    for outcome, seen in zip(outcomes, observed(outcomes), strict=True):
+    for outcome, seen in zip(outcomes, run_observations(outcomes), strict=True):
         for tag in dict.fromkeys(outcome.case.tags):
             having[tag].append((outcome, seen))
     return [_tagged(tag, members) for tag, members in having.items()]
@@ -136,7 +136,7 @@ def risk_coverage(outcomes: Sequence[Outcome]) -> list[RiskPoint]:
     wrong when the question is unanswerable, when it lacks the gold answer or, where none is known, when it
     cites no gold article. Equal confidences fall together.
     """
-    judged = [outcome for outcome in outcomes if judgeable(outcome)]
+    judged = [outcome for outcome in outcomes if is_gradable(outcome)]
     given = sorted(
         ((o.answer.confidence, _wrong(o)) for o in judged if o.answer and answered(o)), reverse=True
     )
@@ -180,16 +180,16 @@ def _interval(interval: tuple[float, float] | None, pattern: str = "{:.3f}") -> 
     return "–".join(map(pattern.format, interval)) if interval else "n/a"
 
 
-def _tagged(tag: str, members: Sequence[tuple[Outcome, Observations]]) -> Tagged:
+def _tagged(tag: str, members: Sequence[tuple[Outcome, Observations]]) -> TagRow:
     scores = [score for _, seen in members for score in seen.get("answer", ())]
-    wrong = sum(diagnose(member) is not None for member, _ in members)
+    wrong = sum(classify(member) is not None for member, _ in members)
     if not scores:
-        return Tagged(tag, len(members), wrong, "n/a", "n/a", None)
+        return TagRow(tag, len(members), wrong, "n/a", "n/a", None)
     value = sum(scores) / len(scores)
     low, high = wilson(round(sum(scores)), len(scores))
-    return Tagged(tag, len(members), wrong, f"{value:.3f}", _interval((low, high)), (low, value, high))
+    return TagRow(tag, len(members), wrong, f"{value:.3f}", _interval((low, high)), (low, value, high))
 
 
 def _wrong(outcome: Outcome) -> bool:
-    diagnosis = diagnose(outcome)
+    diagnosis = classify(outcome)
     return diagnosis is not None and not (diagnosis == "badly cited" and outcome.case.answers)

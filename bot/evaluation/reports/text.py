@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 from bot.answering.answer import NOT_SURE, Answer, Citation
 from bot.answering.quotes import QuoteParts, bold_markdown, split_quote
 from bot.articles.article import clean_line, clean_text
-from bot.evaluation.comparison_result import Comparison, Detectable, Row, Setting
-from bot.evaluation.error_analysis import diagnose
-from bot.evaluation.metrics import METRICS, observed
+from bot.evaluation.comparison_result import Comparison, MinimumDetectableDrop, Row, Setting
+from bot.evaluation.error_analysis import classify
+from bot.evaluation.metrics import METRICS, run_observations
 from bot.evaluation.models import Outcome, Run, Summary
 from bot.evaluation.reports.summary import (
     RESULTS,
     by_tag,
     figures,
-    headline,
     missing_questions,
     result_counts,
     result_of,
+    result_summary,
     settings_of,
 )
 from bot.text.formatting import format_date, format_page
@@ -60,7 +60,7 @@ class _Markdown(str):
 
 def csv_text(run: Run) -> str:
     """Return a row a question (RFC 4180), with what it adds to each metric; texts are safe in a spreadsheet."""
-    seen = observed(run.outcomes)
+    seen = run_observations(run.outcomes)
     names = [name for name in METRICS if any(name in found for found in seen)]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
@@ -76,7 +76,7 @@ def markdown(run: Run, summary: Summary, verdict: Verdict | None) -> str:
     missing = missing_questions(run)
     parts = [
         "# Evaluation\n",
-        f"{_plain(headline(run.outcomes))}{f' **Incomplete: {missing:,} still to be asked.**' if missing else ''}\n",
+        f"{_plain(result_summary(run.outcomes))}{f' **Incomplete: {missing:,} still to be asked.**' if missing else ''}\n",
         _gates(verdict),
         _table(
             "Figures",
@@ -103,22 +103,22 @@ def _cells(outcome: Outcome) -> list[str | float]:
     case, answer = outcome.case, outcome.answer
     cited = dict.fromkeys(citation.article_id for citation in answer.citations) if answer else ()
     return [
-        _defused(case.id),
-        _defused(case.question),
+        _escape_formula(case.id),
+        _escape_formula(case.question),
         result_of(outcome),
         answer.status if answer else "",
-        _defused(answer.text if answer else ""),
+        _escape_formula(answer.text if answer else ""),
         answer.confidence if answer else "",
-        _defused("|".join(case.answers)),
-        _defused("|".join(case.articles)),
-        _defused("|".join(cited)),
-        _defused("|".join(case.tags)),
+        _escape_formula("|".join(case.answers)),
+        _escape_formula("|".join(case.articles)),
+        _escape_formula("|".join(cited)),
+        _escape_formula("|".join(case.tags)),
         outcome.milliseconds,
-        _defused(outcome.error or ""),
+        _escape_formula(outcome.error or ""),
     ]
 
 
-def _defused(value: str) -> str:
+def _escape_formula(value: str) -> str:
     """Return a text that no spreadsheet takes for a formula: with an apostrophe before what begins like one."""
     value = clean_text(value)
     return f"'{value}" if _FORMULA.match(value) else value
@@ -135,7 +135,7 @@ def _gates(verdict: Verdict | None) -> str:
 
 
 def _wrong(outcomes: Sequence[Outcome]) -> str:
-    wrong = [outcome for outcome in outcomes if diagnose(outcome)]
+    wrong = [outcome for outcome in outcomes if classify(outcome)]
     rows = (
         (
             o.case.id,
@@ -196,7 +196,7 @@ def _escaped(line: str) -> str:
     return _MARKUP.sub(lambda found: "\\" + found[0], clean_text(line))
 
 
-def comparison_text(comparison: Comparison) -> str:
+def format_comparison(comparison: Comparison) -> str:
     """Return the comparison as text: settings, questions, metrics with regressions first, and what it can see."""
     parts = [
         "\n".join(_settings(comparison.settings)),
@@ -280,10 +280,10 @@ def _conclusions(comparison: Comparison) -> Iterator[str]:
         yield f"Questions with a metric in one run only: {', '.join(in_one)}."
     if comparison.metrics_in_one:
         yield f"In one run only, and not compared: {', '.join(comparison.metrics_in_one)}."
-    yield _sight(comparison.detectable)
+    yield _format_detectable(comparison.detectable)
 
 
-def _sight(seen: Detectable | None) -> str:
+def _format_detectable(seen: MinimumDetectableDrop | None) -> str:
     if seen is None:
         return "How small a drop can be seen is not known: neither answer nor hit@1 is in both runs."
     if seen.drop is None:

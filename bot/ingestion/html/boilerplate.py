@@ -36,14 +36,16 @@ _OTHER_ROLES = frozenset(
 _OTHER_WORDS = re.compile(
     r"ads?|adslot|advert\w*|promo\w*|sponsor\w*|teasers?|onetrust|didomi|cookie\w*|gdpr|consent\w*"
 )
-_DENYING = frozenset(("no", "has", "with", "without"))  # "has-ads" says something of what is in there
+_NEGATING_CLASSES = frozenset(
+    ("no", "has", "with", "without")
+)  # "has-ads" says something of what is in there
 _SHORT = 1_000  # characters that a teaser or a banner has at most; what is longer is taken for the article
 _BLOCKS = frozenset(["a", "article", "aside", "div", "figure", "li", "section", "td"])
 _HEADINGS = ("h2", "h3", "h4", "h5", "h6")
 _HEADLINE_WORDS = 5  # from which a link's text is a headline rather than a name
 
 
-def drop_unshown(tree: Any) -> None:
+def remove_hidden(tree: Any) -> None:
     """Take out of a page what is hidden, and what is struck out."""
     _drop(tree.xpath(_TAKEN_BACK))
     _drop(
@@ -51,13 +53,13 @@ def drop_unshown(tree: Any) -> None:
     )
 
 
-def drop_other_stories(tree: Any, *, address: str) -> None:
+def remove_boilerplate(tree: Any, *, address: str) -> None:
     """Take out of a page what leads to other pages, and what its site puts between the lines of all its articles."""
     named = (element for element in tree.xpath("//body//*[@class or @id or @role]") if _is_other(element))
     _drop(element for element in named if _is_small(element))
     title = _said(*tree.xpath("//title"))
     for heading in list(tree.iter(*_HEADINGS)):
-        if _leads_away(heading, address) and (said := _said(heading)) and said not in title:
+        if _is_outbound_block(heading, address) and (said := _said(heading)) and said not in title:
             block = next((above for above in heading.iterancestors() if above.tag in _BLOCKS), None)
             if block is not None and _is_small(block) and len(_headings(block)) == 1:
                 _drop([block])
@@ -88,7 +90,7 @@ def _is_other(element: Any) -> bool:
 def _names_other(name: str) -> bool:
     """Say whether a class or an id, such as `story__promo-box`, names what is no part of the article."""
     words = re.split(r"[-_]+", name)
-    return words[0] not in _DENYING and any(_OTHER_WORDS.fullmatch(word) for word in words)
+    return words[0] not in _NEGATING_CLASSES and any(_OTHER_WORDS.fullmatch(word) for word in words)
 
 
 def _is_small(element: Any) -> bool:
@@ -103,7 +105,7 @@ def _is_small(element: Any) -> bool:
     return True
 
 
-def _leads_away(element: Any, address: str) -> bool:
+def _is_outbound_block(element: Any, address: str) -> bool:
     """Say whether all that an element says is a link, or lies in one, to another page than this."""
     around = next(element.iterancestors("a"), None)
     links = [around] if around is not None else list(element.iter("a"))
@@ -130,7 +132,7 @@ def _only_links(element: Any, address: str) -> bool:
     return (
         bool(items)
         and words >= _HEADLINE_WORDS * len(items)
-        and all(_leads_away(item, address) for item in items)
+        and all(_is_outbound_block(item, address) for item in items)
     )
 
 

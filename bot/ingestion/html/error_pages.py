@@ -59,17 +59,17 @@ _LINE = _any(
 )
 
 
-def says_not_found(titles: Iterable[str], text: str) -> bool:
+def is_not_found_page(titles: Iterable[str], text: str) -> bool:
     """Say whether a page is what a site shows in place of one that is not there."""
     return len(text) < _LONG and any(_NOT_FOUND.fullmatch(part) for part in _parts(titles))
 
 
-def says_no_entry(titles: Iterable[str], text: str) -> bool:
+def is_access_wall(titles: Iterable[str], text: str) -> bool:
     """Say whether a page is a wall before an article, or trouble of the site."""
     return len(text) < _LONG and any(_NO_ENTRY.fullmatch(part) for part in _parts(titles))
 
 
-def without_notices(text: str) -> str:
+def strip_notices(text: str) -> str:
     """Return a text of paragraphs without those that ask its reader to log in, subscribe or accept."""
     lines = text.split("\n")
     if not any(map(_is_notice, lines)):

@@ -10,17 +10,17 @@ from typing import Any, Literal
 import yaml
 
 from bot.articles.article import clean_line, clean_text, is_web_url
-from bot.errors import ReadError
-from bot.ingestion.html.boilerplate import drop_other_stories, drop_unshown
-from bot.ingestion.html.error_pages import says_no_entry, says_not_found, without_notices
-from bot.ingestion.html.json_ld import article_data
+from bot.errors import ParseError
+from bot.ingestion.html.boilerplate import remove_boilerplate, remove_hidden
+from bot.ingestion.html.error_pages import is_access_wall, is_not_found_page, strip_notices
+from bot.ingestion.html.json_ld import extract_json_ld
 
 Kind = Literal["page", "entry", "letter"]  # of a site, what a feed holds, what came by mail
 
 NO_ARTICLE = "no article text found in this HTML page"
-NOT_THERE = "the site says that there is no such page"
-NO_ENTRY = "no article but a notice: the site lets nobody in without a login, a consent or a check"
-NO_ARTICLES = (NO_ARTICLE, NOT_THERE, NO_ENTRY)
+PAGE_NOT_FOUND = "the site says that there is no such page"
+ACCESS_WALL = "no article but a notice: the site lets nobody in without a login, a consent or a check"
+NO_ARTICLES = (NO_ARTICLE, PAGE_NOT_FOUND, ACCESS_WALL)
 
 _MAX_FRONT_MATTER = 65_536  # characters
 _MAX_HEADLINE = 120  # characters in a first line that can be the title
@@ -40,7 +40,7 @@ _SHOWN = "//body//text()[not(parent::script or parent::style)]"
 _BEGINNING = 100  # characters that tell a text
 
 
-def record_from_text(text: str) -> dict[str, object]:
+def parse_text(text: str) -> dict[str, object]:
     """Return the article in a plain text; a first line that stands alone is its title."""
     fields = _front_matter(clean_text(text))
     if title := fields.get("title") or first_line_title(str(fields["text"]).strip()):
@@ -76,11 +76,11 @@ def _front_matter(text: str) -> dict[str, object]:
         return {"text": text}  # in Markdown, --- can also be a rule above prose
     end = next((n for n, line in enumerate(lines) if n and line.rstrip() in ("---", "...")), None)
     if end is None:
-        raise ReadError("the front matter opened by --- is never closed", line=1)
+        raise ParseError("the front matter opened by --- is never closed", line=1)
     fields = _parse_yaml("\n".join(lines[1:end]))
     if not isinstance(fields, dict):
         return {"text": text}
-    return _usable(fields) | {"text": text[len("\n".join(lines[: end + 1])) :]}
+    return _normalize_front_matter(fields) | {"text": text[len("\n".join(lines[: end + 1])) :]}
 
 
 def _parse_yaml(block: str) -> object:
@@ -91,16 +91,16 @@ def _parse_yaml(block: str) -> object:
     except (yaml.YAMLError, RecursionError) as exc:
         mark, problem = getattr(exc, "problem_mark", None), getattr(exc, "problem", "it cannot be parsed")
         line = mark.line + 2 if mark else 1
-        raise ReadError(f"front matter is not valid YAML: {problem}", line=line) from exc
+        raise ParseError(f"front matter is not valid YAML: {problem}", line=line) from exc
     return document
 
 
-def _usable(fields: dict[str, object]) -> dict[str, object]:
+def _normalize_front_matter(fields: dict[str, object]) -> dict[str, object]:
     blank = ("", "~", "null")
     record = {key.strip().lower(): None if value in blank else value for key, value in fields.items()}
     published = record.get("published") or record.get("date")
     if not isinstance(published, str | None):  # aliases inside aliases would fill the memory when shown
-        raise ReadError("published: expected a date")
+        raise ParseError("published: expected a date")
     return record | {"published": published}
 
 
@@ -115,12 +115,12 @@ def record_from_html(html: str, *, kind: Kind = "page") -> dict[str, object]:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         record = _extract(clean_text(html), kind)
-    except ReadError:
+    except ParseError:
         raise
     except Exception as exc:  # on hostile markup lxml and the libraries above it raise errors of any class
-        raise ReadError(f"this HTML page cannot be parsed ({type(exc).__name__})") from exc
+        raise ParseError(f"this HTML page cannot be parsed ({type(exc).__name__})") from exc
     if not record:
-        raise ReadError(NO_ARTICLE)
+        raise ParseError(NO_ARTICLE)
     return record
 
 
@@ -131,13 +131,13 @@ def _extract(html: str, kind: Kind) -> dict[str, object]:
     if tree is None or "<" not in html:
         return {}
     address = _claimed_address(tree)
-    stated = article_data(tree, address=address)
+    stated = extract_json_ld(tree, address=address)
     names = [clean_line(text) for text in tree.xpath(_TITLES)]
-    drop_unshown(tree)
+    remove_hidden(tree)
     if kind == "page":
-        drop_other_stories(tree, address=address)
+        remove_boilerplate(tree, address=address)
     if kind == "letter":
-        _lay_out(tree)
+        _unwrap_layout_tables(tree)
     shown = " ".join(tree.xpath(_SHOWN)) if "text" in stated else ""
     favor = "favor_recall" if kind == "letter" else "favor_precision"
     options: dict[str, Any] = {favor: True, "include_comments": False, "include_tables": False}
@@ -146,8 +146,8 @@ def _extract(html: str, kind: Kind) -> dict[str, object]:
     titles = (about.title, stated.get("title"))
     lines = page.text.splitlines() if page is not None else []
     text = "\n\n".join(line for line in lines if line.strip() and clean_line(line) not in titles)
-    found = _fuller(text, stated.get("text", ""), shown)
-    text = without_notices(found)
+    found = _prefer_longer_body(text, stated.get("text", ""), shown)
+    text = strip_notices(found)
     if kind == "page" and not stated:
         _refuse_notice(names, text)
     # Without a site name trafilatura takes the host; article_from_record does so too, but after `source`.
@@ -165,13 +165,13 @@ def _extract(html: str, kind: Kind) -> dict[str, object]:
 
 
 def _refuse_notice(titles: list[str], text: str) -> None:
-    if says_not_found(titles, text):
-        raise ReadError(NOT_THERE)
-    if says_no_entry(titles, text):
-        raise ReadError(NO_ENTRY)
+    if is_not_found_page(titles, text):
+        raise ParseError(PAGE_NOT_FOUND)
+    if is_access_wall(titles, text):
+        raise ParseError(ACCESS_WALL)
 
 
-def _lay_out(tree: Any) -> None:
+def _unwrap_layout_tables(tree: Any) -> None:
     """Make blocks of the tables that letters are laid out with: they hold no data but the letter."""
     for element in tree.iter("table", "tbody", "tr", "td", "th"):
         element.tag = "div"
@@ -197,7 +197,7 @@ def _claimed_address(tree: Any) -> str:
     return next((claim for claim in claims if is_web_url(claim)), "")
 
 
-def _fuller(extracted: str, stated: str, shown: str) -> str:
+def _prefer_longer_body(extracted: str, stated: str, shown: str) -> str:
     """Return the text that JSON-LD states where far less of it was found, though the page shows it or shows nothing."""
     if len(stated) <= 2 * len(extracted):
         return extracted

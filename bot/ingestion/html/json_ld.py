@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bot.articles.article import canonical_url, clean_line, parse_published
-from bot.errors import ReadError
+from bot.articles.article import canonical_url, clean_line, parse_date
+from bot.errors import ParseError
 
 _TYPE = re.compile(r"(?:https?://schema\.org/|schema:)?(\w*Article|BlogPosting|LiveBlogPosting|Report)")
 _SCRIPT = "//script[contains(translate(@type, 'LDJSON', 'ldjson'), 'ld+json')]"
@@ -22,7 +22,7 @@ _WRAPPING = re.compile(
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
-def article_data(tree: Any, *, address: str = "") -> dict[str, str]:
+def extract_json_ld(tree: Any, *, address: str = "") -> dict[str, str]:
     """Return title, published, author, source and text as the page's JSON-LD states them; {} where it does not.
 
     It is the one of this `address`, or whose headline the page bears, or the only one if it names no address; where
@@ -64,7 +64,7 @@ def _chosen(found: list[Mapping[str, object]], tree: Any, address: str) -> Mappi
             return node
     titles = " ".join(map(clean_line, tree.xpath(_TITLES)))
     for node in found:
-        if (headline := _line(node.get("headline"))) and headline in titles:
+        if (headline := _single_line(node.get("headline"))) and headline in titles:
             return node
     alone = len(found) == 1 and not (address and _addresses(found[0]))
     return found[0] if alone else None
@@ -79,37 +79,37 @@ def _addresses(node: Mapping[str, object]) -> set[str]:
 
 def _fields(node: Mapping[str, object]) -> dict[str, str]:
     fields = {
-        "title": _line(node.get("headline")) or _line(node.get("name")),
+        "title": _single_line(node.get("headline")) or _single_line(node.get("name")),
         "published": _date(node.get("datePublished")),
         "author": ", ".join(dict.fromkeys(filter(None, map(_name, _list(node.get("author")))))),
         "source": next(filter(None, map(_name, _list(node.get("publisher")))), ""),
-        "text": _prose(_first(node.get("articleBody"))),
+        "text": _multiline_text(_first(node.get("articleBody"))),
     }
     return {name: value for name, value in fields.items() if value}
 
 
 def _name(value: object) -> str:
     """Return a person's or an outlet's name; an address is not one."""
-    name = _line(_first(value, "name"))
+    name = _single_line(_first(value, "name"))
     return "" if "://" in name else name
 
 
 def _date(value: object) -> str:
-    text = _line(value)
+    text = _single_line(value)
     try:
-        return text if parse_published(text) else ""
-    except ReadError:
+        return text if parse_date(text) else ""
+    except ParseError:
         return ""
 
 
-def _prose(text: str) -> str:
+def _multiline_text(text: str) -> str:
     """Return a body's text, without markup that some write into it."""
     plain = re.sub(r"</?(?:p|div|br|h\d|li)\b[^>]*>", "\n\n", text) if "<" in text else text
     plain = html.unescape(re.sub(r"</?[a-zA-Z][^>]*>", "", plain))
     return "\n\n".join(line.strip() for line in plain.splitlines() if line.strip())
 
 
-def _line(value: object) -> str:
+def _single_line(value: object) -> str:
     return clean_line(html.unescape(_first(value)))
 
 

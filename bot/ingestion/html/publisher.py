@@ -11,22 +11,24 @@ from bot.articles.article import clean_line
 _LONGEST = 200  # characters of a name
 
 
-def outlet_of(claimed: str, url: str) -> str:
+def publisher_name(claimed: str, url: str) -> str:
     """Return the outlet's name as the page at `url` claims it, with its host where that does not bear this name."""
     claimed = clean_line(claimed)[:_LONGEST]
     host = (urlsplit(url).hostname or "").rstrip(".").removeprefix("www.")
-    return claimed if not claimed or not host or _bears(host, claimed) else f"{claimed} ({host})"
+    return (
+        claimed if not claimed or not host or _domain_matches_name(host, claimed) else f"{claimed} ({host})"
+    )
 
 
-def _bears(host: str, name: str) -> bool:
+def _domain_matches_name(host: str, name: str) -> bool:
     """Say whether a host is one of its own domain, and that domain is the name: theguardian.com, gazette.co.uk."""
     said = _letters(name)
-    domain = _own_domain(host)
+    domain = _registrable_domain(host)
     known = {_letters(host), _letters(domain), _letters(domain.partition(".")[0])}
     return bool(said) and not known.isdisjoint({said, said.removeprefix("the")})
 
 
-def _own_domain(host: str) -> str:
+def _registrable_domain(host: str) -> str:
     """Return what is registered of a host: of news.gazette.co.uk gazette.co.uk, of anybody.github.io github.io."""
     from tld import get_fld
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bot.articles.article import Article, article_from_record, short_hash
-from bot.errors import ReadError
+from bot.errors import ParseError
 from bot.ingestion.loaders.text_encoding import HEAD, decode, is_binary
 
 MAX_ARTICLE_BYTES = 10_000_000  # one text, Markdown or HTML file; one record, row or message of a larger one
@@ -49,20 +49,20 @@ class File(NamedTuple):
 
     def skipped(self, reason: str, *, line: int | None = None, expected: bool = False) -> Skipped:
         """Return what is said of it, or of one of its lines, in place of an article."""
-        return Skipped(shown(self.path), line, reason, expected)
+        return Skipped(printable_path(self.path), line, reason, expected)
 
     def article(self, record: object, *, place: str = "") -> Article:
         """Make an article of a record; `place` is its identity in the file. Raises ReadError."""
         if not isinstance(record, dict):
-            raise ReadError(f"expected an object, found {type(record).__name__}")
+            raise ParseError(f"expected an object, found {type(record).__name__}")
         try:
             return article_from_record(record, origin=self.origin, place=place, source=self.source)
         except (ValueError, OverflowError, RecursionError) as exc:
             # What the standard library's URL and date parsers raise for values made to break them.
-            raise ReadError(f"a field holds a value that cannot be used ({type(exc).__name__})") from exc
+            raise ParseError(f"a field holds a value that cannot be used ({type(exc).__name__})") from exc
 
 
-def files_below(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
+def walk_files(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
     """Yield the files in these folders, and these files, in the order they are read in."""
     for given in paths:
         yield from _walk(given)
@@ -81,21 +81,21 @@ def _walk(given: Path) -> Iterator[Path | Skipped]:
                 seen.add((info.st_dev, info.st_ino))
                 stack += sorted((p for p in path.iterdir() if not p.name.startswith(".")), reverse=True)
         except OSError as exc:
-            yield Skipped(shown(path), None, plain(exc))
+            yield Skipped(printable_path(path), None, describe_os_error(exc))
 
 
-def shown(path: Path) -> str:
+def printable_path(path: Path) -> str:
     """Return `path` as text that can be printed and stored: names of files need not be valid Unicode."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def plain(exc: OSError) -> str:
+def describe_os_error(exc: OSError) -> str:
     """Return what the file system says, in lower case."""
     missing = isinstance(exc, FileNotFoundError)
     return "no such file or folder" if missing else (exc.strerror or type(exc).__name__).lower()
 
 
-def place_of(record: object) -> str:
+def record_key(record: object) -> str:
     """Return the identity of a record without id and url: its content, so that it may move in its file."""
     fields = (record.get("title"), record.get("text")) if isinstance(record, Mapping) else ()
     return short_hash("\n".join(field for field in fields if isinstance(field, str)))
@@ -106,23 +106,23 @@ def is_question(record: object) -> bool:
     return isinstance(record, Mapping) and bool(record.get("question")) and not record.get("text")
 
 
-def refuse_large(size: int, limit: int, purpose: str, advice: str) -> None:
+def check_size(size: int, limit: int, purpose: str, advice: str) -> None:
     """Raise ReadError for a size in bytes above a limit."""
     if size > limit:
-        raise ReadError(f"{size / 1e6:.1f} MB: too large {purpose} (limit {limit / 1e6:g} MB); {advice}")
+        raise ParseError(f"{size / 1e6:.1f} MB: too large {purpose} (limit {limit / 1e6:g} MB); {advice}")
 
 
-def refuse_binary(head: bytes) -> None:
+def check_is_text(head: bytes) -> None:
     """Raise ReadError for what begins like no text."""
     if is_binary(head):
-        raise ReadError("binary file, not text")
+        raise ParseError("binary file, not text")
 
 
 def read_text(path: Path) -> str:
     """Return a file's text, whatever its encoding. Raises ReadError."""
     data = path.read_bytes()
-    refuse_binary(data[:HEAD])
+    check_is_text(data[:HEAD])
     text = decode(data)
     if not text.strip():
-        raise ReadError(EMPTY)
+        raise ParseError(EMPTY)
     return text

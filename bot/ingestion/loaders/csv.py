@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bot.articles.article import Article, clean_line
-from bot.errors import ReadError
+from bot.errors import ParseError
 from bot.ingestion.loaders import base
-from bot.ingestion.loaders.base import EMPTY, TEST_SET, File, Skipped, is_question, place_of
+from bot.ingestion.loaders.base import EMPTY, TEST_SET, File, Skipped, is_question, record_key
 from bot.ingestion.loaders.jsonl import as_text
 from bot.ingestion.loaders.text_encoding import HEAD, decode
 
@@ -29,7 +29,7 @@ _SEPARATOR = re.compile(r"sep=.?\s*$")  # what spreadsheets write before the hea
 _DELIMITERS = (",", ";", "\t", "|")
 
 
-def read_rows(file: File) -> Iterator[Article | Skipped]:
+def read_csv(file: File) -> Iterator[Article | Skipped]:
     """Yield an article for each row. Raises ReadError for a table without a column of texts."""
     csv.field_size_limit(base.MAX_ARTICLE_BYTES)  # the module's own limit is less than a long article
     with file.path.open("rb") as raw, as_text(raw, newline="") as stream:
@@ -38,7 +38,7 @@ def read_rows(file: File) -> Iterator[Article | Skipped]:
         columns = _columns(header)
         if "text" not in columns:
             if "question" not in columns:
-                raise ReadError(
+                raise ParseError(
                     f"no column `text`, `body` or `content` (there are: {clean_line(', '.join(header))[:200]})"
                 )
             yield file.skipped(TEST_SET, expected=True)
@@ -73,9 +73,9 @@ def _header(rows: Iterator[list[str]]) -> list[str]:
             for name in next(row for row in rows if any(map(str.strip, row)) and not _SEPARATOR.match(row[0]))
         ]
     except StopIteration:
-        raise ReadError(EMPTY) from None
+        raise ParseError(EMPTY) from None
     except csv.Error as exc:
-        raise ReadError(f"not a table: {exc}", line=1) from exc
+        raise ParseError(f"not a table: {exc}", line=1) from exc
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:
@@ -105,7 +105,7 @@ def _outcomes(
             return
         except csv.Error as exc:
             yield file.skipped(f"a row that cannot be read: {exc}", line=line)
-        except ReadError as exc:
+        except ParseError as exc:
             yield file.skipped(exc.reason, line=line)
         line = getattr(rows, "line_num", line) + 1
 
@@ -114,7 +114,7 @@ def _outcome(
     file: File, row: Sequence[str], header: Sequence[str], columns: dict[str, int], *, first: bool
 ) -> Article | Skipped:
     if len(row) > len(header):
-        raise ReadError(
+        raise ParseError(
             f"{len(row)} fields in a table of {len(header)} columns (is a quotation mark missing?)"
         )
     record: dict[str, object] = {
@@ -126,7 +126,7 @@ def _outcome(
         return file.skipped(TEST_SET, expected=True)
     if isinstance(tags := record.get("tags"), str):
         record["tags"] = tags.replace("|", ",")
-    return file.article(record, place=place_of(record))
+    return file.article(record, place=record_key(record))
 
 
 def _plain(field: str) -> str:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.articles.article import Article
-from bot.errors import ReadError
+from bot.errors import ParseError
 from bot.ingestion.loaders import base
-from bot.ingestion.loaders.base import EMPTY, File, Skipped, refuse_large
+from bot.ingestion.loaders.base import EMPTY, File, Skipped, check_size
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -37,30 +37,30 @@ _SPACES = {f"{_W}tab": " ", f"{_W}br": " ", f"{_W}cr": " ", f"{_W}noBreakHyphen"
 _TITLES = ("Title", "Heading 1")
 
 
-def read_word(file: File) -> Iterator[Article | Skipped]:
+def read_docx(file: File) -> Iterator[Article | Skipped]:
     """Yield the article in a DOCX file. Raises ReadError."""
-    refuse_large(file.size, MAX_WORD_BYTES, "for a document", "split it")
-    _refuse_bomb(file)
+    check_size(file.size, MAX_WORD_BYTES, "for a document", "split it")
+    _check_unpacked_size(file)
     yield file.article(_record(_open(file)))
 
 
-def _refuse_bomb(file: File) -> None:
+def _check_unpacked_size(file: File) -> None:
     """Raise ReadError for what is no DOCX, or would unpack to more than a document holds."""
     if not file.size:
-        raise ReadError(EMPTY)
+        raise ParseError(EMPTY)
     try:
         with zipfile.ZipFile(file.path) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as exc:
-        raise ReadError(
+        raise ParseError(
             "not a DOCX file, or an encrypted one: save it anew as .docx, without a password"
         ) from exc
     markup = max((part.file_size for part in parts if part.filename.endswith((".xml", ".rels"))), default=0)
     unpacked = sum(part.file_size for part in parts)
-    refuse_large(unpacked, _MAX_UNPACKED, "when unpacked", "split it, or leave its pictures out")
-    refuse_large(markup, _MAX_MARKUP, "when unpacked", "split it")
+    check_size(unpacked, _MAX_UNPACKED, "when unpacked", "split it, or leave its pictures out")
+    check_size(markup, _MAX_MARKUP, "when unpacked", "split it")
     if len(parts) > _MAX_PARTS:
-        raise ReadError(f"{len(parts):,} parts: too many for a document (limit {_MAX_PARTS:,})")
+        raise ParseError(f"{len(parts):,} parts: too many for a document (limit {_MAX_PARTS:,})")
 
 
 def _open(file: File) -> Document:
@@ -69,7 +69,7 @@ def _open(file: File) -> Document:
     try:
         return docx.Document(str(file.path))
     except Exception as exc:  # on broken or hostile files python-docx and lxml raise errors of any class
-        raise ReadError(f"this DOCX file cannot be read ({type(exc).__name__}); it may be damaged") from exc
+        raise ParseError(f"this DOCX file cannot be read ({type(exc).__name__}); it may be damaged") from exc
 
 
 def _record(document: Document) -> dict[str, object]:
@@ -83,13 +83,13 @@ def _record(document: Document) -> dict[str, object]:
         if made and made.replace(tzinfo=made.tzinfo or UTC) == _TEMPLATE_MADE:
             made = None
     except Exception as exc:  # as above: parts of the package are parsed when they are asked for
-        raise ReadError(f"this DOCX file cannot be read ({type(exc).__name__}); it may be damaged") from exc
+        raise ParseError(f"this DOCX file cannot be read ({type(exc).__name__}); it may be damaged") from exc
     headline = next((number for number, (style, _) in enumerate(paragraphs) if style in _TITLES), None)
     if not title.strip() and headline is not None:
         title = paragraphs.pop(headline)[1]
     text = "\n\n".join(text for _, text in paragraphs)
     if len(text) > base.MAX_ARTICLE_BYTES:
-        raise ReadError(f"{len(text):,} characters: too long for one article; split it")
+        raise ParseError(f"{len(text):,} characters: too long for one article; split it")
     return {"title": title, "published": made, "text": text}
 
 

@@ -11,12 +11,12 @@ from email.message import Message
 from email.utils import parseaddr, parsedate_to_datetime
 from typing import BinaryIO, NamedTuple, cast
 
-from bot.articles.article import Article, parse_published
-from bot.errors import ReadError
-from bot.ingestion.html.error_pages import without_notices
+from bot.articles.article import Article, parse_date
+from bot.errors import ParseError
+from bot.ingestion.html.error_pages import strip_notices
 from bot.ingestion.html.extract import record_from_html
 from bot.ingestion.loaders import base
-from bot.ingestion.loaders.base import EMPTY, File, Skipped, refuse_large
+from bot.ingestion.loaders.base import EMPTY, File, Skipped, check_size
 from bot.ingestion.loaders.text_encoding import decode
 
 MAX_MAIL_BYTES = 50_000_000  # one message with its attachments
@@ -25,7 +25,7 @@ _LONGEST = 500  # characters of a subject or a sender
 _MAX_HEADER = 10_000  # characters of one that is read: parsing takes more than its length
 
 
-class _Letter(NamedTuple):
+class _RawMessage(NamedTuple):
     line: int
     data: bytes  # cut where it is too long
     size: int
@@ -37,7 +37,7 @@ def read_mail(file: File) -> Iterator[Article | Skipped]:
     yield _article(file, file.path.read_bytes())
 
 
-def read_mailbox(file: File) -> Iterator[Article | Skipped]:
+def read_mbox(file: File) -> Iterator[Article | Skipped]:
     """Yield an article for each message of a mailbox in mbox format, one at a time. Raises ReadError."""
     found = False
     with file.path.open("rb") as stream:
@@ -46,17 +46,17 @@ def read_mailbox(file: File) -> Iterator[Article | Skipped]:
             try:
                 _refuse_large(letter.size)
                 yield _article(file, letter.data)
-            except ReadError as exc:
+            except ParseError as exc:
                 yield file.skipped(exc.reason, line=letter.line)
     if not found:
-        raise ReadError("no message in this mailbox" if file.size else EMPTY)
+        raise ParseError("no message in this mailbox" if file.size else EMPTY)
 
 
 def _refuse_large(size: int) -> None:
-    refuse_large(size, MAX_MAIL_BYTES, "for a message", "leave its attachments out")
+    check_size(size, MAX_MAIL_BYTES, "for a message", "leave its attachments out")
 
 
-def _letters(stream: BinaryIO) -> Iterator[_Letter]:
+def _letters(stream: BinaryIO) -> Iterator[_RawMessage]:
     """Yield each message of a mailbox, which begins after a line with "From "."""
     parts: list[bytes] | None = None
     line = number = size = 0
@@ -65,7 +65,7 @@ def _letters(stream: BinaryIO) -> Iterator[_Letter]:
         number += text.endswith(b"\n")
         if blank and text.startswith(b"From "):
             if parts is not None:
-                yield _Letter(line, b"".join(parts), size)
+                yield _RawMessage(line, b"".join(parts), size)
             parts, line, size = [], number, 0
         elif parts is not None:
             size += len(text)
@@ -73,21 +73,21 @@ def _letters(stream: BinaryIO) -> Iterator[_Letter]:
                 parts.append(text[1:] if text.startswith(b">From ") else text)
         blank = not text.strip()
     if parts is not None:
-        yield _Letter(line, b"".join(parts), size)
+        yield _RawMessage(line, b"".join(parts), size)
 
 
 def _article(file: File, data: bytes) -> Article:
     if not data.strip():
-        raise ReadError(EMPTY)
+        raise ParseError(EMPTY)
     try:
         # The older policy: the newer one takes hours over headers made to keep it busy.
         message = email.message_from_bytes(data)
         record = {**_headers(message), "text": _body(message)}
         place = _header(message, "Message-ID")
-    except ReadError:
+    except ParseError:
         raise
     except Exception as exc:  # on malformed headers and parts the standard library raises errors of any class
-        raise ReadError(f"this message cannot be read ({type(exc).__name__})") from exc
+        raise ParseError(f"this message cannot be read ({type(exc).__name__})") from exc
     return file.article(record, place=place)
 
 
@@ -116,8 +116,8 @@ def _decoded(header: str) -> str:
 
 def _moment(date: str) -> datetime | None:
     try:
-        return parse_published(parsedate_to_datetime(date)) if date else None
-    except (ValueError, OverflowError, ReadError):  # mail without a usable date is mail all the same
+        return parse_date(parsedate_to_datetime(date)) if date else None
+    except (ValueError, OverflowError, ParseError):  # mail without a usable date is mail all the same
         return None
 
 
@@ -126,15 +126,15 @@ def _body(message: Message) -> str:
     parts = list(_parts(message))
     page, plain = (_first(parts, kind) for kind in ("text/html", "text/plain"))
     if page is None and plain is None:
-        raise ReadError("no text in this message")
+        raise ParseError("no text in this message")
     try:
         if page is None:
-            return without_notices(plain or "")
+            return strip_notices(plain or "")
         return str(record_from_html(page, kind="letter")["text"])
-    except ReadError:
+    except ParseError:
         if plain is None:
             raise
-        return without_notices(plain)
+        return strip_notices(plain)
 
 
 def _parts(message: Message) -> Iterator[Message]:
@@ -155,5 +155,5 @@ def _first(parts: Sequence[Message], kind: str) -> str | None:
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return None
-    refuse_large(len(data), base.MAX_ARTICLE_BYTES, "for one article", "split it")
+    check_size(len(data), base.MAX_ARTICLE_BYTES, "for one article", "split it")
     return decode(data, charset=part.get_content_charset() or "")

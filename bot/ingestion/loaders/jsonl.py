@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bot.articles.article import Article
-from bot.errors import ReadError
+from bot.errors import ParseError
 from bot.ingestion.loaders import base
 from bot.ingestion.loaders.base import (
     EMPTY,
     TEST_SET,
     File,
     Skipped,
+    check_is_text,
+    check_size,
     is_question,
-    place_of,
     read_text,
-    refuse_binary,
-    refuse_large,
+    record_key,
 )
 from bot.ingestion.loaders.text_encoding import HEAD, bom_encoding, decode
 
@@ -34,18 +34,18 @@ class _Line(NamedTuple):
 
 def read_json(file: File) -> Iterator[Article | Skipped]:
     """Yield the articles of a JSON file. Raises ReadError."""
-    refuse_large(file.size, MAX_JSON_BYTES, "to parse whole", "write it as JSON lines")
+    check_size(file.size, MAX_JSON_BYTES, "to parse whole", "write it as JSON lines")
     document = _loads(read_text(file.path))
     records = document if isinstance(document, list) else [document]
     if not records:
-        raise ReadError("an empty list, no articles")
+        raise ParseError("an empty list, no articles")
     if is_question(records[0]):
         yield file.skipped(TEST_SET, expected=True)
         return
     for number, record in enumerate(records, 1):
         try:
-            yield file.article(record, place=place_of(record))
-        except ReadError as exc:
+            yield file.article(record, place=record_key(record))
+        except ParseError as exc:
             yield file.skipped(f"record {number}: {exc.reason}" if records is document else exc.reason)
 
 
@@ -60,13 +60,13 @@ def read_json_lines(file: File) -> Iterator[Article | Skipped]:
                 return
             first = False
     if first:
-        raise ReadError(EMPTY)
+        raise ParseError(EMPTY)
 
 
 def as_text(raw: io.BufferedReader, *, newline: str | None = None) -> io.TextIOWrapper:
     """Open a file as text, for line ends of all kinds; bytes that are not UTF-8 pass through escaped."""
     head = raw.peek(HEAD)[:HEAD]
-    refuse_binary(head)
+    check_is_text(head)
     bom = bom_encoding(head)
     encoding, errors = (bom, "replace") if bom else ("utf-8-sig", "surrogateescape")
     return io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline=newline)
@@ -74,12 +74,12 @@ def as_text(raw: io.BufferedReader, *, newline: str | None = None) -> io.TextIOW
 
 def _read_line(file: File, line: _Line, *, first: bool) -> Article | Skipped:
     try:
-        refuse_large(line.size, base.MAX_ARTICLE_BYTES, "for one article", "split it")
+        check_size(line.size, base.MAX_ARTICLE_BYTES, "for one article", "split it")
         record = _loads(decode(line.data).rstrip())
         if first and is_question(record):
             return file.skipped(TEST_SET, expected=True)
-        return file.article(record, place=place_of(record))
-    except ReadError as exc:
+        return file.article(record, place=record_key(record))
+    except ParseError as exc:
         return file.skipped(exc.reason, line=line.number)
 
 
@@ -90,11 +90,11 @@ def _loads(text: str) -> object:
     except json.JSONDecodeError as exc:
         advice = " (one record a line? then name it .jsonl)" if exc.msg == "Extra data" else ""
         problem = exc.msg.removesuffix(" at")
-        raise ReadError(f"not valid JSON: {problem} at column {exc.colno}{advice}", line=exc.lineno) from exc
+        raise ParseError(f"not valid JSON: {problem} at column {exc.colno}{advice}", line=exc.lineno) from exc
     except RecursionError as exc:
-        raise ReadError("not valid JSON: nested too deeply") from exc
+        raise ParseError("not valid JSON: nested too deeply") from exc
     except ValueError as exc:  # Python's limit on the digits of an integer
-        raise ReadError("not valid JSON: a number has too many digits") from exc
+        raise ParseError("not valid JSON: a number has too many digits") from exc
     return document
 
 

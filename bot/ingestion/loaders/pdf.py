@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.articles.article import Article, clean_line
-from bot.errors import ReadError
+from bot.errors import ParseError
 from bot.ingestion.html.extract import first_line_title
 from bot.ingestion.loaders import base
-from bot.ingestion.loaders.base import EMPTY, File, Skipped, refuse_large
-from bot.ingestion.loaders.pdf_layout import join_pages
+from bot.ingestion.loaders.base import EMPTY, File, Skipped, check_size
+from bot.ingestion.loaders.pdf_layout import reflow_pages
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
@@ -52,7 +52,7 @@ _NO_TITLE = re.compile(
 
 def read_pdf(file: File) -> Iterator[Article | Skipped]:
     """Yield the article in a PDF. Raises ReadError."""
-    refuse_large(file.size, MAX_PDF_BYTES, "for a PDF", "split it")
+    check_size(file.size, MAX_PDF_BYTES, "for a PDF", "split it")
     yield article_from_pdf(file.path.read_bytes(), file)
 
 
@@ -64,13 +64,15 @@ def article_from_pdf(
     What is `told` of its title, date and author comes before what it says of itself.
     """
     if not data.strip():
-        raise ReadError(EMPTY)
+        raise ParseError(EMPTY)
     pages, about = _extract(data)
-    text, begins = join_pages(pages)
+    text, begins = reflow_pages(pages)
     if not text:
-        raise ReadError("no text in this PDF: its pages are pictures (run it through text recognition first)")
+        raise ParseError(
+            "no text in this PDF: its pages are pictures (run it through text recognition first)"
+        )
     if len(text) > base.MAX_ARTICLE_BYTES:
-        raise ReadError(f"{len(text):,} characters: too long for one article; split it")
+        raise ParseError(f"{len(text):,} characters: too long for one article; split it")
     title = clean_line(str(about.get("title") or ""))
     record = about | {"text": text, "title": "" if _NO_TITLE.fullmatch(title) else title, "url": url}
     record |= {name: value for name, value in (told or {}).items() if value}
@@ -87,19 +89,19 @@ def _extract(data: bytes) -> tuple[list[str], dict[str, object]]:
     with apply_configuration(**_LIMITS):
         try:
             reader = PdfReader(io.BytesIO(data))
-            _refuse_locked(reader)
+            _check_not_encrypted(reader)
             count = len(reader.pages)
             if count > MAX_PAGES:
-                raise ReadError(f"{count:,} pages: too many for one article (limit {MAX_PAGES:,}); split it")
-            watch = _Watch(_SECONDS + count * _SECONDS_A_PAGE)
-            return [watch.text_of(page) for page in reader.pages], _about(reader)
-        except ReadError:
+                raise ParseError(f"{count:,} pages: too many for one article (limit {MAX_PAGES:,}); split it")
+            watch = _TimeLimit(_SECONDS + count * _SECONDS_A_PAGE)
+            return [watch.text_of(page) for page in reader.pages], _metadata(reader)
+        except ParseError:
             raise
         except Exception as exc:  # on a broken or hostile file pypdf raises errors of any class
-            raise ReadError(f"this PDF cannot be read ({type(exc).__name__}); it may be damaged") from exc
+            raise ParseError(f"this PDF cannot be read ({type(exc).__name__}); it may be damaged") from exc
 
 
-def _refuse_locked(reader: PdfReader) -> None:
+def _check_not_encrypted(reader: PdfReader) -> None:
     """Raise ReadError for a PDF that opens only with a password; one that only forbids changes is read."""
     from pypdf.errors import DependencyError
 
@@ -110,10 +112,10 @@ def _refuse_locked(reader: PdfReader) -> None:
     except (DependencyError, NotImplementedError):
         opened = None
     if not opened:
-        raise ReadError("this PDF is encrypted: save a copy without a password")
+        raise ParseError("this PDF is encrypted: save a copy without a password")
 
 
-class _Watch:
+class _TimeLimit:
     """Extracts text until the time is up: looked at before every operator, because one page can hold millions."""
 
     def __init__(self, seconds: float) -> None:
@@ -125,15 +127,15 @@ class _Watch:
         text = page.extract_text(visitor_operand_before=self._check)
         self._left -= len(text)
         if self._left < 0:
-            raise ReadError("too much text for one article; split it")
+            raise ParseError("too much text for one article; split it")
         return text
 
     def _check(self, *_: Any) -> None:
         if time.monotonic() > self._until:
-            raise ReadError("this PDF takes too long to read; it may be damaged, or made to do so")
+            raise ParseError("this PDF takes too long to read; it may be damaged, or made to do so")
 
 
-def _about(reader: PdfReader) -> dict[str, object]:
+def _metadata(reader: PdfReader) -> dict[str, object]:
     """Return title and date, where the file states them and they can be used."""
     try:
         said = reader.metadata

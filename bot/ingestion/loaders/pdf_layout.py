@@ -36,16 +36,16 @@ class _Line(NamedTuple):
     apart: bool  # an empty line stands before it
 
 
-def join_pages(pages: Sequence[str]) -> tuple[str, tuple[int, ...]]:
+def reflow_pages(pages: Sequence[str]) -> tuple[str, tuple[int, ...]]:
     """Return the text of these pages with an empty line between paragraphs, and where each page but the first begins.
 
     A sentence that runs over the end of a page goes on, and a word that was broken is whole again. A page without
     text begins where the next one does.
     """
     lines = [_lines(page) for page in pages]
-    running = _running(lines)
+    running = _running_headers(lines)
     body = [_without(page, number, running) for number, page in enumerate(lines)]
-    return _joined(_told_apart(body), len(pages))
+    return _joined(_mark_blank_lines(body), len(pages))
 
 
 def _lines(page: str) -> list[str]:
@@ -56,7 +56,7 @@ def _lines(page: str) -> list[str]:
     return lines[filled[0] : filled[-1] + 1] if filled else []
 
 
-def _running(pages: Sequence[Sequence[str]]) -> set[str]:
+def _running_headers(pages: Sequence[Sequence[str]]) -> set[str]:
     """Return the lines, digits aside, that stand at the top or the bottom of many pages."""
     counts = Counter(
         key for page in pages for key in {_key(line) for line in (*page[:_EDGE], *page[-_EDGE:])}
@@ -86,7 +86,7 @@ def _key(line: str) -> str:
     return re.sub(r"\d+", "#", line).casefold()
 
 
-def _told_apart(pages: Sequence[Sequence[str]]) -> list[_Line]:
+def _mark_blank_lines(pages: Sequence[Sequence[str]]) -> list[_Line]:
     """Return all lines that are not blank; where nearly every second one is, blank lines mean nothing."""
     blank, total = (sum(map(count, pages)) for count in (lambda page: list(page).count(""), len))
     meant = blank <= _BLANK * total
@@ -99,14 +99,14 @@ def _told_apart(pages: Sequence[Sequence[str]]) -> list[_Line]:
 
 
 def _joined(lines: Sequence[_Line], pages: int) -> tuple[str, tuple[int, ...]]:
-    print_ = _Print(lines)
+    print_ = _LineMetrics(lines)
     parts: list[str] = []
     begins: list[int] = []
     length = 0
     for before, line in pairwise((None, *lines)):
         assert line
         if before:
-            parts[-1], gap = print_.seam(before, line)
+            parts[-1], gap = print_.join_rule(before, line)
             parts.append(gap)
             length += len(parts[-2]) - len(before.text) + len(gap)
         begins += [length] * (line.page - len(begins))
@@ -116,7 +116,7 @@ def _joined(lines: Sequence[_Line], pages: int) -> tuple[str, tuple[int, ...]]:
     return "".join(parts), tuple(begins)
 
 
-class _Print:
+class _LineMetrics:
     """How a text is set: how long its lines usually are, and which words it has."""
 
     def __init__(self, lines: Sequence[_Line]) -> None:
@@ -124,7 +124,7 @@ class _Print:
         self._usual = lengths[len(lengths) * 4 // 5] if lengths else 0
         self._words = {word.casefold() for line in lines for word in _WORD.findall(line.text)}
 
-    def seam(self, before: _Line, line: _Line) -> tuple[str, str]:
+    def join_rule(self, before: _Line, line: _Line) -> tuple[str, str]:
         """Return the earlier line as it stays, and what comes between the two."""
         text, following = before.text, line.text
         broken, rest = _BROKEN.search(text), _LOWER.match(following)

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple, cast
 
 from bot.articles.article import Article, clean_line, short_hash
-from bot.errors import ReadError
+from bot.errors import ParseError
 from bot.ingestion.html.extract import NO_ARTICLES, record_from_html
-from bot.ingestion.html.publisher import outlet_of
+from bot.ingestion.html.publisher import publisher_name
 from bot.ingestion.loaders import base
-from bot.ingestion.loaders.base import EMPTY, File, Skipped, refuse_large
+from bot.ingestion.loaders.base import EMPTY, File, Skipped, check_size
 from bot.ingestion.loaders.text_encoding import decode
 
 _HTML = ("text/html", "application/xhtml+xml")
@@ -44,11 +44,11 @@ def read_warc(file: File) -> Iterator[Article | Skipped]:
                     done += 1
                     if record.headers.get("warc-type", "").lower() == "response":
                         yield from _outcome(file, record)
-            except (ReadError, zlib.error, EOFError, gzip.BadGzipFile) as exc:
-                reason = exc.reason if isinstance(exc, ReadError) else "its packing is broken"
-                raise ReadError(f"damaged after record {done}: {reason}; what follows is not read") from exc
+            except (ParseError, zlib.error, EOFError, gzip.BadGzipFile) as exc:
+                reason = exc.reason if isinstance(exc, ParseError) else "its packing is broken"
+                raise ParseError(f"damaged after record {done}: {reason}; what follows is not read") from exc
     if not done:
-        raise ReadError(EMPTY)
+        raise ParseError(EMPTY)
 
 
 def _records(stream: BinaryIO) -> Iterator[_Record]:
@@ -56,11 +56,11 @@ def _records(stream: BinaryIO) -> Iterator[_Record]:
         if not line:
             continue  # two blank lines stand behind a record
         if not line.startswith(b"WARC/"):
-            raise ReadError("no record begins there")
+            raise ParseError("no record begins there")
         headers = _headers(stream)
         length = headers.get("content-length", "")
         if not length.isascii() or not length.isdigit():
-            raise ReadError("a record does not say how long it is")
+            raise ParseError("a record does not say how long it is")
         size = int(length[:19])
         wanted = min(size, base.MAX_ARTICLE_BYTES + _LINE * 2)
         block = stream.read(wanted)
@@ -68,7 +68,7 @@ def _records(stream: BinaryIO) -> Iterator[_Record]:
         while len(block) == wanted and rest > 0 and (passed := len(stream.read(min(rest, _STEP)))):
             rest -= passed
         if rest:
-            raise ReadError("a record is cut off")
+            raise ParseError("a record is cut off")
         yield _Record(headers, block, size)
 
 
@@ -76,7 +76,7 @@ def _line(stream: BinaryIO) -> bytes | None:
     """Return the next line without its end; None at the end of the archive."""
     line = stream.readline(_LINE)
     if len(line) == _LINE:
-        raise ReadError("a header has no end")
+        raise ParseError("a header has no end")
     return line.strip() if line else None
 
 
@@ -85,7 +85,7 @@ def _headers(stream: BinaryIO) -> _Headers:
     while line := _line(stream):
         lines.append(line)
         if len(lines) > _HEADERS:
-            raise ReadError("a record has too many headers")
+            raise ParseError("a record has too many headers")
     return _named(lines)
 
 
@@ -104,12 +104,12 @@ def _outcome(file: File, record: _Record) -> Iterator[Article | Skipped]:
         return  # a picture, or a redirection or error
     url = record.headers.get("warc-target-uri", "").strip("<>")
     try:
-        refuse_large(record.size, base.MAX_ARTICLE_BYTES, "for one article", "leave it out")
+        check_size(record.size, base.MAX_ARTICLE_BYTES, "for one article", "leave it out")
         html = decode(_unpacked(body, headers), charset=charset.split(";")[0].strip("\"' "))
         found = record_from_html(html)
-        outlet = outlet_of(str(found.get("source") or ""), url)
+        outlet = publisher_name(str(found.get("source") or ""), url)
         yield file.article(found | {"url": url, "source": outlet}, place=short_hash(url))
-    except ReadError as exc:
+    except ParseError as exc:
         yield file.skipped(f"{clean_line(url[:200])}: {exc.reason}", expected=exc.reason in NO_ARTICLES)
 
 
@@ -121,12 +121,12 @@ def _unpacked(body: bytes, headers: _Headers) -> bytes:
     if packing in ("", "identity"):
         return body
     if packing not in _PACKINGS:
-        raise ReadError(f"its content is packed with {packing[:20]!r}, which cannot be unpacked")
+        raise ParseError(f"its content is packed with {packing[:20]!r}, which cannot be unpacked")
     try:
         data = zlib.decompressobj(_PACKINGS[packing]).decompress(body, base.MAX_ARTICLE_BYTES + 1)
     except zlib.error as exc:
-        raise ReadError("its content cannot be unpacked") from exc
-    refuse_large(len(data), base.MAX_ARTICLE_BYTES, "for one article", "leave it out")
+        raise ParseError("its content cannot be unpacked") from exc
+    check_size(len(data), base.MAX_ARTICLE_BYTES, "for one article", "leave it out")
     return data
 
 

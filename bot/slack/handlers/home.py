@@ -9,10 +9,10 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.slack.handlers.questions import Desk
+from bot.slack.handlers.questions import SlackContext
 from bot.slack.rendering.messages import not_allowed_message, suggested_prompts
 from bot.slack.rendering.views import channel_view, closed_view, home_view, outlet_options
-from bot.slack.routing import Admission, admission
+from bot.slack.routing import AccessDecision, decide_access
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _OPTIONS = 100
 class Home:
     """Hears that the app is opened, and what its administrators set."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: SlackContext) -> None:
         self._desk = desk
 
     def register(self, app: AsyncApp) -> None:
@@ -39,11 +39,13 @@ class Home:
         """Show the Home tab, or offer questions in a conversation that is opened, to those who are answered."""
         channel, person = event["channel"], event["user"]
         external = bool(body.get("is_ext_shared_channel"))
-        admitted = admission(self._desk.workspace.settings, channel, person, external=external)
-        if event.get("tab") == "home" and admitted is not Admission.SILENCE:
-            self._desk.surface.soon(self._publish(person, known=admitted is Admission.ANSWERED))
-        elif event.get("tab") == "messages" and admitted is Admission.ANSWERED:
-            self._desk.surface.soon(self._offer_prompts(channel))
+        admitted = decide_access(self._desk.workspace.settings, channel, person, external=external)
+        if event.get("tab") == "home" and admitted is not AccessDecision.SILENCE:
+            self._desk.surface.run_in_background(
+                self._publish(person, known=admitted is AccessDecision.ANSWERED)
+            )
+        elif event.get("tab") == "messages" and admitted is AccessDecision.ANSWERED:
+            self._desk.surface.run_in_background(self._offer_prompts(channel))
 
     async def ask_channel(self, ack: AsyncAck, body: Body) -> None:
         """Open the form, for those who may set something."""
@@ -57,7 +59,7 @@ class Home:
             await ack(options=[])
             return
         typed = str(body.get("value") or "").casefold()
-        outlets = await asyncio.to_thread(self._desk.workspace.library.sources)
+        outlets = await asyncio.to_thread(self._desk.workspace.articles.sources)
         found = (outlet for outlet, _ in outlets if outlet and typed in outlet.casefold())
         await ack(options=outlet_options(list(islice(found, _OPTIONS))))
 
@@ -67,7 +69,7 @@ class Home:
         if self._is_admin(person):
             channel, outlets = _chosen(view)
             await asyncio.to_thread(self._desk.channels.set, channel, outlets, by=person)
-            self._desk.surface.soon(self._publish(person))
+            self._desk.surface.run_in_background(self._publish(person))
         await ack()
 
     # Within
@@ -81,14 +83,14 @@ class Home:
         await self._desk.surface.attempt("views.publish", "views_publish", user_id=person, view=view)
 
     def _view(self, person: str) -> Body:
-        library = self._desk.workspace.library
+        library = self._desk.workspace.articles
         channels = self._desk.channels.all() if self._is_admin(person) else None
         return home_view(library.totals(), library.newest(), channels=channels)
 
     async def _offer_prompts(self, channel: str) -> None:
         """Offer questions about the newest articles. Without a thread: in an agent's pane Slack ignores them there."""
         headlines = await asyncio.to_thread(
-            lambda: list(islice(self._desk.workspace.library.headlines(), _PROMPTS))
+            lambda: list(islice(self._desk.workspace.articles.list_articles(), _PROMPTS))
         )
         await self._desk.surface.attempt(
             "assistant.threads.setSuggestedPrompts",

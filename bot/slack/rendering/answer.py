@@ -10,20 +10,29 @@ from bot.answering.answer import Answer, Citation, Sentence
 from bot.answering.question import Notice
 from bot.answering.quotes import QuoteParts, split_quote
 from bot.slack.rendering.citations import (
-    LEAST,
-    SHORTER,
+    FULL,
+    MINIMAL,
+    REDUCED,
     STRUCK,
-    WHOLE,
-    Measure,
+    RenderLimits,
     closest_blocks,
-    foot_blocks,
+    footer_blocks,
+    format_source,
     is_quoted,
     named,
     nearest_blocks,
     source_blocks,
-    where,
 )
-from bot.slack.rendering.elements import Part, button, line, mark, person, quote_words, rich, words
+from bot.slack.rendering.elements import (
+    Part,
+    button,
+    person,
+    quote_words,
+    raw_text,
+    rich_text_block,
+    text_element,
+    text_section,
+)
 from bot.slack.rendering.escaping import bold_words, clip, clip_escaped, escape_markdown, literal_quote
 from bot.slack.rendering.limits import Block, fits
 
@@ -52,8 +61,8 @@ def answer_message(
     person (U…) who shared it; the question is shown with it.
     """
     top = [*_question(answer, shared_by), *_notice(answer.notice)]
-    end = [*foot_blocks(answer), *_buttons(answer, helpers, private)]
-    return Message(spoken(answer), _fitted(answer, top, end))
+    end = [*footer_blocks(answer), *_buttons(answer, helpers, private)]
+    return Message(fallback_text(answer), _fitted(answer, top, end))
 
 
 def closing_blocks(
@@ -65,8 +74,8 @@ def closing_blocks(
     are not repeated.
     """
     top = tuple(_notice(answer.notice.removeprefix(said)))
-    end = (*foot_blocks(answer), *_buttons(answer, helpers, private=False))
-    for measure in (WHOLE, *SHORTER, *LEAST):
+    end = (*footer_blocks(answer), *_buttons(answer, helpers, private=False))
+    for measure in (FULL, *REDUCED, *MINIMAL):
         unsaid = replace(measure, quote=0) if is_quoted(answer) else measure
         refusal = () if answer.sentences else _sentences(answer, 0, unsaid)
         sources = (*source_blocks(answer, unsaid), *nearest_blocks(answer, unsaid))
@@ -80,16 +89,16 @@ def partial_message(parts: Sequence[Sentence | Notice]) -> Message:
     """Return the verified beginning of an answer, for where it cannot be streamed."""
     sentences = [part for part in parts if isinstance(part, Sentence)]
     notice = " ".join(part for part in parts if isinstance(part, Notice))
-    for measure in (WHOLE, *LEAST):
+    for measure in (FULL, *MINIMAL):
         shown = sentence_parts(sentences, measure)
-        blocks = (*_notice(notice), rich(line(*shown, mark("…", italic=True))))
+        blocks = (*_notice(notice), rich_text_block(text_section(*shown, raw_text("…", italic=True))))
         if fits(blocks):
             break
     return Message(clip_escaped(" ".join([notice, *map(_said, sentences)]), _SPOKEN) or "…", blocks)
 
 
 def sentence_parts(
-    sentences: Iterable[Sentence], measure: Measure = WHOLE, *, citations: Sequence[Citation] = ()
+    sentences: Iterable[Sentence], measure: RenderLimits = FULL, *, citations: Sequence[Citation] = ()
 ) -> list[Part]:
     """Return sentences with their marks, and which of them are weakly supported.
 
@@ -98,7 +107,7 @@ def sentence_parts(
     return [part for sentence in sentences for part in _sentence(sentence, measure, citations)]
 
 
-def streamed(part: Sentence | Notice, citations: Sequence[Citation] = ()) -> str:
+def to_stream_markdown(part: Sentence | Notice, citations: Sequence[Citation] = ()) -> str:
     """Return the Markdown of a sentence, or of the notice before the first, to be appended to a stream.
 
     In a sentence that quotes one of the `citations` the words that answer are bold.
@@ -109,12 +118,12 @@ def streamed(part: Sentence | Notice, citations: Sequence[Citation] = ()) -> str
     return f"{_markdown(part, citations)} {_marks(part)}{weak}".strip() + " "
 
 
-def spoken(answer: Answer) -> str:
+def fallback_text(answer: Answer) -> str:
     """Return an answer as text alone, without links, for notifications and screen readers."""
     said = [answer.notice, *(map(_said, answer.sentences) if answer.sentences else [answer.text])]
     above = clip_escaped(" ".join(filter(None, said)), _SPOKEN // 2) or _FAILED
     cited = [f"{named(one)} · {one.title}" for one in answer.citations]
-    closest = [f"{where(one)} · {one.title}" for one in answer.closest]
+    closest = [f"{format_source(one)} · {one.title}" for one in answer.closest]
     shown = [*cited, *closest][:_SPOKEN_SOURCES]
     longest = min(160, _SPOKEN // 2 // (len(shown) or 1))
     sources = [clip_escaped(source, longest) for source in shown]
@@ -125,48 +134,50 @@ def spoken(answer: Answer) -> str:
 def _fitted(answer: Answer, top: Sequence[Block], end: Sequence[Block]) -> tuple[Block, ...]:
     """Put between top and end what fits: less of each source before fewer sentences, and always every source."""
 
-    def blocks(shown: int, measure: Measure) -> tuple[Block, ...]:
+    def blocks(shown: int, measure: RenderLimits) -> tuple[Block, ...]:
         near = nearest_blocks(answer, measure)
         return (*top, *_sentences(answer, shown, measure), *source_blocks(answer, measure), *near, *end)
 
     if is_quoted(answer) and fits(quoted := (*top, *source_blocks(answer), *nearest_blocks(answer), *end)):
         return quoted
     everything = len(answer.sentences)
-    for measure in (WHOLE, *SHORTER):
+    for measure in (FULL, *REDUCED):
         if fits(whole := blocks(everything, measure)):
             return whole
-    for measure in (SHORTER[-1], *LEAST):
+    for measure in (REDUCED[-1], *MINIMAL):
         fitting = bisect_left(range(1, everything), True, key=lambda n: not fits(blocks(n, measure)))
         if fitting:
             return blocks(fitting, measure)
-    return blocks(min(everything, 1), LEAST[-1])
+    return blocks(min(everything, 1), MINIMAL[-1])
 
 
-def _sentences(answer: Answer, shown: int, measure: Measure) -> Iterator[Block]:
+def _sentences(answer: Answer, shown: int, measure: RenderLimits) -> Iterator[Block]:
     if answer.closest:
         yield from closest_blocks(answer, measure)
         return
     parts = sentence_parts(answer.sentences[:shown], measure, citations=answer.citations)
     if left := len(answer.sentences) - shown:
         parts.append(
-            mark(f"… ({left:,} more {'sentence' if left == 1 else 'sentences'}: see Sources)", italic=True)
+            raw_text(
+                f"… ({left:,} more {'sentence' if left == 1 else 'sentences'}: see Sources)", italic=True
+            )
         )
     if not answer.sentences:
-        parts = [words(answer.text or _FAILED, bold=answer.status == "not_found")]
-    yield rich(line(*parts))
+        parts = [text_element(answer.text or _FAILED, bold=answer.status == "not_found")]
+    yield rich_text_block(text_section(*parts))
 
 
-def _sentence(sentence: Sentence, measure: Measure, citations: Sequence[Citation]) -> Iterator[Part]:
+def _sentence(sentence: Sentence, measure: RenderLimits, citations: Sequence[Citation]) -> Iterator[Part]:
     style = STRUCK if sentence.support == "lost" else {}
     yield from quote_words(literal_quote(_as_quote(sentence, citations), measure.sentence), **style)
     if sentence.citations:
-        yield mark(f" {_marks(sentence)}", bold=True)
-    yield mark(f" {_WEAK} ", italic=True) if sentence.support == "weak" else mark(" ")
+        yield raw_text(f" {_marks(sentence)}", bold=True)
+    yield raw_text(f" {_WEAK} ", italic=True) if sentence.support == "weak" else raw_text(" ")
 
 
 def _markdown(sentence: Sentence, citations: Sequence[Citation]) -> str:
-    quote = literal_quote(_as_quote(sentence, citations), WHOLE.sentence)
-    return bold_words(quote) if quote.words else escape_markdown(clip(sentence.text, WHOLE.sentence))
+    quote = literal_quote(_as_quote(sentence, citations), FULL.sentence)
+    return bold_words(quote) if quote.words else escape_markdown(clip(sentence.text, FULL.sentence))
 
 
 def _as_quote(sentence: Sentence, citations: Sequence[Citation]) -> QuoteParts:
@@ -188,14 +199,18 @@ def _marks(sentence: Sentence) -> str:
 
 def _question(answer: Answer, shared_by: str) -> Iterator[Block]:
     if shared_by:
-        yield rich(
-            line(person(shared_by), mark(" asked: "), words(clip(answer.question, _NOTICE), italic=True))
+        yield rich_text_block(
+            text_section(
+                person(shared_by),
+                raw_text(" asked: "),
+                text_element(clip(answer.question, _NOTICE), italic=True),
+            )
         )
 
 
 def _notice(notice: str) -> Iterator[Block]:
     if said := clip(notice, _NOTICE):
-        yield rich(line(words(said, italic=True)))
+        yield rich_text_block(text_section(text_element(said, italic=True)))
 
 
 def _buttons(answer: Answer, helpers: bool, private: bool) -> Iterator[Block]:

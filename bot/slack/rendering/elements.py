@@ -14,7 +14,7 @@ from bot.slack.rendering.limits import LABEL, TEXT, URL, Block
 Part = dict[str, Any]
 
 
-def words(text: str, **style: bool) -> Part:
+def text_element(text: str, **style: bool) -> Part:
     """Return text as it is, in a style such as bold=True; "…" where it is longer than Slack takes."""
     return _styled({"type": "text", "text": clip_literal(text, TEXT) or "…"}, style)
 
@@ -22,10 +22,10 @@ def words(text: str, **style: bool) -> Part:
 def quote_words(quote: QuoteParts, **style: bool) -> list[Part]:
     """Return a quote of literal text in a style, its words in bold."""
     parts = ((quote.before, style), (quote.words, {**style, "bold": True}), (quote.after, style))
-    return [mark(text, **of_part) for text, of_part in parts if text]
+    return [raw_text(text, **of_part) for text, of_part in parts if text]
 
 
-def mark(text: str, **style: bool) -> Part:
+def raw_text(text: str, **style: bool) -> Part:
     """Return text of ours, whose spaces and line breaks count."""
     return _styled({"type": "text", "text": text}, style)
 
@@ -34,7 +34,7 @@ def link(url: str | None, label: str, *, longest: int = URL, **style: bool) -> P
     """Return a link with this label, or the label alone where there is no address that may be shown."""
     if address := web_address(url, longest=longest):
         return _styled({"type": "link", "url": address, "text": clip_literal(label, TEXT) or "…"}, style)
-    return words(label, **style)
+    return text_element(label, **style)
 
 
 def person(identifier: str) -> Part:
@@ -49,12 +49,12 @@ def channel(identifier: str) -> Part:
     return {"type": "channel", "channel_id": identifier}
 
 
-def line(*parts: Part) -> Part:
+def text_section(*parts: Part) -> Part:
     """Return a run of text. Two runs that follow each other need a line break of their own."""
     return {"type": "rich_text_section", "elements": list(parts)}
 
 
-def quoted(*parts: Part) -> Part:
+def quote_section(*parts: Part) -> Part:
     """Return a quotation, set apart by a bar."""
     return {"type": "rich_text_quote", "elements": list(parts)}
 
@@ -64,30 +64,30 @@ def bullets(items: Iterable[Part]) -> Part:
     return {"type": "rich_text_list", "style": "bullet", "elements": list(items)}
 
 
-def rich(*elements: Part) -> Block:
+def rich_text_block(*elements: Part) -> Block:
     """Return a block of lines, quotations and lists."""
     return {"type": "rich_text", "elements": list(elements)}
 
 
-def plain(text: str, *, longest: int = TEXT) -> Part:
+def plain_text(text: str, *, longest: int = TEXT) -> Part:
     """Return a plain text object: no markup, no emoji by name."""
     return {"type": "plain_text", "text": clip_literal(text, longest) or "…", "emoji": False}
 
 
 def section(text: str, *, accessory: Part | None = None) -> Block:
     """Return a block of plain text, with a menu or a button at its side."""
-    block = {"type": "section", "text": plain(text)}
+    block = {"type": "section", "text": plain_text(text)}
     return {**block, "accessory": accessory} if accessory else block
 
 
 def header(text: str) -> Block:
     """Return a heading."""
-    return {"type": "header", "text": plain(text, longest=150)}
+    return {"type": "header", "text": plain_text(text, longest=150)}
 
 
 def context(text: str) -> Block:
     """Return a line in small print."""
-    return {"type": "context", "elements": [plain(text)]}
+    return {"type": "context", "elements": [plain_text(text)]}
 
 
 def button(label: str, action: str, value: str, **more: Any) -> Part:

@@ -11,7 +11,7 @@ from bot.articles.article import clean_line
 from bot.slack.rendering.limits import TEXT
 
 # Invisible, and no break: set inside what Slack would take for an emoji, a link or a name, it is none any more.
-JOINER = "\u2060"
+WORD_JOINER = "\u2060"
 
 # Marks that turn the direction of what stands beside them, and joiners: those in a shown text are all ours.
 _HIDDEN = re.compile("[\u200e\u200f\u061c\u2060]")
@@ -29,18 +29,18 @@ _PUNCTUATION = re.compile(r"[\\`*_~\[\]|<]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def visible(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """Return text on one line, without characters that control, reorder or hide; "" where nothing can be seen."""
     shown = clean_line(_HIDDEN.sub("", text))
     return shown if any(unicodedata.category(char) not in ("Cf", "Mn") for char in shown) else ""
 
 
-def literal(text: str) -> str:
+def neutralize(text: str) -> str:
     """Return text of others for rich text and plain text objects.
 
     They hold no markup; what a reader of messages could still take for a mention, a link or an emoji is broken.
     """
-    return _ADDRESSES.sub(JOINER, _OPENS.sub(rf"\g<0>{JOINER}", visible(text)))
+    return _ADDRESSES.sub(WORD_JOINER, _OPENS.sub(rf"\g<0>{WORD_JOINER}", strip_invisible(text)))
 
 
 def escape(text: str) -> str:
@@ -49,27 +49,27 @@ def escape(text: str) -> str:
     Entities are written last, and nothing is unescaped after that. Without joiners, and with its entities read, the
     result is `visible(text)`.
     """
-    shown = _EDGE.sub(rf"{JOINER}\g<0>{JOINER}", literal(text))
+    shown = _EDGE.sub(rf"{WORD_JOINER}\g<0>{WORD_JOINER}", neutralize(text))
     return _opened(shown).translate(_ENTITIES)
 
 
 def escape_markdown(text: str) -> str:
     """Return text of others for the standard Markdown of streamed messages, which Slack reads for mentions as well."""
-    return _opened(_escape_punctuation(literal(text)))
+    return _opened(_escape_punctuation(neutralize(text)))
 
 
 def bold_words(quote: QuoteParts) -> str:
     """Return a quote of literal text as `escape_markdown` does, its words in bold."""
     if _OPENS_LINE.match(_escape_punctuation("".join(quote))):
         first = "before" if quote.before else "words"
-        quote = quote._replace(**{first: JOINER + getattr(quote, first)})
+        quote = quote._replace(**{first: WORD_JOINER + getattr(quote, first)})
     return bold_markdown(quote, _escape_punctuation)
 
 
 def literal_quote(quote: QuoteParts, limit: int, *, opening: str = "", closing: str = "") -> QuoteParts:
     """Return the literal text of a quote in at most `limit` characters, in parts that follow each other."""
     shown = clip_literal(f"{opening}{clip(''.join(quote), limit)}{closing}", TEXT) or "…"
-    words = _shown_words(quote, opening, shown.replace(JOINER, ""))
+    words = _shown_words(quote, opening, shown.replace(WORD_JOINER, ""))
     if words is None:
         return QuoteParts(shown, "", "")
     start, end = (_literal_offset(shown, offset) for offset in words)
@@ -78,7 +78,7 @@ def literal_quote(quote: QuoteParts, limit: int, *, opening: str = "", closing: 
 
 def clip(text: str, limit: int) -> str:
     """Return the visible text in at most `limit` characters, cut behind a word and marked with "…"."""
-    shown = visible(text)
+    shown = strip_invisible(text)
     if len(shown) <= limit:
         return shown
     cut = shown[: max(0, limit - 2)]
@@ -92,7 +92,7 @@ def clip(text: str, limit: int) -> str:
 
 def clip_literal(text: str, limit: int) -> str:
     """Return `literal(text)` in at most `limit` characters."""
-    return _clipped(literal, text, limit)
+    return _clipped(neutralize, text, limit)
 
 
 def clip_escaped(text: str, limit: int) -> str:
@@ -110,7 +110,11 @@ def _clipped(form: Callable[[str], str], text: str, limit: int) -> str:
 
 def _shown_words(quote: QuoteParts, opening: str, shown: str) -> tuple[int, int] | None:
     """Return the offsets of a quote's words, or of their beginning, in what is shown of it."""
-    whole, words, at = visible("".join(quote)), visible(quote.words), len(visible(quote.before))
+    whole, words, at = (
+        strip_invisible("".join(quote)),
+        strip_invisible(quote.words),
+        len(strip_invisible(quote.before)),
+    )
     start = next((place for place in (at, at + 1) if words and whole.startswith(words, place)), None)
     if start is None:
         return None
@@ -128,7 +132,7 @@ def _alike(one: str, other: str) -> int:
 
 def _literal_offset(shown: str, offset: int) -> int:
     """Return where in a literal text the character is that has this offset in the text without joiners."""
-    places = [place for place, char in enumerate(shown) if char != JOINER]
+    places = [place for place, char in enumerate(shown) if char != WORD_JOINER]
     return [0, *places[1:], len(shown)][offset]
 
 
@@ -137,4 +141,4 @@ def _escape_punctuation(line: str) -> str:
 
 
 def _opened(line: str) -> str:
-    return JOINER + line if _OPENS_LINE.match(line) else line
+    return WORD_JOINER + line if _OPENS_LINE.match(line) else line

@@ -8,7 +8,7 @@ from typing import Any
 
 Block = dict[str, Any]
 
-BLOCKS = 50  # in a message
+MAX_BLOCKS = 50  # in a message
 VIEW_BLOCKS = 100
 VIEW = 250_000  # characters of a view's JSON, in which others than ASCII take six
 TEXT = 3_000  # characters of a text object
@@ -29,7 +29,7 @@ def size(blocks: Sequence[Block]) -> int:
 
 def fits(blocks: Sequence[Block], *, taken: int = 0) -> bool:
     """Say whether these blocks can be a message's, of which `taken` is used already."""
-    return len(blocks) <= BLOCKS and size(blocks) + taken <= MESSAGE
+    return len(blocks) <= MAX_BLOCKS and size(blocks) + taken <= MESSAGE
 
 
 def fits_view(view: Block) -> bool:

@@ -7,10 +7,17 @@ from collections.abc import Iterable, Sequence
 from bot.answering.answer import Citation
 from bot.slack.rendering.answer import Message
 from bot.slack.rendering.citations import named, title
-from bot.slack.rendering.elements import bullets, line, mark, person, rich, words
+from bot.slack.rendering.elements import (
+    bullets,
+    person,
+    raw_text,
+    rich_text_block,
+    text_element,
+    text_section,
+)
 from bot.slack.rendering.escaping import clip, clip_escaped, clip_literal
 from bot.slack.rendering.limits import Block
-from bot.storage.models import Headline
+from bot.storage.models import ArticleSummary
 
 READING = "is reading the articles …"  # the status beside the bot's name
 LOADING = ["Reading the articles …", "Checking every sentence against its source …"]  # shown in turn
@@ -97,9 +104,15 @@ def help_wanted_message(helpers: str, *, asked_by: str, question: str) -> Messag
     """Call the people who help: a user group (S…) or a person (U…)."""
     asked = clip(question, 1_000)
     mention = f"<!subteam^{helpers}>" if helpers.startswith("S") else f"<@{helpers}>"
-    shown = (person(helpers), mark(", "), person(asked_by), mark(" asks for a person: "), words(f"“{asked}”"))
+    shown = (
+        person(helpers),
+        raw_text(", "),
+        person(asked_by),
+        raw_text(" asks for a person: "),
+        text_element(f"“{asked}”"),
+    )
     text = f"{mention} could you help with this question? {clip_escaped(f'“{asked}”', 2_000)}"
-    return Message(text, (rich(line(*shown)),))
+    return Message(text, (rich_text_block(text_section(*shown)),))
 
 
 def correction_message(
@@ -119,8 +132,14 @@ def correction_message(
         if citations:
             rows = _rows(citations)
             said += [opening, *rows, *filter(None, [ending])]
-            below = [line(words(ending))] if ending else []
-            blocks.append(rich(line(words(opening)), bullets(line(words(row)) for row in rows), *below))
+            below = [text_section(text_element(ending))] if ending else []
+            blocks.append(
+                rich_text_block(
+                    text_section(text_element(opening)),
+                    bullets(text_section(text_element(row)) for row in rows),
+                    *below,
+                )
+            )
     return Message("\n".join(clip_escaped(part, 500) for part in said), tuple(blocks))
 
 
@@ -130,7 +149,7 @@ def _rows(citations: Sequence[Citation]) -> list[str]:
     return rows + ([f"… and {left:,} more"] if left > 0 else [])
 
 
-def suggested_prompts(headlines: Iterable[Headline]) -> list[dict[str, str]]:
+def suggested_prompts(headlines: Iterable[ArticleSummary]) -> list[dict[str, str]]:
     """Return questions about these articles, for the agent's pane."""
     titles = [clip_literal(headline.title, 150) for headline in headlines if headline.title]
     about = [
@@ -141,4 +160,6 @@ def suggested_prompts(headlines: Iterable[Headline]) -> list[dict[str, str]]:
 
 
 def _message(said: str) -> Message:
-    return Message(clip_escaped(said, _SAID), (rich(line(words(clip(said, _SAID)))),))
+    return Message(
+        clip_escaped(said, _SAID), (rich_text_block(text_section(text_element(clip(said, _SAID)))),)
+    )

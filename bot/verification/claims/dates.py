@@ -47,7 +47,7 @@ _WEEK = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Dated:
+class DateMention:
     """A date as far as it is given, and where it stands; `weekday` counts from Monday, 0."""
 
     span: Span
@@ -71,18 +71,18 @@ def missing_dates(sentence: str, text: str, *, context: str = "") -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownDates:
     """The dates of a text: those it states, and those that follow from the day it was published on.
 
     What follows counts only where the text states nothing of the kind: else the sentence may have changed it.
     """
 
-    stated: tuple[Dated, ...]
-    published: tuple[Dated, ...]
-    spoken: tuple[Dated, ...]
+    stated: tuple[DateMention, ...]
+    published: tuple[DateMention, ...]
+    spoken: tuple[DateMention, ...]
     years: frozenset[int]
 
-    def has(self, claimed: Dated) -> bool:
+    def has(self, claimed: DateMention) -> bool:
         """Say whether one date has all that is claimed; its year may stand apart."""
         if claimed.weekday is not None:
             return self._has_weekday(claimed.weekday)
@@ -100,48 +100,48 @@ class _Known:
         return weekday in (stated or {_weekday(dated) for dated in (*self.stated, *self.spoken)})
 
     @property
-    def following(self) -> tuple[Dated, ...]:
+    def following(self) -> tuple[DateMention, ...]:
         """What follows from the day it was published on, that day included."""
         return (*self.published, *self.spoken)
 
-    def _agreeing(self, claimed: Dated, known: Iterable[Dated]) -> bool:
-        return any(_agrees(claimed, dated, self.years) for dated in known)
+    def _agreeing(self, claimed: DateMention, known: Iterable[DateMention]) -> bool:
+        return any(_matches(claimed, dated, self.years) for dated in known)
 
 
 @lru_cache(maxsize=512)
-def _known(text: str, context: str) -> _Known:
+def _known(text: str, context: str) -> _KnownDates:
     stated, around = dates(text), dates(context)
-    spoken = tuple(dated for published in _days(around) for dated in _spoken(text, published))
+    spoken = tuple(dated for published in _days(around) for dated in _relative_dates(text, published))
     years = {dated.year for dated in (*stated, *around, *spoken)} | {
         int(year) for year in re.findall(_YEAR, f"{text}\n{context}")
     }
     years |= {int(number.value) for number in numbers(text) if number.value.isdecimal()}  # "2,000 men"
-    return _Known(stated, around, spoken, frozenset(year for year in years if year))
+    return _KnownDates(stated, around, spoken, frozenset(year for year in years if year))
 
 
 @lru_cache(maxsize=512)
-def dates(text: str) -> tuple[Dated, ...]:
+def dates(text: str) -> tuple[DateMention, ...]:
     """Return the dates of `text` in order; a range gives both its ends."""
     return tuple(dated for match in _DATE.finditer(text) for dated in _dated(match))
 
 
-def _dated(match: re.Match[str]) -> Iterator[Dated]:
+def _dated(match: re.Match[str]) -> Iterator[DateMention]:
     span, found = Span(*match.span()), match.groupdict()
     if found["iso"]:
-        yield Dated(span, int(found["y1"]), int(found["m1"]), int(found["d1"]))
+        yield DateMention(span, int(found["y1"]), int(found["m1"]), int(found["d1"]))
     elif found["slashed"]:
         first, second = int(found["a"]), int(found["b"])
-        yield Dated(span, int(found["y2"]), first, second)
-        yield Dated(span, int(found["y2"]), second, first)
+        yield DateMention(span, int(found["y2"]), first, second)
+        yield DateMention(span, int(found["y2"]), second, first)
     elif found["weekday"]:
-        yield Dated(span, weekday=_WEEKDAYS.index(found["weekday"][:3].lower()))
+        yield DateMention(span, weekday=_WEEKDAYS.index(found["weekday"][:3].lower()))
     elif found["year"]:
-        yield Dated(span, year=int(found["year"]))
+        yield DateMention(span, year=int(found["year"]))
     else:
         yield from _with_month(span, {name.rstrip("3456"): value for name, value in found.items() if value})
 
 
-def _with_month(span: Span, found: dict[str, str]) -> Iterator[Dated]:
+def _with_month(span: Span, found: dict[str, str]) -> Iterator[DateMention]:
     word = found["month"]
     if "day" not in found and word.rstrip(".").lower() in _CAPITAL_ONLY and not word[0].isupper():
         return
@@ -149,12 +149,12 @@ def _with_month(span: Span, found: dict[str, str]) -> Iterator[Dated]:
     year = int(found["year"]) if "year" in found else None
     for day in (found.get("day"), found.get("last")):
         if day:
-            yield Dated(span, year, month, int(re.match(r"\d+", day)[0]))  # type: ignore[index]  # _DAY begins so
+            yield DateMention(span, year, month, int(re.match(r"\d+", day)[0]))  # type: ignore[index]  # _DAY begins so
     if "day" not in found:
-        yield Dated(span, year, month)
+        yield DateMention(span, year, month)
 
 
-def _days(found: tuple[Dated, ...]) -> Iterator[date]:
+def _days(found: tuple[DateMention, ...]) -> Iterator[date]:
     for dated in found:
         if dated.year and dated.month and dated.day:
             try:
@@ -163,14 +163,14 @@ def _days(found: tuple[Dated, ...]) -> Iterator[date]:
                 continue
 
 
-def _spoken(text: str, published: date) -> Iterator[Dated]:
+def _relative_dates(text: str, published: date) -> Iterator[DateMention]:
     """Yield the dates that `text` gives by the day it was published on."""
     nowhere = Span(0, 0)
     for match in _RELATIVE_YEAR.finditer(text):
-        yield Dated(nowhere, published.year + _STEPS.get((match[1] or match[2]).lower(), 0))
+        yield DateMention(nowhere, published.year + _STEPS.get((match[1] or match[2]).lower(), 0))
     for match in _RELATIVE_MONTH.finditer(text):
         months = published.year * 12 + published.month - 1 + _STEPS.get(match[1].lower(), 0)
-        yield Dated(nowhere, months // 12, months % 12 + 1)
+        yield DateMention(nowhere, months // 12, months % 12 + 1)
     for match in _RELATIVE_DAY.finditer(text):
         yield _whole(published, _STEPS.get(match[1].lower(), 0))
     for weekday in {dated.weekday for dated in dates(text)} - {None}:
@@ -181,16 +181,16 @@ def _days_until(weekday: int | None, published: date) -> int:
     return ((weekday or 0) - published.weekday()) % _WEEK
 
 
-def _whole(published: date, days: int) -> Dated:
+def _whole(published: date, days: int) -> DateMention:
     day = date.fromordinal(min(max(published.toordinal() + days, 1), date.max.toordinal()))
-    return Dated(Span(0, 0), day.year, day.month, day.day, day.weekday())
+    return DateMention(Span(0, 0), day.year, day.month, day.day, day.weekday())
 
 
-def _agrees(claimed: Dated, other: Dated, years: frozenset[int]) -> bool:
+def _matches(claimed: DateMention, other: DateMention, years: frozenset[int]) -> bool:
     if claimed.month != other.month or (claimed.day is not None and claimed.day != other.day):
         return False
     return claimed.year in {None, other.year} or (other.year is None and claimed.year in years)
 
 
-def _weekday(dated: Dated) -> int | None:
+def _weekday(dated: DateMention) -> int | None:
     return next((day.weekday() for day in _days((dated,))), None)

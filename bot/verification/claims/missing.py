@@ -15,7 +15,7 @@ from bot.verification.claims.quotations import missing_quotations
 _MIXED = re.compile(r"\b\w*(?:[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z])\w*")
 
 
-def lacking(sentence: str, sources: Sequence[str], *, context: str = "") -> list[str]:
+def find_missing(sentence: str, sources: Sequence[str], *, context: str = "") -> list[str]:
     """Return the quotations, dates and numbers of `sentence` that `sources` lack, such as "the number 12".
 
     Numbers and dates may stand in `context` as well, a quotation may not.

@@ -46,7 +46,7 @@ am pm ad bc est gmt mon tue wed thu fri sat sun jan feb mar apr jun jul aug sep 
 monday tuesday wednesday thursday friday saturday sunday january february march april may june july august
 september october november december spring summer autumn winter
 """
-NO_NAMES = frozenset(_NO_NAMES.split())
+CAPITALIZED_NON_NAMES = frozenset(_NO_NAMES.split())
 # Each line or column means one thing, and so do its adjectives; a hyphen is a space.
 _SAME = """
 usa america american americans united-states
@@ -81,7 +81,7 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Lexicon:
+class NameIndex:
     """The words of a text as names are looked up in it."""
 
     words: frozenset[str]
@@ -98,11 +98,15 @@ def missing_names(sentence: str, text: str) -> list[Name]:
     return [name for name in names(sentence) if not _is_known(name, known)]
 
 
-def replaces_another(name: Name, sentence: str, text: str) -> bool:
+def is_substituted_name(name: Name, sentence: str, text: str) -> bool:
     """Say whether `text` has another name where `sentence` has this one: between the same words, or beside two."""
     told = _undotted(text)
     there = [match[0] for match in _WORD.finditer(told)]
-    others = [at for at, word in enumerate(there) if _is_capital(word) and _folded(word) not in NO_NAMES]
+    others = [
+        at
+        for at, word in enumerate(there)
+        if _is_capital(word) and _folded(word) not in CAPITALIZED_NON_NAMES
+    ]
     here, found = (
         [_folded(match[0]) for match in _WORD.finditer(_undotted(sentence))],
         list(map(_folded, there)),
@@ -146,7 +150,7 @@ def _names_of(sentence: str, run: Sequence[re.Match[str]]) -> Iterator[Name]:
             and _BEGINS.search(sentence[max(0, match.start() - _LOOK_BACK) : match.start()]) is not None
         )
         initial = begins and not match[0].isupper() and not _ACTS.match(sentence, match.end())
-        if folded[at] not in NO_NAMES and (len(folded[at]) > 1):
+        if folded[at] not in CAPITALIZED_NON_NAMES and (len(folded[at]) > 1):
             yield Name(match[0], folded, at, initial)
 
 
@@ -171,12 +175,12 @@ def _is_capital(word: str) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _lexicon(text: str) -> Lexicon:
+def _lexicon(text: str) -> NameIndex:
     text = _undotted(text)
     written = [match[0] for match in _WORD.finditer(text)]
     found = [_folded(word) for word in written]
     pairs = list(itertools.pairwise(found))
-    return Lexicon(
+    return NameIndex(
         words=frozenset(part for word in found for part in (word, *word.split("'"))),
         stems=frozenset(analyze(text)),
         pairs=frozenset(pairs),
@@ -195,51 +199,55 @@ def _initials(text: str) -> Iterator[str]:
             yield from (letters[start:end] for end in range(start + 2, start + _LONGEST_ACRONYM + 1))
 
 
-def _is_known(name: Name, known: Lexicon) -> bool:
+def _is_known(name: Name, known: NameIndex) -> bool:
     word = name.run[name.at]
-    if _stands(word, known) or (name.word.isupper() and word in known.initials) or _run_stands(name, known):
+    if (
+        _is_present(word, known)
+        or (name.word.isupper() and word in known.initials)
+        or _is_run_present(name, known)
+    ):
         return True
     return name.initial and len(name.run) == 1
 
 
-def _stands(word: str, known: Lexicon) -> bool:
-    if word in known.words or any(form in known.words for form in _forms(word)):
+def _is_present(word: str, known: NameIndex) -> bool:
+    if word in known.words or any(form in known.words for form in _spelling_variants(word)):
         return True
-    if any(_phrase_stands(other, known) for other in ALIASES.get(word, ())):
+    if any(_is_phrase_present(other, known) for other in ALIASES.get(word, ())):
         return True
     return any(stem in known.stems for stem in analyze(word)) or any(
         part in known.words for part in word.split("'")[:1]
     )
 
 
-def _run_stands(name: Name, known: Lexicon) -> bool:
+def _is_run_present(name: Name, known: NameIndex) -> bool:
     """Say whether the whole name stands by its letters, by another name of it, or without this word."""
-    run = name.run[1:] if name.run[0] in NO_NAMES else name.run  # "The Federal Reserve"
+    run = name.run[1:] if name.run[0] in CAPITALIZED_NON_NAMES else name.run  # "The Federal Reserve"
     letters = "".join(word[0] for word in run)
     if len(letters) > 1 and letters in known.capitals:
         return True
-    if any(_phrase_stands(other, known) for other in ALIASES.get("-".join(run), ())):
+    if any(_is_phrase_present(other, known) for other in ALIASES.get("-".join(run), ())):
         return True
     rest = name.run[name.at + 1 :]
-    return bool(rest) and _stands_alone(rest, name.run, known)
+    return bool(rest) and _is_present_alone(rest, name.run, known)
 
 
-def _stands_alone(rest: Sequence[str], run: Sequence[str], known: Lexicon) -> bool:
+def _is_present_alone(rest: Sequence[str], run: Sequence[str], known: NameIndex) -> bool:
     """Say whether the text has the words `rest` of a name, and nowhere after a first word that is not in `run`."""
-    if not _phrase_stands("-".join(rest), known):
+    if not _is_phrase_present("-".join(rest), known):
         return False
     before = {first for first, second in known.named if second == rest[0]}
-    return not (before - set(run) - NO_NAMES)
+    return not (before - set(run) - CAPITALIZED_NON_NAMES)
 
 
-def _phrase_stands(phrase: str, known: Lexicon) -> bool:
+def _is_phrase_present(phrase: str, known: NameIndex) -> bool:
     parts = phrase.split("-")
     if len(parts) == 1:
         return phrase in known.words
     return all(pair in known.pairs for pair in itertools.pairwise(parts))
 
 
-def _forms(word: str) -> Iterator[str]:
+def _spelling_variants(word: str) -> Iterator[str]:
     """Yield other spellings: of one or many, of a country and its people, of a foreign ending."""
     yield from (word + "s", word.removesuffix("s"), word.removesuffix("es"))
     yield word[:-1] + {"y": "i", "i": "y"}.get(word[-1], word[-1])

@@ -39,17 +39,17 @@ _EXPECTATIONS = frozenset(
 )
 
 
-def denied(sentence: str, text: str) -> bool:
+def has_negation_mismatch(sentence: str, text: str) -> bool:
     """Say whether `sentence` denies a word that `text` does not, or the other way round."""
     if bool(_DENIES_ALL.search(sentence)) != bool(_DENIES_ALL.search(text)):
         return True
-    here, there = _governed(sentence, _is_negation, _NEGATING), _governed(text, _is_negation, _NEGATING)
+    here, there = _scope_of(sentence, _is_negation, _NEGATING), _scope_of(text, _is_negation, _NEGATING)
     return any(_differ(said, there[stem]) for stem, said in here.items() if stem in there)
 
 
-def firmer(sentence: str, text: str) -> bool:
+def has_modality_mismatch(sentence: str, text: str) -> bool:
     """Say whether `sentence` says as done what `text` always says is planned, expected or possible."""
-    here, there = _governed(sentence, _is_expectation), _governed(text, _is_expectation)
+    here, there = _scope_of(sentence, _is_expectation), _scope_of(text, _is_expectation)
     return any(all(there[stem]) and not any(said) for stem, said in here.items() if stem in there)
 
 
@@ -60,7 +60,7 @@ def _differ(here: list[bool], there: list[bool]) -> bool:
     return all(here) != all(there) and any(here) != any(there)
 
 
-def _governed(text: str, governs: Callable[[str], bool], verbs: Container[str] = ()) -> dict[str, list[bool]]:
+def _scope_of(text: str, governs: Callable[[str], bool], verbs: Container[str] = ()) -> dict[str, list[bool]]:
     """Return for each stem, occurrence by occurrence, whether it comes first after what governs it.
 
     That is a word that `governs`, or a stem of `verbs`.

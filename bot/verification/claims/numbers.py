@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bot.indexing.bm25_index import analyze
 from bot.text import numerals
 from bot.text.tokens import Token, tokens
-from bot.verification.claims.names import NO_NAMES
+from bot.verification.claims.names import CAPITALIZED_NON_NAMES
 
 _NUMERAL = re.compile(r"\d+(?:\.\d+)?")
 _HAS_DIGIT = re.compile(r"\d")
@@ -67,7 +67,11 @@ def missing_numbers(sentence: str, text: str) -> list[str]:
     """Return the numbers of `sentence`, as it writes them, that `text` does not have."""
     stated = numbers(text)
     by_value: dict[str, set[str]] = {}
-    for value, unit in [*_read(stated), *_implied(text), *((value, "") for value, _ in _counts(text))]:
+    for value, unit in [
+        *_read(stated),
+        *_implied_numbers(text),
+        *((value, "") for value, _ in _counts(text)),
+    ]:
         by_value.setdefault(value, set()).add(unit)
     lacked = [number.shown for number in numbers(sentence) if not _is_stated(number, stated, by_value)]
     return [*lacked, *(shown for value, shown in _counts(sentence) if value not in by_value)]
@@ -124,7 +128,7 @@ def _label(text: str, read: Sequence[Token], at: int) -> str:
     if not at or text[read[at - 1].end : read[at].start] != " ":
         return ""
     word = read[at - 1].text
-    if word in _PEOPLE or (text[read[at - 1].start].isupper() and word not in NO_NAMES):
+    if word in _PEOPLE or (text[read[at - 1].start].isupper() and word not in CAPITALIZED_NON_NAMES):
         return "".join(analyze(word)[:1])
     return ""
 
@@ -149,7 +153,7 @@ def _scale_of_range(read: Sequence[Token], at: int) -> int:
     return next((scale for scale in (12, 9, 6) if zeros >= scale - 2 and len(read[end].text) > scale), 0)
 
 
-def _implied(text: str) -> Iterator[tuple[str, str]]:
+def _implied_numbers(text: str) -> Iterator[tuple[str, str]]:
     read = tokens(text)
     for at, token in enumerate(read):
         if token.text in _SAYS:
@@ -163,7 +167,7 @@ def _implied(text: str) -> Iterator[tuple[str, str]]:
 def _is_stated(number: Number, stated: Sequence[Number], by_value: dict[str, set[str]]) -> bool:
     units = by_value.get(number.value, set()) | by_value.get(number.scaled, set())
     if units:
-        return (not number.unit or number.unit in units) and not _counts_else(number, stated)
+        return (not number.unit or number.unit in units) and not _counts_other_things(number, stated)
     if number.value in {"1", "1th"} and not number.shown[:1].isdigit():
         return not any(
             number.noun and other.noun == number.noun for other in stated
@@ -173,7 +177,7 @@ def _is_stated(number: Number, stated: Sequence[Number], by_value: dict[str, set
     return bool(number.hedge) and any(_rounds(number, other) for other in stated)
 
 
-def _counts_else(number: Number, stated: Sequence[Number]) -> bool:
+def _counts_other_things(number: Number, stated: Sequence[Number]) -> bool:
     """Say whether the text has another number of the same things, and this one, small, only of other things."""
     if len(number.value) > _SMALL:
         return False

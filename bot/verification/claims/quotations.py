@@ -93,7 +93,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(_APOSTROPHE.sub("", word).casefold() for word in _WORD.findall(text))
 
 
-def verbatim(sentence: str, sources: Sequence[str]) -> tuple[int, Span] | None:
+def find_verbatim(sentence: str, sources: Sequence[str]) -> tuple[int, Span] | None:
     """Return the source that has `sentence`, whole or as a clause, and the span of its sentence there.
 
     What is in truth two or three sentences, as a quote may be, is found as those in a row.
@@ -108,12 +108,12 @@ def verbatim(sentence: str, sources: Sequence[str]) -> tuple[int, Span] | None:
             found = words.search(text)
             if found and (len(wanted.split()) >= _FEWEST_WORDS or found.span() == (0, len(text))):
                 return at, span
-        if in_a_row := _several(wanted, source):
+        if in_a_row := _find_across_sentences(wanted, source):
             return at, in_a_row
     return None
 
 
-def _several(wanted: str, source: str) -> Span | None:
+def _find_across_sentences(wanted: str, source: str) -> Span | None:
     spans = [span for span, _ in _sentences(source)]
     for first, last in ((at, at + more) for more in (1, 2) for at in range(len(spans) - more)):
         whole = Span(spans[first].start, spans[last].end)

@@ -20,7 +20,7 @@ from openai_server import ChatRequest, OpenAIServer, Reply
 from bot.answering.answer import NOT_FOUND, Answer, Sentence
 from bot.answering.question import Question
 from bot.articles.article import Article
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 QUESTION = "Has Argentina won the final against France on penalties?"
@@ -28,7 +28,7 @@ CUP = "Argentina won the final against France on penalties"
 MESSI = "Messi scored twice in the match"
 KEY = "sk-test-0123456789abcdef"
 
-Compose = Callable[..., tuple[Workspace, OpenAIServer]]
+Compose = Callable[..., tuple[Services, OpenAIServer]]
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def compose(tmp_path: Path, four: list[Article], monkeypatch: pytest.MonkeyPatch
 
         def start(
             *replies: Reply | str | Callable[[ChatRequest], Reply], **settings: Any
-        ) -> tuple[Workspace, OpenAIServer]:
+        ) -> tuple[Services, OpenAIServer]:
             script = replies[0] if len(replies) == 1 else list(replies)
             server = stack.enter_context(OpenAIServer(script))  # type: ignore[arg-type]
             chosen = load_settings(
                 data_dir=tmp_path / "data", chat_model="openai:test", chat_base_url=server.url, **settings
             )
-            workspace = Workspace(chosen, embedder=WordEmbedder())
+            workspace = Services(chosen, embedder=WordEmbedder())
             stack.callback(workspace.close)
             take_in(workspace, four)
             return workspace, server
@@ -407,9 +407,9 @@ def test_the_key_is_in_no_log_error_or_stored_answer(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         workspace, server = compose(Reply(status=401))
-        trace = workspace.chain.trace(QUESTION)
-        workspace.journal.remember(trace)
-    stored = workspace.journal.recall(trace.answer.id)
+        trace = workspace.chain.invoke_with_trace(QUESTION)
+        workspace.answers.save(trace)
+    stored = workspace.answers.load(trace.answer.id)
     assert server.requests[0].key == KEY
     assert stored is not None
     assert KEY not in caplog.text + json.dumps(stored[1]) + stored[0].model_dump_json()

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.generation.output_parser import Claim, ClaimParser
+from bot.answering.generation.output_parser import CitedSentence, StreamingAnswerParser
 
 Expected = list[tuple[str, tuple[int, ...]]]
 
 
-def parsed(text: str, *, cut: bool = False, passages: int = 5) -> list[Claim]:
-    parser = ClaimParser(passages)
+def parsed(text: str, *, cut: bool = False, passages: int = 5) -> list[CitedSentence]:
+    parser = StreamingAnswerParser(passages)
     return [*parser.feed(text), *parser.close(cut=cut)]
 
 
@@ -113,9 +113,9 @@ def test_a_flood_of_words_keeps_nobody_waiting(text: str) -> None:
 
 
 def test_a_sentence_is_given_as_soon_as_the_next_one_begins() -> None:
-    parser = ClaimParser(3)
+    parser = StreamingAnswerParser(3)
     assert list(parser.feed("It rained [1]. It")) == []
-    assert list(parser.feed(" s")) == [Claim("It rained.", (1,))]
+    assert list(parser.feed(" s")) == [CitedSentence("It rained.", (1,))]
 
 
 def test_what_never_ends_is_not_kept_for_ever_and_is_no_whole_claim() -> None:
@@ -135,8 +135,8 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=30).map("".join), st.lists(st.integers(1, 9), max_size=60), st.booleans())
 def test_however_a_stream_is_cut_the_claims_are_the_same(text: str, cuts: list[int], cut: bool) -> None:
-    parser = ClaimParser(3)
-    streamed: list[Claim] = []
+    parser = StreamingAnswerParser(3)
+    streamed: list[CitedSentence] = []
     rest = text
     for size in cuts:
         streamed += parser.feed(rest[:size])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answering.generation.sanitizer import claim_marks, holds_address, plain
+from bot.answering.generation.sanitizer import contains_link_or_mention, split_citation_markers, strip_markup
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from bot.answering.generation.sanitizer import claim_marks, holds_address, plain
     ],
 )
 def test_marks_are_taken_off(text: str, bare: str, cited: tuple[int, ...]) -> None:
-    assert claim_marks(text, 5) == (bare.replace("and.", "and."), cited)
+    assert split_citation_markers(text, 5) == (bare.replace("and.", "and."), cited)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_marks_are_taken_off(text: str, bare: str, cited: tuple[int, ...]) -> No
     ],
 )
 def test_markup_is_taken_off(text: str, expected: str) -> None:
-    assert plain(text) == expected
+    assert strip_markup(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_markup_is_taken_off(text: str, expected: str) -> None:
      "so :skull: it is", "<!-- a", "<script a"],
 )  # fmt: skip
 def test_addresses_are_seen(text: str) -> None:
-    assert holds_address(text)
+    assert contains_link_or_mention(text)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_addresses_are_seen(text: str) -> None:
     ],
 )
 def test_words_are_no_addresses(text: str) -> None:
-    assert not holds_address(text)
+    assert not contains_link_or_mention(text)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_words_are_no_addresses(text: str) -> None:
 def test_a_name_that_looks_like_an_address_may_stand_where_an_article_has_it(
     text: str, known: str, held: bool
 ) -> None:
-    assert holds_address(text, known) is held
+    assert contains_link_or_mention(text, known) is held

@@ -11,7 +11,7 @@ from bench.load.asking import BOT, Ask
 from slack_server import SlackServer
 from sqlalchemy import select
 
-from bot.storage.article_store import Library
+from bot.storage.article_store import ArticleStore
 from bot.storage.schema import answers
 
 
@@ -30,9 +30,9 @@ class Result:
         return [float(reply) - float(ask.ts) for ask, reply in self.answered]
 
 
-def read_back(slack: SlackServer, library: Library, asks: list[Ask]) -> Result:
+def read_back(slack: SlackServer, library: ArticleStore, asks: list[Ask]) -> Result:
     """Match the bot's messages with the questions, by thread and by the question that their answer answers."""
-    with library.reading() as connection:
+    with library.connect() as connection:
         asked_by_id = {row.id: row.answer["question"] for row in connection.execute(select(answers))}
     replies: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     result = Result()
@@ -60,7 +60,7 @@ def read_back(slack: SlackServer, library: Library, asks: list[Ask]) -> Result:
     return result
 
 
-def foreign(slack: SlackServer, library: Library) -> list[str]:
+def foreign(slack: SlackServer, library: ArticleStore) -> list[str]:
     """Return what was sent that pings or leads anywhere but to the articles."""
-    ours = tuple(url for headline in library.headlines() if (url := headline.url))
+    ours = tuple(url for headline in library.list_articles() if (url := headline.url))
     return [note for note in slack.unsafe if not note.partition(": ")[2].startswith(ours)]

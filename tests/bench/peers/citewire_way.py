@@ -9,12 +9,12 @@ from peers.step import Asked, Found, Search
 
 from bot.answering.question import Question
 from bot.evaluation.runner import NOON
-from bot.services import Workspace
+from bot.services import Services
 from bot.settings import load_settings
 
 
 def searcher(folder: Path, model: str, k: int) -> Search:
-    chain = Workspace(load_settings(data_dir=folder)).chain
+    chain = Services(load_settings(data_dir=folder)).chain
 
     def search(asked: Asked) -> list[Found]:
         day = asked.get("asked")

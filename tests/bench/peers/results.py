@@ -13,7 +13,7 @@ from peers.contenders import Peer
 from peers.processes import Measured
 
 from bot.evaluation.metrics import summarise
-from bot.evaluation.models import Case, Outcome, Ranked, Summary
+from bot.evaluation.models import Case, Outcome, RetrievedPassage, Summary
 
 Row = dict[str, Any]  # of a question: milliseconds, and what was found as pairs of article and text
 NOTHING = Measured(0.0, 0.0, 0.0, "")
@@ -68,7 +68,9 @@ def quality(cases: Sequence[Case], rows: Sequence[Row]) -> Summary:
 
 
 def _outcome(case: Case, row: Row) -> Outcome:
-    passages = (Ranked(str(n), article, "", text, 0.0) for n, (article, text) in enumerate(row["found"]))
+    passages = (
+        RetrievedPassage(str(n), article, "", text, 0.0) for n, (article, text) in enumerate(row["found"])
+    )
     return Outcome(case, case.articles, tuple(passages), milliseconds=row["milliseconds"])
 
 
