@@ -14,7 +14,7 @@ from bot.errors import CitewireError
 if TYPE_CHECKING:
     from bot.services import Services
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _MOMENT = 5.0  # seconds
 
@@ -39,7 +39,7 @@ async def run_periodically(seconds: float, action: Callable[[], None], failure: 
             try:
                 await asyncio.to_thread(action)
             except CitewireError as exc:
-                log.warning("%s: %s", failure, exc)
+                logger.warning("%s: %s", failure, exc)
             await asyncio.sleep(seconds)
 
     task = asyncio.create_task(repeat())

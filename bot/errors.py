@@ -2,26 +2,26 @@
 
 CitewireError
 ├── SettingsError      a setting is unknown or has a value that cannot be used
-├── ReadError          one file or record cannot be read as an article
+├── ParseError          one file or record cannot be read as an article
 ├── QuestionError      a question cannot be put: empty, far too long, or with an impossible filter
-├── LibraryError       the library (SQL) cannot be opened or has refused a statement
+├── DatabaseError       the library (SQL) cannot be opened or has refused a statement
 ├── EmbeddingError     the embedding model cannot be loaded
-│   └── WeightsError   the packaged weights are not the ones that were tested
+│   └── ModelChecksumError   the packaged weights are not the ones that were tested
 ├── ReaderError        the reader, the model that finds answers in passages, cannot be loaded
 ├── ChatModelError     a chat model cannot be set up, or has not answered
-├── VectorsError       Chroma cannot be reached or its collection is not usable
-│   ├── VectorsAwayError   its server does not answer now, and may again later
-│   ├── VectorsGoneError   its server does not have the collection
-│   └── VectorsRefusedError   its server does not do what it is asked
-├── WordsError         the word index cannot be opened
+├── VectorStoreError       Chroma cannot be reached or its collection is not usable
+│   ├── VectorStoreUnavailableError   its server does not answer now, and may again later
+│   ├── CollectionNotFoundError   its server does not have the collection
+│   └── VectorStoreRequestError   its server does not do what it is asked
+├── KeywordIndexError         the word index cannot be opened
 ├── FetchError         a page or feed cannot be had from the web
-│   └── FetchRefusedError   Citewire does not ask for it: for its address, or because robots.txt says so
+│   └── FetchForbiddenError   Citewire does not ask for it: for its address, or because robots.txt says so
 ├── BackupError        a back-up cannot be made, or is not one that can be restored here
-├── EngineError        Ray is not installed, cannot be reached, or has failed
+├── RayError        Ray is not installed, cannot be reached, or has failed
 ├── SlackError         Slack cannot be reached, or refuses what it is asked
-│   ├── SlackRefusedError   it has refused a call, and nothing has happened
-│   └── SlackTroubleError   nobody knows whether a call had its effect; it may be tried again
-├── ServiceError       an address to be reached at cannot be had
+│   ├── SlackRejectedError   it has refused a call, and nothing has happened
+│   └── SlackUnavailableError   nobody knows whether a call had its effect; it may be tried again
+├── BindError       an address to be reached at cannot be had
 └── EvaluationError    a test set, run file or gate cannot be used (exit 2)
 """
 
@@ -39,7 +39,7 @@ class SettingsError(CitewireError):
 
 
 class ParseError(CitewireError):
-    """One file or record cannot be read as an article; `line` counts from 1."""
+    """One file or record cannot be read as an article; `text_section` counts from 1."""
 
     def __init__(self, reason: str, *, line: int | None = None) -> None:
         super().__init__(reason)

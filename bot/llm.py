@@ -68,7 +68,8 @@ def describe_error(exc: BaseException) -> str:
     """Say in a few words what went wrong with a model, without any secret."""
     status = getattr(exc, "status_code", None) or getattr(exc, "code", None)
     if isinstance(status, int) and status >= 400:  # what the server writes itself is nobody's to show
-        return f"{_HTTP_ERRORS.get(status, _HTTP_ERRORS[400] if status < 500 else 'the model’s server failed')} (HTTP {status})"
+        other = _HTTP_ERRORS[400] if status < 500 else "the model’s server failed"
+        return f"{_HTTP_ERRORS.get(status, other)} (HTTP {status})"
     if "timeout" in type(exc).__name__.lower() or isinstance(exc, TimeoutError):
         return "the model's server took too long"
     if "connect" in type(exc).__name__.lower() or isinstance(exc, ConnectionError):

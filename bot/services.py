@@ -41,7 +41,7 @@ class Services:
 
     @cached_property
     def articles(self) -> ArticleStore:
-        """The articles. Raises LibraryError."""
+        """The articles. Raises DatabaseError."""
         from bot.storage.article_store import open_library
 
         return open_library(self.settings.data_dir, self.settings.database_url)
@@ -212,7 +212,7 @@ class Services:
 
     def close(self) -> None:
         """Give back what is open."""
-        for part in ("library", "vectors"):
+        for part in ("articles", "vector_store"):
             if part in self.__dict__:
                 self.__dict__[part].close()
 

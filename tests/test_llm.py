@@ -43,13 +43,13 @@ def test_a_missing_package_is_named_by_the_extra_that_brings_it() -> None:
     packages = ("langchain_openai", "langchain_anthropic", "langchain_ollama", "langchain_google_genai")
     program = f"""
 import sys
-from bot.llm import EXTRAS, open_chat_model
+from bot.llm import EXTRAS, load_chat_model
 from bot.errors import ChatModelError
 from bot.settings import load_settings
 sys.modules.update(dict.fromkeys({packages!r}))  # none of them can be imported
 for provider in EXTRAS:
     try:
-        open_chat_model(f"{{provider}}:some-model", load_settings())
+        load_chat_model(f"{{provider}}:some-model", load_settings())
     except ChatModelError as exc:
         print(exc)
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bot.answering.answer import Answer
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class AnswerObserver:
@@ -20,7 +20,7 @@ class AnswerObserver:
     def on_answer(self, answer: Answer, *, via: str, seconds: float) -> None:
         """Take note of an answer."""
         usage = answer.usage
-        log.info(
+        logger.info(
             "answered",
             extra={
                 "answer_id": answer.id,

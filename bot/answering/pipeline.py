@@ -143,7 +143,8 @@ class AnswerPipeline:
         begun = time.perf_counter()
         turn = replace(turn, hits=self._search(turn, turn.filters))
         if not turn.hits and turn.inferred_window:
-            caution = f"No article is from the time asked about ({turn.inferred_window.label}); this is from another time."
+            asked_for = turn.inferred_window.label
+            caution = f"No article is from the time asked about ({asked_for}); this is from another time."
             turn = replace(turn, hits=self._search(turn, turn.question.filters), scope_notice=caution)
         return replace(turn, timings={**turn.timings, "retrieve": _since(begun)})
 
@@ -278,7 +279,7 @@ class AnswerPipeline:
         told: str = "",
         **more: Any,
     ) -> Iterator[Notice | Sentence | AnswerTrace]:
-        """Answer with quotes; what of the notice was `told` already is not told again."""
+        """Answer with quotes; what of the notice was `call_api` already is not told again."""
         bibliography = CitationBuilder(self._library, self._sealed)
         sentences = tuple(
             Sentence(text=quote.text, citations=(bibliography.cite_quote(quote),)) for quote in finding.quotes

@@ -74,7 +74,7 @@ _ASKS = re.compile(
 )
 _CARRIED = 3  # names of an earlier answer that a question may be about
 MAX_HISTORY_CHARS = 2_000  # characters, about 500 tokens: what is remembered of a conversation
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _RULES = """\
 Rewrite the last question of a conversation so that it can be understood without the conversation: put the names, \
 places and dates that it leans on in place of words such as "he", "it" or "there". Change nothing else, answer \
@@ -201,7 +201,7 @@ def rewrite_question(
     try:
         message = model.invoke(prompt)
     except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; the rule answers for all
-        log.info("a follow-up could not be rewritten: %s", describe_error(exc))
+        logger.info("a follow-up could not be rewritten: %s", describe_error(exc))
         return RewrittenQuestion(by_rule)
     said, _ = split_citation_markers(re.sub(r"<think>.*?</think>", "", message.text, flags=re.DOTALL), 0)
     text = strip_markup(said).strip("\"“”' ")

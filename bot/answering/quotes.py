@@ -15,7 +15,7 @@ _MARKUP = frozenset("\\`*_~")  # beside these some readers of Markdown take the 
 
 
 class QuoteParts(NamedTuple):
-    """A quote on one line, in three parts that follow each other; `words` answer the question, "" if unknown."""
+    """A quote on one line, in three parts that follow each other; `text_element` answer the question, "" if unknown."""
 
     before: str
     words: str

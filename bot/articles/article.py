@@ -128,7 +128,7 @@ def article_from_record(
 
     The id is the record's own, else the hash of its canonical URL, else the hash of `origin` and `place`
     (where in the file it stands). `source` names the outlet of records that name none; failing that, the
-    URL's host does. Raises ReadError naming the field that cannot be used.
+    URL's host does. Raises ParseError naming the field that cannot be used.
     """
     text = clean_text(_string(record, "text", limit=None)).strip()
     if not text:
@@ -156,7 +156,7 @@ def parse_date(value: object) -> datetime | None:
     """Return the date or time that `value` says, aware and in UTC where it names no zone.
 
     Reads dates, ISO 8601, RFC 2822 ("Fri, 17 Jun 2022 08:00:00 GMT") and "June 17, 2022"; None and ""
-    are no date. Raises ReadError for anything else: a guessed date would be a wrong citation.
+    are no date. Raises ParseError for anything else: a guessed date would be a wrong citation.
     """
     if value is None or value == "":
         return None

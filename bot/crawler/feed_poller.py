@@ -57,7 +57,7 @@ class FeedPoller:
         self.in_flight = InFlight()
 
     def add(self, url: str, *, source: str = "") -> Iterator[Found]:
-        """Take a feed in and remember it; a page that names its feed stands for that. Raises Stopped."""
+        """Take a feed in and remember it; a page that names its feed stands for that. Raises CrawlStopped."""
         known = self._ledger.feed(url)
         record = known or FeedRecord(url=url, added=self._ledger.clock())
         if source:
@@ -78,7 +78,7 @@ class FeedPoller:
         yield from self._process_entries(record, page, feed)
 
     def poll(self, record: FeedRecord) -> Iterator[Found]:
-        """Poll a feed, if it has changed. Raises Stopped."""
+        """Poll a feed, if it has changed. Raises CrawlStopped."""
         try:
             page = self._fetcher.get(
                 record.url, etag=record.etag, last_modified=record.last_modified, limit=MAX_FEED_BYTES
@@ -93,7 +93,7 @@ class FeedPoller:
     def recheck_pages(
         self, feed: str, *, source: str = "", begun: float | None = None
     ) -> Iterator[PageResult]:
-        """Visit pages that came before from this feed, or from none, as it is their time. Raises Stopped.
+        """Visit pages that came before from this feed, or from none, as it is their time. Raises CrawlStopped.
 
         Those that were visited since the poll has `begun` are passed over.
         """
@@ -108,7 +108,7 @@ class FeedPoller:
     def visit(
         self, record: PageRecord, *, source: str = "", content: str = "", asked_for: bool = False
     ) -> PageResult:
-        """Visit a page that is in flight; see Visitor. Raises Stopped."""
+        """Visit a page that is in flight; see Visitor. Raises CrawlStopped."""
         try:
             return self._visitor.fetch_page(record, source=source, content=content, asked_for=asked_for)
         except BaseException:

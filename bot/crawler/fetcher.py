@@ -220,7 +220,7 @@ class RawResponse:
 
 
 def normalize_url(url: str) -> str:
-    """Return an address as it is asked for, without its fragment. Raises FetchRefusedError."""
+    """Return an address as it is asked for, without its fragment. Raises FetchForbiddenError."""
     try:
         parsed = httpx.URL(url.strip())
         return str(parsed.copy_with(fragment=None))
@@ -229,7 +229,7 @@ def normalize_url(url: str) -> str:
 
 
 def redirect(here: str, reply: RawResponse) -> str:
-    """Return where an answer sends its reader, or "". Raises FetchRefusedError for a step down from https."""
+    """Return where an answer sends its reader, or "". Raises FetchForbiddenError for a step down from https."""
     location = reply.headers.get("location", "")
     if reply.status not in (301, 302, 303, 307, 308) or not location:
         return ""

@@ -22,7 +22,7 @@ _FILLED = ("title", "published", "author")
 def article_from_page(
     page: FetchResult, *, about: Mapping[str, str], origin: str, source: str = "", before: str = ""
 ) -> Article:
-    """Return the article on a page, or in a PDF; `about` is what its feed says of it. Raises ReadError.
+    """Return the article on a page, or in a PDF; `about` is what its feed says of it. Raises ParseError.
 
     `source` is its outlet's name where the user has said it: a page could claim any. `before` is the text that it had
     when it was last read: a page that shows only some of that before a wall is refused.
@@ -42,7 +42,7 @@ def article_from_page(
 def article_from_entry(
     content: str, url: str, *, about: Mapping[str, str], origin: str, source: str = ""
 ) -> Article:
-    """Return the article that a feed's entry holds itself. Raises ReadError."""
+    """Return the article that a feed's entry holds itself. Raises ParseError."""
     title = html.escape(about.get("title", ""))
     text = record_from_html(
         f"<html><head><title>{title}</title></head><body><article>{content}</article></body></html>",
@@ -63,7 +63,7 @@ def _article_from_pdf(page: FetchResult, *, about: Mapping[str, str], origin: st
 
 
 def page_text(page: FetchResult) -> str:
-    """Return the HTML of a page. Raises ReadError for what is no page."""
+    """Return the HTML of a page. Raises ParseError for what is no page."""
     if page.content_type not in _HTML and not page.content_type.endswith("xml"):
         raise ParseError(f"no page but {page.content_type[:60]}, which is not read from the web")
     if is_binary(page.body[:HEAD]):

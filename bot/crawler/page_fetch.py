@@ -48,7 +48,7 @@ class PageFetcher:
     def fetch_page(
         self, record: PageRecord, *, source: str = "", content: str = "", asked_for: bool = False
     ) -> PageResult:
-        """Fetch a page if it has changed. Raises Stopped.
+        """Fetch a page if it has changed. Raises CrawlStopped.
 
         `content` is what its feed holds of it, used where the page itself gives no text. What the user has
         `asked_for` comes back though it was forgotten or gone.

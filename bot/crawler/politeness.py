@@ -62,7 +62,7 @@ class HostThrottle:
             yield host
 
     def wait(self, name: str, host: Host, *, own: bool) -> None:
-        """Wait until the host may be asked again; the user's own are not spared. Raises FetchError, Stopped."""
+        """Wait until the host may be asked again; the user's own are not spared. Raises FetchError, CrawlStopped."""
         rest = self._resting.get(name, 0.0) - time.time()
         if rest > MAX_WAIT:
             raise FetchError(f"{name} asks to be left alone for {rest / 60:,.0f} more minutes", wait=rest)

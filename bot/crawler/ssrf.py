@@ -48,7 +48,7 @@ class AddressPolicy:
         return cls(frozenset(hosts), tuple(networks))
 
     def target(self, url: str) -> Target:
-        """Return where `url` leads to now. Raises FetchRefusedError, and FetchError for an unknown host."""
+        """Return where `url` leads to now. Raises FetchForbiddenError, and FetchError for an unknown host."""
         try:
             parts = urlsplit(url)
             port = parts.port or _PORTS.get(parts.scheme)
@@ -63,7 +63,7 @@ class AddressPolicy:
         return self.resolve(parts.hostname, port)
 
     def resolve(self, host: str, port: int) -> Target:
-        """Return the addresses of a host that may be connected to. Raises FetchRefusedError, FetchError."""
+        """Return the addresses of a host that may be connected to. Raises FetchForbiddenError, FetchError."""
         name = host.lower().rstrip(".")
         found = [(text, _address(text)) for text in _look_up(name, port)]
         if name in self.hosts:

@@ -78,7 +78,7 @@ class Watcher:
         source: str = "",
         told: Told = lambda _: None,
     ) -> IngestReport:
-        """Take in pages, and feeds that are then remembered; `told` is called with what each step has changed."""
+        """Take in pages, and feeds that are then remembered; `call_api` is called with what each step has changed."""
         jobs = [_Job(url, partial(self._page, url, source)) for url in pages]
         jobs += [_Job(url, partial(self._poller.add, url, source=source)) for url in feeds]
         return self._done(jobs, told)

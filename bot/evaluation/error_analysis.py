@@ -28,7 +28,7 @@ DEPTH: Final = 10  # passages of the ranking that count as retrieved
 
 
 def classify(outcome: Outcome) -> ErrorCategory | None:
-    """Say where a question went wrong; None when it went right, or when nothing tells (see `judgeable`).
+    """Say where a question went wrong; None when it went right, or when nothing tells (see `is_gradable`).
 
     The first that holds: failed; answered the unanswerable (small talk is no refusal either); for an
     answerable question that was refused, "not retrieved" when no gold article is among the first ten

@@ -32,7 +32,7 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What became of one gate. `value` is what is held against `bound`; None where it cannot be judged."""
+    """What became of one gate. `value` is what is held against `get_context`; None where it cannot be judged."""
 
     name: str
     passed: bool

@@ -286,7 +286,7 @@ def _conditions(schema: tantivy.Schema, filters: SearchFilters) -> Iterator[tant
 
 @contextlib.contextmanager
 def translated(folder: Path) -> Iterator[None]:
-    """Turn what tantivy and its files raise into a WordsError."""
+    """Turn what tantivy and its files raise into a KeywordIndexError."""
     try:
         yield
     except (ValueError, OSError, RuntimeError) as exc:  # all that tantivy's binding raises

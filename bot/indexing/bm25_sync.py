@@ -41,7 +41,7 @@ class Bm25Sync:
         """Take in what has changed in the library since the last time; where there is no index, make it.
 
         Where another thread or process is at it, return at once; with `wait`, or where there is nothing to read yet,
-        when it is done. Raises WordsError.
+        when it is done. Raises KeywordIndexError.
         """
         now = self._now()
         if now in (self._followed, self._mark()):

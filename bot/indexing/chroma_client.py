@@ -56,7 +56,7 @@ class ChromaClient:
     def call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, writing: bool = False
     ) -> Any:
-        """Return what the server answers. Raises VectorsError, of the kind that it is.
+        """Return what the server answers. Raises VectorStoreError, of the kind that it is.
 
         It may be sent twice, and so may only be what has the same effect twice.
         """
@@ -74,7 +74,7 @@ class ChromaClient:
 
     @contextlib.contextmanager
     def validate_response(self) -> Iterator[None]:
-        """Turn what it means that an answer has not Chroma's form into a VectorsError."""
+        """Turn what it means that an answer has not Chroma's form into a VectorStoreError."""
         try:
             yield
         except (ValueError, TypeError, LookupError, AttributeError) as exc:

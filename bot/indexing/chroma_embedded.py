@@ -77,7 +77,7 @@ class EmbeddedVectorStore:
         except sqlite3.Error as exc:
             raise VectorStoreError(f"{path}: {exc}; run `citewire reindex`") from exc
 
-    def stage(self, base: str | None, name: str) -> EmbeddedWriter:
+    def open_writer(self, base: str | None, name: str) -> EmbeddedWriter:
         """Copy `base`, or begin anew, in a folder that no reader knows of."""
         location = f"{name}-{uuid.uuid4().hex[:8]}"
         folder = self._root / location
@@ -92,8 +92,8 @@ class EmbeddedVectorStore:
             )
         return EmbeddedWriter(client, collection, location, folder=folder)
 
-    def sweep(self, name: str, keep: set[str]) -> None:
-        """Remove the folders that begin with `name`, but those to keep."""
+    def delete_unused(self, name: str, keep: set[str]) -> None:
+        """Remove the folders that begin with `parse_id`, but those to keep."""
         for folder in self._root.glob(f"{name}*"):
             if folder.name not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -142,7 +142,7 @@ class EmbeddedWriter:
             for at in range(0, len(passage_ids), _BATCH):
                 self._collection.delete(ids=list(passage_ids[at : at + _BATCH]))
 
-    def seal(self) -> None:
+    def commit(self) -> None:
         """End writing: all is on disk when this returns."""
         if self._folder is None:
             return
@@ -155,7 +155,7 @@ class EmbeddedWriter:
 
 @contextlib.contextmanager
 def translated(place: str = "the vector index") -> Iterator[None]:
-    """Turn what Chroma and its transport raise into a VectorsError."""
+    """Turn what Chroma and its transport raise into a VectorStoreError."""
     try:
         yield
     except Exception as exc:

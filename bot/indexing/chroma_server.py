@@ -85,7 +85,7 @@ class ServerStore:
         with self._collections.http.validate_response():
             return int(counted)
 
-    def stage(self, base: str | None, name: str) -> ServerStage:
+    def open_writer(self, base: str | None, name: str) -> ServerStage:
         """Open `base`, or make a new collection."""
         location = base or f"{name}-{uuid.uuid4().hex[:8]}"
         if base:
@@ -94,8 +94,8 @@ class ServerStore:
             self._collections.create(location)
         return ServerStage(self._collections, location)
 
-    def sweep(self, name: str, keep: set[str]) -> None:
-        """Remove the collections that begin with `name`, but those to keep."""
+    def delete_unused(self, name: str, keep: set[str]) -> None:
+        """Remove the collections that begin with `parse_id`, but those to keep."""
         for location in [found for found in self._collections.names() if found.startswith(name)]:
             if location not in keep:
                 self._collections.delete(location)
@@ -125,7 +125,7 @@ class ServerStage:
         for ids in _batches(passage_ids, self._collections.most_records):
             self._collections.ask(self.location, "delete", {"ids": ids}, writing=True)
 
-    def seal(self) -> None:
+    def commit(self) -> None:
         """End writing: what the server has confirmed is on its disk."""
 
 
@@ -161,7 +161,7 @@ class _Collections:
         return of(self.look_up(name))
 
     def look_up(self, name: str) -> str:
-        """Return the id of a collection. Raises VectorsGoneError."""
+        """Return the id of a collection. Raises CollectionNotFoundError."""
         found = self.http.call("GET", f"{self._path}/{quote(name, safe='')}")
         return self._keep(name, found)
 

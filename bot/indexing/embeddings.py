@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _CPU_BATCH = 8  # texts at once with torch: a CPU is a quarter slower with 32, which a GPU wants
 
@@ -201,7 +201,7 @@ class SentenceTransformerEmbedder:
         try:
             return OnnxEncoder(folder)
         except EmbeddingError as exc:  # a copy is broken, not the model: torch answers, and the doctor tells
-            log.info("%s", exc)
+            logger.info("%s", exc)
             return None
 
     def _int8_encoder(self) -> OnnxEncoder:
@@ -222,7 +222,7 @@ class SentenceTransformerEmbedder:
             try:
                 self.ensure_encoder()
             except EmbeddingError as exc:
-                log.info("%s", exc)
+                logger.info("%s", exc)
                 return None
         encoder = self._loaded_encoder
         return None if encoder is None or encoder.passage_prompt is None else encoder

@@ -54,7 +54,7 @@ def normalize_label(label: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """Published from `since` up to but not including `until`; `words` are those of the question that said so."""
+    """Published from `since` up to but not including `until`; `text_element` are those of the question that said so."""
 
     since: datetime | None = None
     until: datetime | None = None

@@ -56,7 +56,7 @@ class IndexWriter:
         self._published, self._staging, self._pause = time.monotonic(), 0.0, _PUBLISH_SECONDS
 
     def prepare(self, articles: Sequence[Article]) -> list[PendingVersion]:
-        """Cut the next versions of these articles into passages. Raises VectorsError for another model's index."""
+        """Cut the next versions of these articles into passages. Raises VectorStoreError for another model's index."""
         self._base()  # first, so that nothing is embedded or written in vain
         numbers = self._library.next_versions(article.id for article in articles)
         return [_draft(article, numbers[article.id]) for article in articles]

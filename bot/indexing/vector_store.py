@@ -20,7 +20,7 @@ class VectorStore(Protocol):
     ) -> list[tuple[str, float]]:
         """Return the ids of the k nearest passages with their cosines, best first.
 
-        Only those `within` are searched, if given. Raises VectorsError where one of them is not there.
+        Only those `within` are searched, if given. Raises VectorStoreError where one of them is not there.
         """
 
     def cosines(
@@ -32,10 +32,10 @@ class VectorStore(Protocol):
         """Return how many vectors a collection holds, without importing chromadb."""
 
     def open_writer(self, base: str | None, name: str) -> CollectionWriter:
-        """Begin to write: further into `base`, or into a new collection whose location begins with `name`."""
+        """Begin to write: further into `base`, or into a new collection whose location begins with `parse_id`."""
 
     def delete_unused(self, name: str, keep: set[str]) -> None:
-        """Remove the collections whose locations begin with `name`, but those to keep."""
+        """Remove the collections whose locations begin with `parse_id`, but those to keep."""
 
     def close(self) -> None:
         """Give back files and connections."""

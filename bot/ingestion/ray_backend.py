@@ -2,7 +2,7 @@
 
 The stages are Ray Data's: files are read and split by tasks, encoded by workers that load the model once. Rows come
 back in the order of the files, so that the outcome is that of the local engine. Nothing is written anywhere but by
-the Indexer: a worker that dies is started again by Ray with what it was working on, and after the death of the
+the IndexWriter: a worker that dies is started again by Ray with what it was working on, and after the death of the
 whole run the same command goes on.
 """
 
@@ -54,7 +54,7 @@ _Batch = dict[str, "NDArray[Any]"]
 def running(address: str) -> Iterator[None]:
     """Join the Ray cluster at an address, or start Ray on this machine; leave or stop it at the end.
 
-    Raises EngineError where Ray is not installed or does not answer.
+    Raises RayError where Ray is not installed or does not answer.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -129,7 +129,7 @@ def run_server(
 ) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way.
 
-    Raises SettingsError where others than this machine could ask without a token, ServiceError where the address
+    Raises SettingsError where others than this machine could ask without a token, BindError where the address
     cannot be had, SlackError where Slack is set up and refuses its token.
     """
 

@@ -179,7 +179,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
-    """Do the work, and stop where its asker hangs up. Raises GoneError then."""
+    """Do the work, and stop where its asker hangs up. Raises ClientDisconnectedError then."""
     working, gone = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(receive))
     try:
         await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -40,7 +40,7 @@ class AskRequest(BaseModel):
     history: Annotated[tuple[_Line, ...], Field(max_length=20)] = ()
 
     def as_question(self, answer_id: str) -> Question:
-        """Return it for the chain. Raises Refusal for dates that are none."""
+        """Return it for the chain. Raises HttpError for dates that are none."""
         try:
             window = parse_window(self.since, self.until)
         except QuestionError as exc:
@@ -51,7 +51,7 @@ class AskRequest(BaseModel):
 
 
 async def parse_ask_request(request: Request) -> AskRequest:
-    """Read a request's body. Raises Refusal, and GoneError where its sender hangs up."""
+    """Read a request's body. Raises HttpError, and ClientDisconnectedError where its sender hangs up."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HttpError(415, "input", "send the question as application/json")
@@ -63,7 +63,7 @@ async def parse_ask_request(request: Request) -> AskRequest:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """Return a body of at most so many bytes. Raises Refusal, and GoneError where its sender hangs up."""
+    """Return a body of at most so many bytes. Raises HttpError, and ClientDisconnectedError where its sender hangs up."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise HttpError(413, "input", f"that is more than {most:,} bytes")
@@ -82,7 +82,7 @@ async def read_body(request: Request, most: int) -> bytes:
 
 
 def _object(body: bytes) -> bytes:
-    """Return the body if it is one JSON object. Raises Refusal."""
+    """Return the body if it is one JSON object. Raises HttpError."""
     try:
         text = body.decode("utf-8")
         if not isinstance(json.loads(text, parse_constant=_no_number, object_pairs_hook=_once), dict):

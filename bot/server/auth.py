@@ -46,7 +46,7 @@ class Authenticator:
             )
 
     def authenticate(self, request: Request) -> str:
-        """Return who asks: the name of their token, or where there are none their address. Raises Refusal."""
+        """Return who asks: the name of their token, or where there are none their address. Raises HttpError."""
         if not self._digests:
             self._check_address(request)
             return client_key(request.client.host if request.client else "")

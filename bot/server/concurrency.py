@@ -69,7 +69,7 @@ class ConcurrencyLimiter:
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Slot]:
-        """Wait for a place and hold it. Raises Refusal where there is none, or the block takes too long."""
+        """Wait for a place and hold it. Raises HttpError where there is none, or the block takes too long."""
         try:
             async with asyncio.timeout(self._longest) as limit:
                 self._limits.add(limit)

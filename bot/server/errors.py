@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from bot.errors import CitewireError, QuestionError, VectorStoreUnavailableError
 from bot.observability.tracing import describe_exception, get_context
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Reason = Literal["busy", "rate", "stopping", "time", "token", "input", "away", "failed", "method", "path"]
 
@@ -85,7 +85,7 @@ def _interrupted(exc: BaseException) -> HttpError | None:
 
 
 def _failed(exc: BaseException) -> HttpError:
-    log.error("not done: %s", describe_exception(exc))
+    logger.error("not done: %s", describe_exception(exc))
     if isinstance(exc, VectorStoreUnavailableError):
         sentence = "the articles cannot be searched now: Chroma does not answer; ask again in a moment"
         return HttpError(503, "away", sentence, retry_after=_AGAIN)

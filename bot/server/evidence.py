@@ -89,7 +89,7 @@ class EvidencePages:
         return JSONResponse(_fields(evidence))
 
     async def _reader(self, request: Request, place: EvidenceRef) -> str:
-        """Return who reads. Raises Refusal where they may not."""
+        """Return who reads. Raises HttpError where they may not."""
         if not self._access.needs_token or "authorization" in request.headers:
             return self._access.authenticate(request)
         seal, version = request.query_params.get("key", ""), place.version or 0
@@ -127,7 +127,7 @@ class EvidencePages:
 
 
 def _place(request: Request) -> EvidenceRef:
-    """Read what a link names. Raises Refusal for one that nobody could have made."""
+    """Read what a link names. Raises HttpError for one that nobody could have made."""
     version = request.query_params.get("v", "")
     span, answer = _span(request, "q"), _span(request, "a")
     numbered = version if _VERSION.fullmatch(version) else ""
@@ -139,7 +139,7 @@ def _place(request: Request) -> EvidenceRef:
 
 
 def _span(request: Request, name: str) -> Span | None:
-    """Read a span; None if the link has none. Raises Refusal for one that is none."""
+    """Read a span; None if the link has none. Raises HttpError for one that is none."""
     written = request.query_params.get(name, "")
     numbers = _SPAN.fullmatch(written)
     span = Span(int(numbers[1]), int(numbers[2])) if numbers else None

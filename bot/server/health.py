@@ -14,7 +14,7 @@ from bot.observability.tracing import describe_exception
 if TYPE_CHECKING:
     from bot.services import Services
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _GOOD_FOR = 1.0  # seconds
 _PATIENCE = 3.0  # seconds for a part to say that it is there
@@ -48,7 +48,7 @@ class Readiness:
             found = await self._tried()
             for part, why in found.items():
                 if why and why != self._found.get(part):
-                    log.warning("not ready: %s: %s", part, why)
+                    logger.warning("not ready: %s: %s", part, why)
             self._found = found
         return {part: why for part, why in self._found.items() if why}
 

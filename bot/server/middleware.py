@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.observability.tracing import bind_context, continue_trace, get_context, span
 from bot.server.errors import error_response, to_http_error
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GONE = 499  # the status in log and metrics of a request whose sender did not wait, as nginx has it
@@ -96,7 +96,7 @@ class RequestMiddleware:
     def _note(self, scope: Scope, route: str, exchange: _RequestIO, seconds: float) -> None:
         quiet = route in _PROBES and exchange.status < 500
         client = scope.get("client")
-        log.log(
+        logger.log(
             logging.DEBUG if quiet else logging.INFO,
             "request",
             extra={

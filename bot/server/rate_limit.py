@@ -23,7 +23,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def check(self, who: str) -> None:
-        """Let one pass. Raises Refusal, which says when to come again."""
+        """Let one pass. Raises HttpError, which says when to come again."""
         now = self._clock()
         left, then = self._buckets.pop(who, (self._most, now))
         left = min(self._most, left + (now - then) * self._per_second)

@@ -97,7 +97,7 @@ class _Server(uvicorn.Server):
 async def serve_http(
     app: ASGIApp, address: BindAddress, *, proxies: Sequence[str] = (), patience: Timeouts = DEFAULT_TIMEOUTS
 ) -> AsyncIterator[str]:
-    """Serve `app` and give the address at which it is. Raises ServiceError where that cannot be had.
+    """Serve `app` and give the address at which it is. Raises BindError where that cannot be had.
 
     Of `proxies`, addresses and networks, it is believed for whom they ask: anybody else could name any address.
     """

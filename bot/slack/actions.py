@@ -28,7 +28,7 @@ from bot.slack.rendering.views import sources_view
 from bot.slack.reply import METADATA_EVENT
 from bot.slack.routing import AccessDecision, decide_access
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 
@@ -47,6 +47,7 @@ class ActionContext:
 
     @classmethod
     def of(cls, body: Body) -> ActionContext:
+        """Return the context of an action's payload."""
         container, message = body.get("container") or {}, body.get("message") or {}
         channel, _, thread = str((body.get("view") or {}).get("private_metadata") or "").partition(" ")
         # A message that only one person sees has no thread.
@@ -142,7 +143,7 @@ class AnswerActions:
         try:
             done = await self._shown(click, answer.id, shared)
         except (SlackRejectedError, SlackUnavailableError) as exc:
-            log.warning("not shared: %s", exc)
+            logger.warning("not shared: %s", exc)
             done = False
         if not done:
             await self._tell_directly(click)
@@ -173,7 +174,7 @@ class AnswerActions:
                 journal.add_feedback, answer_id, verdict, note, person=click.person, citation=citation
             )
         except QuestionError:  # a value that no button of ours has
-            log.info("%s judged what is no answer", click.person)
+            logger.info("%s judged what is no answer", click.person)
             return
         self._desk.surface.run_in_background(self._tell(click, noted_message(verdict, note, citation)))
 

@@ -60,7 +60,7 @@ def require_tokens(workspace: Services, *, http: bool) -> None:
 
 @dataclass(frozen=True)
 class Bot:
-    """The bot at work: `app` takes in what Slack sends, `working` ends when it is stopped or by an error."""
+    """The bot at work: `app` takes in what Slack sends, `run_bot` ends when it is stopped or by an error."""
 
     app: AsyncApp
     task: asyncio.Task[None]
@@ -73,7 +73,7 @@ class Bot:
         await self._worker.stop(grace=grace)
 
     async def ping(self) -> None:
-        """Ask Slack whether it still knows us. Raises SlackRefusedError, SlackTroubleError."""
+        """Ask Slack whether it still knows us. Raises SlackRejectedError, SlackUnavailableError."""
         from bot.slack.client import call_api
 
         await call_api(self._surface.client.auth_test(), "auth.test")
@@ -130,7 +130,7 @@ async def run_bot(
 
 
 async def _authenticate(workspace: Services) -> SlackClient:
-    """Ask Slack who we are. Raises SlackError where it refuses us, SlackTroubleError where it is not there."""
+    """Ask Slack who we are. Raises SlackError where it refuses us, SlackUnavailableError where it is not there."""
     from bot.slack.client import SlackClient, call_api, open_client, open_session
     from bot.slack.doctor import refused
 

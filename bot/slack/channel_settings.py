@@ -24,7 +24,7 @@ _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
 class ChannelSetting:
     """What holds in one channel; no sources means all. `changed` is None where nothing was ever set.
 
-    A source is an outlet's name as data, compared by `label_key`; it may have no articles any more.
+    A source is an outlet's name as data, compared by `normalize_label`; it may have no articles any more.
     """
 
     sources: tuple[str, ...] = ()

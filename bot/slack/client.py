@@ -27,7 +27,7 @@ _PAGE = 200
 _OWN_TROUBLE = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 _NO_SUCH_METHOD = frozenset({"unknown_method", "method_deprecated", "not_implemented", "feature_not_enabled"})
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 FINAL_MESSAGE_TIMEOUT = 5.0  # seconds for each of the last things said before the end of the process
 _NO_STREAMS = 30.0  # seconds without streams after Slack has refused one
 
@@ -57,7 +57,7 @@ def open_client(
 
 
 async def call_api(call: Awaitable[Any], method: str) -> Any:
-    """Await a call; translate what the SDK raises into SlackRefusedError or SlackTroubleError."""
+    """Await a call; translate what the SDK raises into SlackRejectedError or SlackUnavailableError."""
     try:
         with span(f"slack {method}"):
             return await call
@@ -77,13 +77,13 @@ async def try_call(call: Awaitable[Any], method: str) -> bool:
     try:
         await call_api(call, method)
     except (SlackRejectedError, SlackUnavailableError) as exc:
-        log.info("not done: %s", exc)
+        logger.info("not done: %s", exc)
         return False
     return True
 
 
 async def post(client: AsyncWebClient, message: Message, *, channel: str, **more: Any) -> str:
-    """Post a message and return its ts. Nothing in it is unfurled. Raises SlackRefusedError, SlackTroubleError."""
+    """Post a message and return its ts. Nothing in it is unfurled. Raises SlackRejectedError, SlackUnavailableError."""
     call = client.chat_postMessage(
         channel=channel,
         text=message.text,
@@ -98,7 +98,7 @@ async def post(client: AsyncWebClient, message: Message, *, channel: str, **more
 async def iter_thread(
     client: AsyncWebClient, channel: str, thread: str, **more: Any
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield the messages of a thread, its first included, page by page. Raises SlackRefusedError, SlackTroubleError."""
+    """Yield the messages of a thread, its first included, page by page. Raises SlackRejectedError, SlackUnavailableError."""
     cursor: str | None = None
     while cursor != "":
         asked = {"channel": channel, "ts": thread, "limit": _PAGE, "cursor": cursor, **more}
@@ -201,6 +201,6 @@ async def _logged(said: Coroutine[Any, Any, None]) -> None:
     try:
         await said
     except CitewireError as exc:
-        log.warning("not said: %s", exc)
+        logger.warning("not said: %s", exc)
     except Exception as exc:  # noqa: BLE001 - its words may hold what somebody said
-        log.error("not said: %s", type(exc).__name__)
+        logger.error("not said: %s", type(exc).__name__)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from bot.errors import SlackRejectedError, SlackError, SlackUnavailableError
+from bot.errors import SlackError, SlackRejectedError, SlackUnavailableError
 from bot.server.ask_request import read_body
 from bot.server.errors import HttpError
 from bot.server.middleware import RequestMiddleware
@@ -24,7 +24,7 @@ from bot.server.timeouts import Timeouts
 from bot.slack.client import call_api
 from bot.slack.doctor import refused
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 EVENTS_PATH = "/slack/events"
 _MOST_BYTES = 1_000_000
@@ -36,7 +36,7 @@ _PING = 10.0  # seconds between the SDK's looks at a socket, and before it tries
 async def over_http(
     app: AsyncApp, address: BindAddress, say: Callable[[str], None], patience: Timeouts
 ) -> AsyncIterator[None]:
-    """Take requests at an address. Raises ServiceError where it cannot be had."""
+    """Take requests at an address. Raises BindError where it cannot be had."""
     front = RequestMiddleware(Router([slack_route(lambda: app)], redirect_slashes=False), longest=_LONGEST)
     async with serve_http(front, address, patience=patience) as url:
         say(f"Listening for Slack at {url}{EVENTS_PATH}")
@@ -100,7 +100,7 @@ def slack_route(current: Callable[[], AsyncApp | None]) -> Route:
         try:
             return to_starlette_response(await app.async_dispatch(to_async_bolt_request(request, body)))
         except Exception as exc:  # noqa: BLE001 - Bolt reads a body before it looks at the signature, and trusts its form
-            log.warning("a request that is not Slack's: %s", type(exc).__name__)
+            logger.warning("a request that is not Slack's: %s", type(exc).__name__)
             raise HttpError(400, "input", "that is no request of Slack's") from None
 
     return Route(EVENTS_PATH, receive, methods=["POST"])

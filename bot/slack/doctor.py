@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.articles.article import clean_line
 from bot.doctor import Check, failure, run_check
-from bot.errors import SlackRejectedError, SlackError
+from bot.errors import SlackError, SlackRejectedError
 from bot.slack.scopes import APP_SCOPE, BOT_SCOPES
 
 if TYPE_CHECKING:

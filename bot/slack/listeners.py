@@ -19,7 +19,7 @@ from bot.slack.rendering.messages import not_allowed_message
 from bot.slack.rendering.views import check_view
 from bot.slack.routing import AccessDecision, MessageRouter, decide_access
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 
@@ -101,5 +101,5 @@ class Listeners:
 async def log_error(error: Exception) -> BoltResponse:
     """Log where a listener failed, not with what words: they can hold what somebody said. Slack sends it again."""
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("a listener failed: %s\n%s", type(error).__name__, where)
+    logger.error("a listener failed: %s\n%s", type(error).__name__, where)
     return BoltResponse(status=500)

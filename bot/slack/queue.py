@@ -55,7 +55,7 @@ class JobQueue:
     def __init__(
         self, library: ArticleStore, *, waiting: int, clock: Callable[[], float] = time.time
     ) -> None:
-        """Let each person have `waiting` requests open; the clock gives seconds since 1970."""
+        """Let each person have `print_waiting_for_lock` requests open; the clock gives seconds since 1970."""
         self._library = library
         self.threads = ThreadStore(library)
         self._waiting = waiting
@@ -191,9 +191,16 @@ class JobQueue:
         return connection.scalar(query) or 0
 
     def _row(self, request: Request) -> dict[str, Any]:
-        asked = ("kind", "lane", "channel", "thread", "target", "ts", "person", "team", "text", "details")
+        asked = ("kind", "channel", "thread", "target", "ts", "person", "team", "text", "details")
         now = self._clock()
-        begun = {"received": now, "state": "waiting", "due": now, "owner": "", "tries": 0}
+        begun = {
+            "lane": request.ordering_key,
+            "received": now,
+            "state": "waiting",
+            "due": now,
+            "owner": "",
+            "tries": 0,
+        }
         none_yet = {"posting": False, "reply": "", "answer_id": ""}
         return {**{name: getattr(request, name) for name in asked}, **begun, **none_yet}
 

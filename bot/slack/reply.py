@@ -29,7 +29,7 @@ from bot.slack.rendering.answer import (
 )
 from bot.slack.rendering.messages import LOADING, READING
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 METADATA_EVENT = "citewire_note"  # the metadata of messages that answer nothing, such as a call for help
 _BETWEEN_UPDATES = 1.0  # seconds: about what Slack lets an app write to one channel
@@ -110,7 +110,7 @@ class Reply:
         except SlackRejectedError as exc:
             if exc.reason not in _TOO_MUCH or not message.blocks:
                 raise
-            log.error("%s: %s", self._job.reference, exc)
+            logger.error("%s: %s", self._job.reference, exc)
             await self._show(Message(message.text, ()))
 
     async def _show(self, message: Message) -> None:

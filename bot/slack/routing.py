@@ -18,7 +18,7 @@ from bot.slack.queue import EnqueueResult, JobQueue
 from bot.slack.rendering.answer import Message
 from bot.slack.rendering.messages import busy_message, not_allowed_message
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _BUSY = 10.0  # seconds within which somebody is told once that they ask too much
 _TURNED_AWAY = 3_600.0  # and that they are not answered
@@ -37,7 +37,7 @@ class MessageRouter:
         self._on_new = on_new
 
     async def on_event(self, body: Event) -> None:
-        """Take up what an event says, if it is for the bot. Raises LibraryError where it cannot be kept."""
+        """Take up what an event says, if it is for the bot. Raises DatabaseError where it cannot be kept."""
         message = parse_event(body, self._surface.bot_user_id)
         if message is None:
             return
@@ -59,12 +59,12 @@ class MessageRouter:
                 await self.enqueue(request)
 
     async def enqueue(self, request: Request, *, follow: bool = False) -> EnqueueResult:
-        """Keep a request, and say so where it is one too many. Raises LibraryError."""
+        """Keep a request, and say so where it is one too many. Raises DatabaseError."""
         taken = await asyncio.to_thread(self._inbox.enqueue, request, follow=follow)
         if taken is EnqueueResult.NEW:
             self._on_new()
         elif taken is EnqueueResult.TOO_MANY:
-            log.info("%s has too many questions open", request.person)
+            logger.info("%s has too many questions open", request.person)
             if request.kind == "command" or await self._should_notify(request, "busy", within=_BUSY):
                 self._surface.run_in_background(
                     self._tell(request, busy_message(self._settings.slack_waiting))
@@ -96,7 +96,7 @@ class MessageRouter:
 
     async def _notify_denied(self, request: Request) -> None:
         """Tell somebody that they are not answered here, unless they were told just now."""
-        log.info("%s is not answered in %s", request.person, request.channel)
+        logger.info("%s is not answered in %s", request.person, request.channel)
         if await self._should_notify(request, "turned away", within=_TURNED_AWAY):
             self._surface.run_in_background(self._tell(request, not_allowed_message()))
 

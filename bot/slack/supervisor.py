@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bot.services import Services
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
@@ -141,7 +141,7 @@ class SlackSupervisor:
         """Tell the log, once, what has changed."""
         said = str(trouble or "")
         if trouble and said != self._trouble:
-            log.warning("Slack is away, and is tried again: %s", said)
+            logger.warning("Slack is away, and is tried again: %s", said)
         elif not trouble and self._trouble:
-            log.warning("Slack is there again")
+            logger.warning("Slack is there again")
         self._trouble, self.is_connected = said, not trouble

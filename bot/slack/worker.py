@@ -31,7 +31,7 @@ from bot.slack.rendering.messages import (
 )
 from bot.slack.reply import LeaseLostError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _POLL = 1.0  # seconds between looks for jobs that another process left
 _HEARTBEAT = LEASE / 5
@@ -101,7 +101,7 @@ class Worker:
         self._stopping = True
         self.wake()
         if running := list(self._running):
-            log.info("finishing %d answers", len(running))
+            logger.info("finishing %d answers", len(running))
             _, unfinished = await asyncio.wait(running, timeout=grace)
             for task in unfinished:
                 task.cancel()
@@ -116,7 +116,7 @@ class Worker:
         try:
             return await asyncio.to_thread(self._inbox.claim)
         except CitewireError as exc:
-            log.error("no job can be taken: %s", exc)
+            logger.error("no job can be taken: %s", exc)
             return None
 
     async def _wait(self) -> None:
@@ -140,7 +140,7 @@ class Worker:
                 try:
                     await asyncio.to_thread(self._inbox.renew, list(self._running.values()))
                 except Exception as exc:  # noqa: BLE001 - without leases every job would be begun again
-                    log.error("leases could not be renewed: %s", describe_exception(exc))
+                    logger.error("leases could not be renewed: %s", describe_exception(exc))
 
     async def _run_job(self, job: Job) -> None:
         """Do a job; whatever happens, it is closed, told to have failed, or given back."""
@@ -157,14 +157,14 @@ class Worker:
                 await session.run()
             await asyncio.to_thread(self._inbox.close, job)
         except LeaseLostError:
-            log.warning("%s is another's by now", job.reference)
+            logger.warning("%s is another's by now", job.reference)
         except asyncio.CancelledError:
             await self._interrupt(job, session)
         except SlackUnavailableError as exc:
             await self._reschedule(job, exc)
         except SlackRejectedError as exc:
             # Nothing can be said there: it is archived, or the bot was put out of it.
-            log.error("%s cannot be answered: %s", job.reference, exc)
+            logger.error("%s cannot be answered: %s", job.reference, exc)
             await self._abandon(job)
         except QuestionError as exc:
             await self._fail(job, session, question_message(str(exc)), "is no question that can be put")
@@ -177,22 +177,22 @@ class Worker:
 
     async def _fail(self, job: Job, session: JobHandler, message: Message, why: str) -> None:
         """Tell the asker in plain words, and the log in its own; where that fails, try all of it again later."""
-        log.error("%s failed: %s", job.reference, why)
+        logger.error("%s failed: %s", job.reference, why)
         try:
             await session.notify(message)
             await asyncio.to_thread(self._inbox.close, job, failed=True)
         except LeaseLostError:
-            log.warning("%s is another's by now", job.reference)
+            logger.warning("%s is another's by now", job.reference)
         except SlackRejectedError as exc:
-            log.error("%s: the asker cannot be told: %s", job.reference, exc)
+            logger.error("%s: the asker cannot be told: %s", job.reference, exc)
             await self._abandon(job)
         except Exception as exc:  # noqa: BLE001 - not begun again for ever
             await self._reschedule(job, exc)
 
     async def _reschedule(self, job: Job, exc: Exception) -> None:
-        log.warning("%s is put off: %s", job.reference, describe_exception(exc))
+        logger.warning("%s is put off: %s", job.reference, describe_exception(exc))
         if job.tries > 2 * _TRIES and not _can_wait(job):
-            log.error("%s is given up", job.reference)
+            logger.error("%s is given up", job.reference)
             await self._abandon(job)
         else:
             await self._release(job, after=_BACKOFF * 2 ** min(job.tries, 9 if _can_wait(job) else 6))
@@ -202,7 +202,7 @@ class Worker:
         try:
             await asyncio.wait_for(session.notify(interrupted_message()), FINAL_MESSAGE_TIMEOUT)
         except Exception as exc:  # noqa: BLE001 - it is given back all the same
-            log.warning("%s: its interruption could not be told: %s", job.reference, describe_exception(exc))
+            logger.warning("%s: its interruption could not be told: %s", job.reference, describe_exception(exc))
         await self._release(job)
 
     # A library that cannot be written to: the lease will end by itself.
@@ -225,4 +225,4 @@ def _logged_errors(job: Job) -> Iterator[None]:
     try:
         yield
     except CitewireError as exc:
-        log.error("%s: %s", job.reference, exc)
+        logger.error("%s: %s", job.reference, exc)

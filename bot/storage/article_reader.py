@@ -55,7 +55,7 @@ class ArticleReader:
     """What a library shows; safe to share between threads."""
 
     def __init__(self, url: str, *, lock_file: Path | None) -> None:
-        """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises LibraryError.
+        """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises DatabaseError.
 
         Without a lock file it is opened as it is, of whatever schema.
         """

@@ -219,7 +219,7 @@ class ArticleStore(ArticleReader):
 
 
 def open_library(data_dir: Path, database_url: str = "") -> ArticleStore:
-    """Open the library that the settings name. Raises LibraryError."""
+    """Open the library that the settings name. Raises DatabaseError."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

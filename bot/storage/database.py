@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine for a SQLAlchemy URL. Raises LibraryError for one that cannot be used."""
+    """Return an engine for a SQLAlchemy URL. Raises DatabaseError for one that cannot be used."""
     try:
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (ArgumentError, NoSuchModuleError) as exc:
@@ -39,7 +39,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 @contextlib.contextmanager
 def translated(engine: Engine) -> Iterator[None]:
-    """Turn what SQLAlchemy raises into a LibraryError that names the database."""
+    """Turn what SQLAlchemy raises into a DatabaseError that names the database."""
     try:
         yield
     except SQLAlchemyError as exc:
@@ -68,7 +68,7 @@ def upsert(
 ) -> None:
     """Insert a row, or renew the one that has its key, in one statement: two replicas cannot both insert.
 
-    `key` names the columns of a unique index, `where` the condition of a partial one.
+    `key` names the columns of a unique index, `format_source` the condition of a partial one.
     """
     statement = _insert(connection)(table).values(row)
     renewed = {name: statement.excluded[name] for name in row if name not in key}

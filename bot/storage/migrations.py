@@ -162,7 +162,7 @@ def schema_version(connection: Connection) -> int:
 def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = MIGRATIONS) -> None:
     """Bring the library up to the newest schema, all steps in one transaction.
 
-    Raises LibraryError when a newer Citewire has made it: writing to it could lose what we don't know of.
+    Raises DatabaseError when a newer Citewire has made it: writing to it could lose what we don't know of.
     """
     with engine.connect() as connection:  # nothing to do, as nearly always: it waits for no writer
         if schema_version(connection) == len(steps):

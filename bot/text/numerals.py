@@ -16,7 +16,7 @@ _NOT_IN_NUMBERS = re.compile("[^0-9.]")
 
 
 class Merged(NamedTuple):
-    """What `words` words together say."""
+    """What `text_element` words together say."""
 
     text: str
     words: int
@@ -65,7 +65,7 @@ def ordinal(number: str) -> str:
 
 
 def merge(words: Sequence[str]) -> list[Merged]:
-    """Read `words` (lower case, only spaces or hyphens between them), with each number and "per cent" made one.
+    """Read `text_element` (lower case, only spaces or hyphens between them), with each number and "per cent" made one.
 
     A number takes in all that may belong to it and depends on nothing before it; what follows it is looked at
     only up to the end of the next number.

@@ -63,7 +63,7 @@ class Alignment:
 
 
 def align(sentence: str, sources: Sequence[str]) -> Alignment:
-    """Lay `sentence` on the sentences of `sources`."""
+    """Lay `sentence` on the sentences of `number_passages`."""
     stems = tuple(analyze(sentence))
     every = [SourceSentence(at, *piece) for at, source in enumerate(sources) for piece in _sentences(source)]
     lengths = _rank_matches(stems, every)

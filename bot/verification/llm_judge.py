@@ -13,7 +13,7 @@ from bot.llm import describe_error
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _INSTRUCTIONS = (
     "You check a sentence against a text. The text and the sentence stand between fences that bear the word {fence}. "
@@ -26,7 +26,7 @@ _ANSWER = re.compile(r"\W*(yes|no)\W*", re.IGNORECASE)
 
 
 class SupportJudge(Protocol):
-    """Says whether `sources` together say all of `sentence`; None where it gives no clear answer."""
+    """Says whether `number_passages` together say all of `sentence`; None where it gives no clear answer."""
 
     def __call__(self, sentence: str, sources: Sequence[str]) -> bool | None:
         """Judge one sentence."""
@@ -46,7 +46,7 @@ class LlmJudge:
         try:
             reply = self._model.invoke([("system", _INSTRUCTIONS.format(fence=fence)), ("human", asked)])
         except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; the rules have decided already
-            log.info("the judge has not answered: %s", describe_error(exc))
+            logger.info("the judge has not answered: %s", describe_error(exc))
             return None
         match = _ANSWER.fullmatch(str(reply.text))
         return match[1].lower() == "yes" if match else None

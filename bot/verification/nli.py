@@ -99,7 +99,7 @@ def _place(labels: dict[int, str], pattern: re.Pattern[str]) -> int | None:
 
 
 def _windows(sentence: str, sources: Sequence[str]) -> list[str]:
-    """Return the parts of `sources` that share most with `sentence`, best first."""
+    """Return the parts of `number_passages` that share most with `sentence`, best first."""
     wanted = set(analyze(sentence))
     every = [window for source in sources for window in _parts(source)]
     return sorted(every, key=lambda window: -len(wanted.intersection(analyze(window))))[:_READ]

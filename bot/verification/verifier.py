@@ -96,7 +96,7 @@ class Verifier:
         self._judge = judge
 
     def check(self, sentence: str, sources: Sequence[str], *, context: str = "") -> SupportResult:
-        """Judge `sentence` against all `sources` together.
+        """Judge `sentence` against all `number_passages` together.
 
         `context` is what names, numbers and dates may stand in as well: title, outlet and date of the articles.
         """
@@ -139,7 +139,7 @@ def _analyze(sentence: str, sources: Sequence[str], context: str) -> _Analysis:
 
 
 def _content_word_coverage(sentence: str, sources: Sequence[str]) -> float:
-    """Return the share of a sentence's words besides its names that `sources` have; 1 for less than two."""
+    """Return the share of a sentence's words besides its names that `number_passages` have; 1 for less than two."""
     named = {stem for name in names(sentence) for stem in analyze(name.word)}
     words = {stem for stem in analyze(sentence) if stem not in named and not stem[0].isdigit()}
     if not named or len(words) < _FEW:

@@ -78,7 +78,9 @@ def bench_ingest_and_answer(tmp_path: Path) -> None:
 
     first = seconds(take_in)
     passages = workspace.articles.totals().passages
-    texts = [embedded_text(d.article.title, p.text) for d in workspace.articles.iter_versions() for p in d.passages]
+    texts = [
+        embedded_text(d.article.title, p.text) for d in workspace.articles.iter_versions() for p in d.passages
+    ]
     bare = seconds(lambda: encoder.encode(texts, batch_size=32, normalize_embeddings=True))
     again = seconds(take_in)
     print()

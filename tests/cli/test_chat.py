@@ -291,8 +291,8 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, four: list[Arti
             take_in(workspace, four)
         program = (
             "import sys; sys.path.insert(0, sys.argv[1]); from conftest import WordEmbedder; from bot.cli.chat import run_chat; "
-            "from bot.settings import load_settings; from bot.services import Workspace; "
-            "run_chat(Workspace(load_settings(), embedder=WordEmbedder()))"
+            "from bot.settings import load_settings; from bot.services import Services; "
+            "run_chat(Services(load_settings(), embedder=WordEmbedder()))"
         )
         chatting = subprocess.Popen(
             [sys.executable, "-c", program, str(Path(__file__).parents[1])],
@@ -328,7 +328,7 @@ def test_a_closest_passage_is_shown_and_neither_cited_nor_remembered_as_an_answe
         )  # fmt: skip
         yield AnswerTrace(answer, question, datetime.now(UTC), SearchFilters())
 
-    monkeypatch.setattr(AnswerPipeline, "traced", traced)
+    monkeypatch.setattr(AnswerPipeline, "run", traced)
     said = say("Who won?", ":sources 1", "And when?", ":save talk.md")
     assert said.out.splitlines()[:3] == [NOT_SURE, f"    “{quote}”", "    Daily · undated · Final won"]
     assert "there is no citation 1; the last answer has none" in said.err

@@ -125,8 +125,8 @@ import sys
 sys.path[:0] = {path!r}
 from conftest import WordEmbedder
 from bot.cli.main import main
-from bot.services import Workspace
-Workspace.open_embedder = property(lambda self: WordEmbedder)
+from bot.services import Services
+Services.open_embedder = property(lambda self: WordEmbedder)
 sys.argv = ["citewire", "watch", *{options!r}]
 main()
 """

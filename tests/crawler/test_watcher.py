@@ -629,18 +629,18 @@ sys.path[:0] = {path!r}
 from pathlib import Path
 from conftest import WordEmbedder
 from bot.settings import load_settings
-from bot.crawler.store import Ledger
-from bot.crawler.watcher import Watch
-from bot.services import Workspace
+from bot.crawler.store import CrawlStore
+from bot.crawler.watcher import Watcher
+from bot.services import Services
 
 settings = load_settings(data_dir=Path({data!r}), fetch_allow="127.0.0.1", fetch_delay=0)
 setattr({owner}, {name!r}, lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL))
-Watch(Workspace(settings, embedder=WordEmbedder()), stopping=threading.Event()).{call}
+Watcher(Services(settings, embedder=WordEmbedder()), stopping=threading.Event()).{call}
 """
 
 
-@pytest.mark.parametrize("call", ["take_in(feeds=[{feed!r}])", "once()"])
-@pytest.mark.parametrize("point", ["Ledger.put_pages", "Ledger.put_known_feed"])
+@pytest.mark.parametrize("call", ["ingest_once(feeds=[{feed!r}])", "poll_all()"])
+@pytest.mark.parametrize("point", ["CrawlStore.put_pages", "CrawlStore.put_known_feed"])
 def test_a_kill_at_any_moment_loses_nothing(
     desk: Desk, site: NewsSite, tmp_path: Path, call: str, point: str
 ) -> None:

@@ -18,7 +18,7 @@ SAID = "They meet in Ankara."
 
 
 def answered(text: str | None, asked: Case | None = None, *, rank: int = 1, cited: bool = True) -> Outcome:
-    """The gold article at `rank` of ten passages, cited once or not at all."""
+    """The gold article at `apply_boosts` of ten passages, cited once or not at all."""
     return outcome(asked or case(1), text, rank=rank, cited=[True] if cited and text else [])
 
 

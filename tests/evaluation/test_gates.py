@@ -21,7 +21,7 @@ WITHOUT_DEFAULT_GATE = {"words", "p50_ms", "p95_ms"}
 
 @pytest.fixture(autouse=True)
 def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.evaluation.paired_tests.SWAPS", 500)
+    monkeypatch.setattr("bot.evaluation.paired_tests.PERMUTATIONS", 500)
     monkeypatch.setattr("bot.evaluation.paired_tests.RESAMPLES", 100)
 
 

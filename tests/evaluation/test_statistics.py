@@ -273,7 +273,7 @@ def test_swapping_groups_of_one_is_flipping_signs() -> None:
 
 
 def test_swapping_groups_rejects_no_more_often_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.evaluation.paired_tests.SWAPS", 300)
+    monkeypatch.setattr("bot.evaluation.paired_tests.PERMUTATIONS", 300)
     monkeypatch.setattr("bot.evaluation.paired_tests.RESAMPLES", 10)
     rng = np.random.default_rng(8)
     rejected = 0
@@ -308,7 +308,7 @@ def test_auroc_of_two_runs_is_compared_whatever_their_scales() -> None:
 
 
 def test_auroc_rejects_no_more_often_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.evaluation.paired_tests.SWAPS", 200)
+    monkeypatch.setattr("bot.evaluation.paired_tests.PERMUTATIONS", 200)
     monkeypatch.setattr("bot.evaluation.paired_tests.RESAMPLES", 10)
     rng = np.random.default_rng(13)
     labels, rejected = [True, False] * 15, 0

@@ -124,7 +124,7 @@ def test_an_ingest_during_which_chroma_was_killed_is_completed_by_the_same_comma
     call: str,
     number: int,
 ) -> None:
-    """`call` and `number` say at which call it dies: of the first ingest, or else of the next, of changed articles."""
+    """`call_api` and `number` say at which call it dies: of the first ingest, or else of the next, of changed articles."""
     monkeypatch.setattr("bot.indexing.chroma_server._RECORDS", 10)
     source = tmp_path / "many.jsonl"
     rows = [{"id": f"a{n}", "text": f"Sentence {n} about subject{n}. " * 4} for n in range(60)]

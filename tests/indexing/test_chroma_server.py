@@ -38,9 +38,9 @@ def fill(store: ServerStore, articles: list[Article]) -> str:
     ]
     passages = [passage for draft in drafts for passage in draft.passages]
     texts = [passage.text for passage in passages]
-    stage = store.stage(None, "citewire-test")
+    stage = store.open_writer(None, "citewire-test")
     stage.upsert([passage.id for passage in passages], WordEmbedder().encode(texts))
-    stage.seal()
+    stage.commit()
     return stage.location
 
 
@@ -53,9 +53,9 @@ USES: dict[str, Use] = {
     "search": nearest,
     "cosines": lambda store, location: store.cosines(location, WordEmbedder().encode(["moon"])[0], ["x"]),
     "count": lambda store, location: store.count(location),
-    "stage": lambda store, _: store.stage(None, "citewire-test"),
-    "remove": lambda store, location: store.stage(location, "citewire-test").remove(["x"]),
-    "sweep": lambda store, _: store.sweep("citewire-none", set()),
+    "stage": lambda store, _: store.open_writer(None, "citewire-test"),
+    "remove": lambda store, location: store.open_writer(location, "citewire-test").remove(["x"]),
+    "sweep": lambda store, _: store.delete_unused("citewire-none", set()),
 }
 every_use = pytest.mark.parametrize("use", USES.values(), ids=USES)
 
@@ -163,7 +163,7 @@ def test_a_server_that_never_answers_is_not_waited_for_without_end(
         with pytest.raises(VectorStoreUnavailableError, match="no answer within"):
             use(store, "citewire-x")
     own_chroma.go_on()
-    assert store.count(store.stage(None, "citewire-test").location) == 0
+    assert store.count(store.open_writer(None, "citewire-test").location) == 0
     store.close()
 
 
@@ -233,7 +233,7 @@ def test_a_collection_made_anew_under_its_name_is_looked_up_again(
 ) -> None:
     location = fill(store, four)
     other = ServerStore(chroma_url)
-    other.sweep(location, set())
+    other.delete_unused(location, set())
     other._collections.create(location)
     assert nearest(store, location) == []
     assert store.count(location) == 0
@@ -286,7 +286,7 @@ def test_the_environment_s_proxy_is_used(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     front.calls.clear()
     direct = ServerStore(chroma_url)
-    direct.sweep("citewire-none", set())
+    direct.delete_unused("citewire-none", set())
     direct.close()
     assert not front.calls
 
@@ -306,7 +306,7 @@ def test_no_call_holds_more_than_chroma_cloud_takes(front: Front, store: ServerS
     location = fill(store, many)
     ids = [split_passages(article.id, 1, article.text)[0].id for article in many]
     assert len(store.cosines(location, WordEmbedder().encode(["number"])[0], ids)) == 1_000
-    store.stage(location, "citewire-test").remove(ids[:900])
+    store.open_writer(location, "citewire-test").remove(ids[:900])
     assert store.count(location) == 100
     calls = [call.path.rpartition("/")[2] for call in front.calls]
     assert [calls.count(name) for name in ("upsert", "get", "delete")] == [4, 4, 3]
@@ -397,7 +397,7 @@ def test_tenant_and_database_are_parts_of_the_path_whatever_they_hold(front: Fro
 def test_another_database_holds_other_collections(chroma_url: str, four: list[Article]) -> None:
     store = ServerStore(chroma_url, database="citewire-own")
     with pytest.raises(VectorStoreError, match="citewire-own"):
-        store.stage(None, "citewire-test")
+        store.open_writer(None, "citewire-test")
     store._collections.http.call("POST", "/api/v2/tenants/default_tenant/databases", {"name": "citewire-own"})
     location = fill(store, four)
     assert store.count(location) == 4

@@ -117,8 +117,8 @@ def test_a_sealed_collection_never_changes(
     tmp_path: Path, four: list[Article], embedder: WordEmbedder
 ) -> None:
     store = EmbeddedVectorStore(tmp_path / "chroma")
-    first = fill(store.stage(None, "c"), four[:2], embedder)
-    second = fill(store.stage(first, "c"), four[2:], embedder)
+    first = fill(store.open_writer(None, "c"), four[:2], embedder)
+    second = fill(store.open_writer(first, "c"), four[2:], embedder)
     assert [store.count(location) for location in (first, second)] == [2, 4]
     assert [len(nearest(store, location, "moon")) for location in (first, second)] == [2, 4]
 
@@ -127,7 +127,7 @@ def test_reading_leaves_the_vectors_files_alone(tmp_path: Path, embedder: WordEm
     many = [
         Article(id=f"a{n}", text=f"number {n}") for n in range(1_500)
     ]  # enough for Chroma to write HNSW files
-    first = fill(EmbeddedVectorStore(tmp_path).stage(None, "c"), many, embedder)
+    first = fill(EmbeddedVectorStore(tmp_path).open_writer(None, "c"), many, embedder)
     files = {path: path.read_bytes() for path in (tmp_path / first).glob("*/*")}
     assert files
     for _ in range(2):
@@ -141,11 +141,11 @@ def test_an_unfinished_stage_harms_nobody(
     tmp_path: Path, four: list[Article], embedder: WordEmbedder
 ) -> None:
     store = EmbeddedVectorStore(tmp_path / "chroma")
-    first = fill(store.stage(None, "c"), four, embedder)
-    abandoned = store.stage(first, "c")
+    first = fill(store.open_writer(None, "c"), four, embedder)
+    abandoned = store.open_writer(first, "c")
     abandoned.remove([passage.id for draft in drafts(four) for passage in draft.passages])
     assert len(nearest(EmbeddedVectorStore(tmp_path / "chroma"), first, "moon")) == 4
-    store.sweep("c", {first})
+    store.delete_unused("c", {first})
     assert [path.name for path in (tmp_path / "chroma").iterdir()] == [first]
 
 

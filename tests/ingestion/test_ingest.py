@@ -266,10 +266,10 @@ from conftest import WordEmbedder, take_in
 from bot.ingestion.loaders import read_articles
 from bot.indexing import index_writer
 from bot.settings import load_settings
-from bot.services import Workspace
+from bot.services import Services
 # Many small batches, published often.
 index_writer._BATCH, index_writer._PUBLISH_SECONDS, index_writer._PUBLISH_SHARE = 30, 0.2, 1
-workspace = Workspace(load_settings(data_dir=Path({data!r})), embedder=WordEmbedder())
+workspace = Services(load_settings(data_dir=Path({data!r})), embedder=WordEmbedder())
 print("ready", flush=True)
 report = take_in(workspace, list(read_articles([Path({source!r})])))
 print(report.added, report.changed, report.unchanged, flush=True)
@@ -308,7 +308,8 @@ def test_after_any_kill_the_same_command_completes(tmp_path: Path) -> None:
     assert workspace.articles.stale_passages() == []
     assert agree(workspace)
     assert all(
-        (article := workspace.articles.article(f"a{n}")) and article.text.endswith("More.") for n in range(400)
+        (article := workspace.articles.article(f"a{n}")) and article.text.endswith("More.")
+        for n in range(400)
     )
     assert len(list((tmp_path / "data" / "chroma").iterdir())) <= 2
     workspace.close()

@@ -54,9 +54,9 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]
     with words.writer() as writer:
         writer.add(drafts)
         writer.commit()
-    stage = store.stage(None, "citewire-nearest")
+    stage = store.open_writer(None, "citewire-nearest")
     stage.upsert(ids, vectors)
-    stage.seal()
+    stage.commit()
     yield Collection(store, words, stage.location, ids, sources, vectors)
     store.close()
 
@@ -100,9 +100,9 @@ def test_it_finds_what_a_comparison_with_all_finds(
 
 
 def test_a_passage_that_has_gone_from_the_vectors_hides_no_other(collection: Collection) -> None:
-    stage = collection.store.stage(collection.location, "citewire-fewer")
+    stage = collection.store.open_writer(collection.location, "citewire-fewer")
     stage.remove([collection.ids[500]])
-    stage.seal()
+    stage.commit()
     vector = collection.vectors[500]
     found = search_filtered(
         collection.store, collection.words, stage.location, vector, 400, SearchFilters(sources=("far",))

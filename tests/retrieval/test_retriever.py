@@ -211,7 +211,13 @@ def test_a_reranker_has_the_last_word_on_what_fits(workspace: Services) -> None:
         {"id": "long", "text": "A lander is a craft. " + "It rests on a planet or a Moon of one. " * 12}
     )
     take_in(workspace, [short, long])
-    parts = (workspace.articles, workspace.vector_store, workspace.bm25, workspace.bm25_sync, workspace.embedder)
+    parts = (
+        workspace.articles,
+        workspace.vector_store,
+        workspace.bm25,
+        workspace.bm25_sync,
+        workspace.embedder,
+    )
     assert ids(Retriever(*parts).search("Has the lander touched down on the Moon?"))[0] == "short"
     assert (
         ids(Retriever(*parts, LengthReranker()).search("Has the lander touched down on the Moon?"))[0]

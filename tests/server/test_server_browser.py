@@ -45,7 +45,9 @@ def test_the_quote_is_in_sight_when_the_page_opens(
     )
     start = text.index(QUOTE)
     [passage] = [
-        one for one in service.workspace.articles.article_version("dam").passages if one.start <= start < one.end
+        one
+        for one in service.workspace.articles.article_version("dam").passages
+        if one.start <= start < one.end
     ]  # type: ignore[union-attr]
     link = service.workspace.signed_links.link("dam", 1, Span(start, start + len(QUOTE)), passage.id)
     browser.execute_cdp_cmd(

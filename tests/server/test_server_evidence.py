@@ -342,7 +342,9 @@ def test_bold_words_of_an_article_are_no_markup(start_service: StartService) -> 
     article = make({"id": "x", "title": "t", "text": f"The dam {HOSTILE} broke on Monday in the valley."})
     service = start_service(articles=[article], public_url=PUBLIC)
     words = Span(8, 8 + len(HOSTILE.strip()))
-    page = opened(service, service.workspace.signed_links.link("x", 1, Span(0, len(article.text)), answer=words))
+    page = opened(
+        service, service.workspace.signed_links.link("x", 1, Span(0, len(article.text)), answer=words)
+    )
     assert "<script" not in page.text
     [bold] = re.findall(r"<b>(.*?)</b>", page.text, re.DOTALL)
     assert html.unescape(bold) == HOSTILE.strip()

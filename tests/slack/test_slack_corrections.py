@@ -50,7 +50,9 @@ def _styles_in_line(runs: list[dict[str, Any]], text: str) -> list[dict[str, boo
 def looker(app: App) -> CorrectionScanner:
     """What the app itself looks with every few seconds."""
     workspace = app.workspace
-    return CorrectionScanner(workspace.articles, workspace.citation_audit, JobQueue(workspace.articles, waiting=5))
+    return CorrectionScanner(
+        workspace.articles, workspace.citation_audit, JobQueue(workspace.articles, waiting=5)
+    )
 
 
 def withdraw(app: App, *article_ids: str) -> None:
@@ -112,7 +114,9 @@ def test_two_processes_that_look_again_and_again_tell_it_once(slack: SlackServer
         looker(one).scan()
     thread(slack, ts, 2)
     app.quiet()
-    with app.workspace.articles.transaction() as connection:  # as if nobody had noted how far people were told
+    with (
+        app.workspace.articles.transaction() as connection
+    ):  # as if nobody had noted how far people were told
         connection.execute(update(facts).where(facts.c.key == TOLD).values(value="0"))
     for one in (app, other):
         looker(one).scan()

@@ -49,7 +49,7 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Say:
             answer = Answer(id=question.answer_id, **given, **fields)
             yield AnswerTrace(answer, question, datetime.now(UTC), SearchFilters())
 
-        monkeypatch.setattr(AnswerChain, "traced", traced)
+        monkeypatch.setattr(AnswerChain, "stream_with_trace", traced)
 
     return says
 
@@ -140,7 +140,7 @@ def test_a_closest_passage_is_not_what_was_answered_before(slack: SlackServer, a
         yield AnswerTrace(answer, question, datetime.now(UTC), SearchFilters())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AnswerChain, "traced", traced)
+        patch.setattr(AnswerChain, "stream_with_trace", traced)
         slack.say(NEWS, ANN, "And when was it?", thread_ts=ts)
         replies(slack, NEWS, ts, 2)
         app.quiet()

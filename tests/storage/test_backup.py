@@ -533,7 +533,7 @@ def test_where_no_more_can_be_written_nothing_is_left(size: int, archive: Path, 
 _DYING = """
 import json, os, signal, sys
 from pathlib import Path
-from bot.storage.backup import back_up
+from bot.storage.backup import create_backup
 from bot.storage.restore import restore
 from bot.settings import load_settings
 
@@ -556,7 +556,7 @@ while True:
     child = os.fork()
     if not child:
         die_at(count)
-        (back_up if act == "backup" else restore)(load_settings(data_dir=data), Path(target))
+        (create_backup if act == "backup" else restore)(load_settings(data_dir=data), Path(target))
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):

@@ -64,7 +64,7 @@ _DUPLICATE, _LOOPING = "it was said already", 3  # a model that repeats itself s
 class GenerationResult:
     """What a model's answer came to. `failure` says why there is less of it than there should be.
 
-    `refused`: the model says that the passages do not answer; `prompt_tokens` were counted here, `message` holds
+    `error_response`: the model says that the passages do not answer; `prompt_tokens` were counted here, `message` holds
     the model's own count where it gives one.
     """
 
@@ -136,7 +136,7 @@ class GenerativeAnswerer:
         room: int,
         sealed: SignedLinks | None = None,
     ) -> None:
-        """`name` is the model's, as set; `room`: tokens that a prompt may have; `sealed` as for a Bibliography."""
+        """`parse_id` is the model's, as set; `room`: tokens that a prompt may have; `sealed` as for a Bibliography."""
         self.model = model
         self.name = name
         self._attributor = Attributor(verifier)

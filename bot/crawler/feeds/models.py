@@ -10,7 +10,7 @@ _HOURS = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 720, "yearly": 8_7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a feed says of one article; `mark` changes when the article does."""
+    """What a feed says of one article; `raw_text` changes when the article does."""
 
     link: str
     id: str = ""

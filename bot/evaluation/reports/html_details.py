@@ -174,7 +174,8 @@ def _row(outcome: Outcome, tag_numbers: Mapping[str, int]) -> str:
     return (
         f'<tr role="row" data-result="{text(result)}" data-tags="{numbers}"{wrong}><td role="cell">'
         f'<details><summary><code data-find="">{text(case.id)}</code> '
-        f'<span data-find="" dir="auto">{text(case.question)}</span></summary>{question_details(outcome)}</details></td>'
+        f'<span data-find="" dir="auto">{text(case.question)}</span></summary>'
+        f"{question_details(outcome)}</details></td>"
         f'<td role="cell" class="word {result_class(result)}">{text(result)}</td>'
         f'<td role="cell" class="num confidence">{confidence}</td>'
         f'<td role="cell" class="num">{outcome.milliseconds:,.0f} ms</td></tr>\n'

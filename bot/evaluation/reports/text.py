@@ -76,7 +76,9 @@ def markdown(run: Run, summary: Summary, verdict: Verdict | None) -> str:
     missing = missing_questions(run)
     parts = [
         "# Evaluation\n",
-        f"{_plain(result_summary(run.outcomes))}{f' **Incomplete: {missing:,} still to be asked.**' if missing else ''}\n",
+        _plain(result_summary(run.outcomes))
+        + (f" **Incomplete: {missing:,} still to be asked.**" if missing else "")
+        + "\n",
         _gates(verdict),
         _table(
             "Figures",

@@ -109,7 +109,7 @@ def record_from_html(html: str, *, kind: Kind = "page") -> dict[str, object]:
 
     `url` is the address that the page claims for itself; it is `walled` where it asks its reader to log in or
     subscribe. A date in the prose is none of the article's own. A letter
-    may consist of several stories, in tables that only lay it out. Raises ReadError where there is no article.
+    may consist of several stories, in tables that only lay it out. Raises ParseError where there is no article.
     """
     for name in ("trafilatura", "htmldate", "courlan", "justext"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -52,7 +52,7 @@ class File(NamedTuple):
         return Skipped(printable_path(self.path), line, reason, expected)
 
     def article(self, record: object, *, place: str = "") -> Article:
-        """Make an article of a record; `place` is its identity in the file. Raises ReadError."""
+        """Make an article of a record; `place` is its identity in the file. Raises ParseError."""
         if not isinstance(record, dict):
             raise ParseError(f"expected an object, found {type(record).__name__}")
         try:
@@ -107,19 +107,19 @@ def is_question(record: object) -> bool:
 
 
 def check_size(size: int, limit: int, purpose: str, advice: str) -> None:
-    """Raise ReadError for a size in bytes above a limit."""
+    """Raise ParseError for a size in bytes above a limit."""
     if size > limit:
         raise ParseError(f"{size / 1e6:.1f} MB: too large {purpose} (limit {limit / 1e6:g} MB); {advice}")
 
 
 def check_is_text(head: bytes) -> None:
-    """Raise ReadError for what begins like no text."""
+    """Raise ParseError for what begins like no text."""
     if is_binary(head):
         raise ParseError("binary file, not text")
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text, whatever its encoding. Raises ReadError."""
+    """Return a file's text, whatever its encoding. Raises ParseError."""
     data = path.read_bytes()
     check_is_text(data[:HEAD])
     text = decode(data)

@@ -30,7 +30,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_csv(file: File) -> Iterator[Article | Skipped]:
-    """Yield an article for each row. Raises ReadError for a table without a column of texts."""
+    """Yield an article for each row. Raises ParseError for a table without a column of texts."""
     csv.field_size_limit(base.MAX_ARTICLE_BYTES)  # the module's own limit is less than a long article
     with file.path.open("rb") as raw, as_text(raw, newline="") as stream:
         rows = csv.reader(stream, delimiter=_delimiter(raw))

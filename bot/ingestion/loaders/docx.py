@@ -38,14 +38,14 @@ _TITLES = ("Title", "Heading 1")
 
 
 def read_docx(file: File) -> Iterator[Article | Skipped]:
-    """Yield the article in a DOCX file. Raises ReadError."""
+    """Yield the article in a DOCX file. Raises ParseError."""
     check_size(file.size, MAX_WORD_BYTES, "for a document", "split it")
     _check_unpacked_size(file)
     yield file.article(_record(_open(file)))
 
 
 def _check_unpacked_size(file: File) -> None:
-    """Raise ReadError for what is no DOCX, or would unpack to more than a document holds."""
+    """Raise ParseError for what is no DOCX, or would unpack to more than a document holds."""
     if not file.size:
         raise ParseError(EMPTY)
     try:

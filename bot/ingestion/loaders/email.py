@@ -32,13 +32,13 @@ class _RawMessage(NamedTuple):
 
 
 def read_mail(file: File) -> Iterator[Article | Skipped]:
-    """Yield the article in a message (.eml). Raises ReadError."""
+    """Yield the article in a message (.eml). Raises ParseError."""
     _refuse_large(file.size)
     yield _article(file, file.path.read_bytes())
 
 
 def read_mbox(file: File) -> Iterator[Article | Skipped]:
-    """Yield an article for each message of a mailbox in mbox format, one at a time. Raises ReadError."""
+    """Yield an article for each message of a mailbox in mbox format, one at a time. Raises ParseError."""
     found = False
     with file.path.open("rb") as stream:
         for letter in _letters(stream):
@@ -122,7 +122,7 @@ def _moment(date: str) -> datetime | None:
 
 
 def _body(message: Message) -> str:
-    """Return the article in a message: what its HTML part shows, else its plain text. Raises ReadError."""
+    """Return the article in a message: what its HTML part shows, else its plain text. Raises ParseError."""
     parts = list(_parts(message))
     page, plain = (_first(parts, kind) for kind in ("text/html", "text/plain"))
     if page is None and plain is None:

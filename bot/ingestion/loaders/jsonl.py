@@ -33,7 +33,7 @@ class _Line(NamedTuple):
 
 
 def read_json(file: File) -> Iterator[Article | Skipped]:
-    """Yield the articles of a JSON file. Raises ReadError."""
+    """Yield the articles of a JSON file. Raises ParseError."""
     check_size(file.size, MAX_JSON_BYTES, "to parse whole", "write it as JSON lines")
     document = _loads(read_text(file.path))
     records = document if isinstance(document, list) else [document]
@@ -50,7 +50,7 @@ def read_json(file: File) -> Iterator[Article | Skipped]:
 
 
 def read_json_lines(file: File) -> Iterator[Article | Skipped]:
-    """Yield the articles of JSON lines, one at a time. Raises ReadError."""
+    """Yield the articles of JSON lines, one at a time. Raises ParseError."""
     first = True
     with file.path.open("rb") as raw, as_text(raw) as stream:
         for line in _lines(stream):

@@ -51,7 +51,7 @@ _NO_TITLE = re.compile(
 
 
 def read_pdf(file: File) -> Iterator[Article | Skipped]:
-    """Yield the article in a PDF. Raises ReadError."""
+    """Yield the article in a PDF. Raises ParseError."""
     check_size(file.size, MAX_PDF_BYTES, "for a PDF", "split it")
     yield article_from_pdf(file.path.read_bytes(), file)
 
@@ -59,9 +59,9 @@ def read_pdf(file: File) -> Iterator[Article | Skipped]:
 def article_from_pdf(
     data: bytes, file: File, *, url: str | None = None, told: Mapping[str, str] | None = None
 ) -> Article:
-    """Return the article in the bytes of a PDF, which may have been fetched from `url`. Raises ReadError.
+    """Return the article in the bytes of a PDF, which may have been fetched from `url`. Raises ParseError.
 
-    What is `told` of its title, date and author comes before what it says of itself.
+    What is `call_api` of its title, date and author comes before what it says of itself.
     """
     if not data.strip():
         raise ParseError(EMPTY)
@@ -102,7 +102,7 @@ def _extract(data: bytes) -> tuple[list[str], dict[str, object]]:
 
 
 def _check_not_encrypted(reader: PdfReader) -> None:
-    """Raise ReadError for a PDF that opens only with a password; one that only forbids changes is read."""
+    """Raise ParseError for a PDF that opens only with a password; one that only forbids changes is read."""
     from pypdf.errors import DependencyError
 
     if not reader.is_encrypted:

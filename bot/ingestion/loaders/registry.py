@@ -33,7 +33,7 @@ _Reader = Callable[[File], Iterator[Article | Skipped]]
 
 
 def read_page(fields: Callable[[str], dict[str, object]], file: File) -> Iterator[Article | Skipped]:
-    """Yield the article in a file whose text `fields` makes a record of. Raises ReadError."""
+    """Yield the article in a file whose text `fields` makes a record of. Raises ParseError."""
     check_size(file.size, base.MAX_ARTICLE_BYTES, "for one article", "split it or write it as JSON lines")
     yield file.article(fields(read_text(file.path)))
 

@@ -33,7 +33,7 @@ class _Record(NamedTuple):
 
 
 def read_warc(file: File) -> Iterator[Article | Skipped]:
-    """Yield the articles of an archive, a record at a time. Raises ReadError where it is damaged."""
+    """Yield the articles of an archive, a record at a time. Raises ParseError where it is damaged."""
     done = 0
     with file.path.open("rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"
@@ -114,7 +114,7 @@ def _outcome(file: File, record: _Record) -> Iterator[Article | Skipped]:
 
 
 def _unpacked(body: bytes, headers: _Headers) -> bytes:
-    """Return what a browser would have read. Raises ReadError."""
+    """Return what a browser would have read. Raises ParseError."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
         body = _joined(body)
     packing = headers.get("content-encoding", "").lower()

@@ -65,7 +65,7 @@ class CommandHandler:
 async def respond(url: str, message: Message, *, public: bool = False) -> bool:
     """Send a message to the address that came with a command or a click; False where Slack takes none there.
 
-    Raises SlackTroubleError.
+    Raises SlackUnavailableError.
     """
     webhook = AsyncWebhookClient(url, timeout=_TIMEOUT, retry_handlers=[AsyncRateLimitErrorRetryHandler()])
     sent = await call_api(

@@ -28,7 +28,7 @@ from bot.storage.article_store import ArticleStore
 from bot.storage.database import insert_if_absent
 from bot.storage.schema import TOLD, facts, slack_struck
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _AGAIN = 60.0  # seconds between two looks at the same generation
 _SETTLED = 1_000.0  # seconds: longer than an answer may take; one that was begun before a change may be stored after it
@@ -168,7 +168,7 @@ class CorrectionHandler:
         except SlackRejectedError as exc:
             if asked.kind != "command":
                 raise
-            log.warning("%s: a shared copy cannot be corrected: %s", self._job.reference, exc)
+            logger.warning("%s: a shared copy cannot be corrected: %s", self._job.reference, exc)
         if asked.kind == "command":
             await self._write(affected, news, asked)
 
@@ -187,7 +187,7 @@ class CorrectionHandler:
         except SlackRejectedError as exc:
             if exc.reason == "message_not_found":
                 return
-            log.warning("%s: struck through in a note alone: %s", self._job.reference, exc)
+            logger.warning("%s: struck through in a note alone: %s", self._job.reference, exc)
         thread = asked.thread or asked.reply
         await self._post(correction_message(*news), channel=asked.channel, thread_ts=thread)
 

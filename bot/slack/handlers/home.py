@@ -14,7 +14,7 @@ from bot.slack.rendering.messages import not_allowed_message, suggested_prompts
 from bot.slack.rendering.views import channel_view, closed_view, home_view, outlet_options
 from bot.slack.routing import AccessDecision, decide_access
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 

@@ -16,7 +16,7 @@ _MIXED = re.compile(r"\b\w*(?:[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z])\w
 
 
 def find_missing(sentence: str, sources: Sequence[str], *, context: str = "") -> list[str]:
-    """Return the quotations, dates and numbers of `sentence` that `sources` lack, such as "the number 12".
+    """Return the quotations, dates and numbers of `sentence` that `number_passages` lack, such as "the number 12".
 
     Numbers and dates may stand in `context` as well, a quotation may not.
     """

@@ -47,7 +47,7 @@ _NEAR, _WIDE = 0.05, 0.18  # how far a rounded number may lie from the text's
 class Number(NamedTuple):
     """A number as it is compared ("12", "3th", "1990s"), with what stands around it.
 
-    `scaled` is what the 5 of "5 to 6 million" may mean too; `unit` is "%", a currency sign or ""; `shown` is the
+    `scaled` is what the 5 of "5 to 6 million" may mean too; `unit` is "%", a currency sign or ""; `printable_path` is the
     number as it was written, `hedge` the word before it that makes it a round one, `noun` the stem after it; `between`
     says that a range goes on there, `label` is the stem of the word before it where that says of what it is ("Game 3",
     "men 40 and older").

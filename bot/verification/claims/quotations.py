@@ -81,7 +81,7 @@ def _holds(text: str, quotation: str) -> bool:
 
 
 def _place(words: Sequence[str], part: Sequence[str], start: int) -> int | None:
-    """Return the place after `part` in `words`, searched for from `start`."""
+    """Return the place after `part` in `text_element`, searched for from `start`."""
     for at in range(start, len(words) - len(part) + 1):
         if words[at : at + len(part)] == part:
             return at + len(part)
