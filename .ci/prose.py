@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - the script prints its findings
 """Check the language of docstrings, comments, messages and documentation against the style rules.
 
 usage: python .ci/prose.py [PATH ...] [--update | --init | --summary]

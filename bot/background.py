@@ -1,4 +1,4 @@
-"""What a service does beside answering: loads what questions need, and follows what other machines have ingested."""
+"""Background tasks of long-running processes: loading the models, and syncing the BM25 index with other machines."""
 
 from __future__ import annotations
 
@@ -16,23 +16,31 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MOMENT = 5.0  # seconds
+_SYNC_SECONDS = 5.0  # between two syncs of the BM25 index
 
 
 @contextlib.asynccontextmanager
-async def keep_warm(workspace: Services, *, loaded: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
-    """Keep a workspace ready for questions while the block lasts; `loaded` is called when they need not wait any more.
+async def keep_warm(services: Services, *, on_load: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+    """Keep models and indexes ready for questions during the block.
 
-    Without following, the first question after another machine's ingest would wait for that.
+    Without the sync, the first question after another machine has ingested articles would wait for it.
+
+    Args:
+        on_load: called when the models are loaded, so that questions no longer wait for them.
     """
-    _load_in_background(workspace, loaded)
-    async with run_periodically(_MOMENT, workspace.bm25_sync.sync, "the word index could not follow"):
+    _load_in_background(services, on_load)
+    async with run_periodically(_SYNC_SECONDS, services.bm25_sync.sync, "the word index could not follow"):
         yield
 
 
 @contextlib.asynccontextmanager
 async def run_periodically(seconds: float, action: Callable[[], None], failure: str) -> AsyncIterator[None]:
-    """Do something in a thread again and again while the block lasts; where it fails, say so and go on."""
+    """Run an action in a thread periodically during the block; log its errors and continue.
+
+    Args:
+        seconds: pause between two runs.
+        failure: message to log if the action fails.
+    """
 
     async def repeat() -> None:
         while True:
@@ -49,15 +57,15 @@ async def run_periodically(seconds: float, action: Callable[[], None], failure: 
         task.cancel()
 
 
-def _load_in_background(workspace: Services, loaded: Callable[[], None]) -> None:
-    """Load the model and the indexes before the first question asks for them."""
+def _load_in_background(services: Services, on_load: Callable[[], None]) -> None:
+    """Load the models and indexes in a thread before the first question needs them."""
 
     def load() -> None:
-        with contextlib.suppress(CitewireError):  # the first question meets the same error and tells it
-            workspace.load_models()
-            loaded()
-            workspace.chain.search("warming up")
-        with contextlib.suppress(CitewireError):  # `doctor` tells it
-            workspace.embedder.ensure_encoder()  # where another machine ingests, nothing else makes it
+        with contextlib.suppress(CitewireError):  # the first question raises the same error and reports it
+            services.load_models()
+            on_load()
+            services.chain.search("warming up")
+        with contextlib.suppress(CitewireError):  # `doctor` reports it
+            services.embedder.ensure_encoder()  # nothing else exports it if another machine ingests
 
     threading.Thread(target=load, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Checks that all parts of a data folder are there and agree, and that a chat model is set up where one is named."""
+"""Health checks of a data directory and the chat models, for `citewire doctor`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing examined; `remedy` says what to do where it is not well."""
+    """Result of one check.
+
+    Attributes:
+        detail: the result, or the error if the check failed.
+        remedy: how to fix a failure.
+    """
 
     name: str
     ok: bool
@@ -25,80 +30,82 @@ class Check:
     remedy: str = ""
 
     def fields(self) -> dict[str, Any]:
-        """Return the check for JSON."""
+        """Return the check as JSON fields."""
         return asdict(self)
 
 
-def examine(workspace: Services) -> list[Check]:
-    """Run every check; one that fails does not keep the others from running."""
-    with ThreadPoolExecutor(max_workers=1) as reader:  # reads all bytes of the models beside the other checks
-        weights = reader.submit(run_check, "weights", lambda: _weights(workspace))
-        reading = reader.submit(run_check, "reader", lambda: _reader(workspace))
-        encoder = reader.submit(_encoder_state, workspace)
-        stores = list(_stores(workspace, encoder))
-        return [weights.result(), *stores, reading.result(), *_models(workspace)]
+def examine(services: Services) -> list[Check]:
+    """Run every check; a failed check does not prevent the others from running."""
+    with ThreadPoolExecutor(
+        max_workers=1
+    ) as executor:  # reads all files of the models during the other checks
+        weights_check = executor.submit(run_check, "weights", lambda: _check_weights(services))
+        reader_check = executor.submit(run_check, "reader", lambda: _check_reader(services))
+        encoder = executor.submit(_read_encoder_state, services)
+        stores = list(_check_stores(services, encoder))
+        return [weights_check.result(), *stores, reader_check.result(), *_check_models(services)]
 
 
-def _stores(workspace: Services, encoder: Future[EncoderState]) -> Iterator[Check]:
+def _check_stores(services: Services, encoder: Future[EncoderState]) -> Iterator[Check]:
     try:
-        totals = workspace.articles.totals()
-    except CitewireError as exc:  # there is nothing to compare the indexes with
-        yield failure("library", exc)
+        stats = services.articles.totals()
+    except CitewireError as exc:  # without the article store, the indexes cannot be compared
+        yield failed_check("library", exc)
         return
-    yield _library(workspace, totals)
-    yield run_check("vectors", lambda: _vectors(workspace, totals.passages))
-    yield run_check("words", lambda: _words(workspace, totals.passages))
-    yield run_check("encoder", lambda: _encoder(workspace, totals, encoder.result()))
+    yield _check_articles(services, stats)
+    yield run_check("vectors", lambda: _check_vectors(services, stats.passages))
+    yield run_check("words", lambda: _check_bm25(services, stats.passages))
+    yield run_check("encoder", lambda: _check_encoder(services, stats, encoder.result()))
 
 
-def _models(workspace: Services) -> Iterator[Check]:
-    for name in (workspace.settings.chat_model, workspace.settings.support_judge):
+def _check_models(services: Services) -> Iterator[Check]:
+    for name in (services.settings.chat_model, services.settings.support_judge):
         if name:
-            yield run_check("model", lambda name=name: _model(workspace, name))  # type: ignore[misc]  # bound now
+            yield run_check("model", lambda name=name: _check_model(services, name))  # type: ignore[misc]  # bound here
 
 
 def run_check(name: str, check: Callable[[], Check]) -> Check:
-    """Return what `check` finds, or what it failed with."""
+    """Return the result of a check, or its error as a failed check."""
     try:
         return check()
     except CitewireError as exc:
-        return failure(name, exc)
+        return failed_check(name, exc)
 
 
-def failure(name: str, error: CitewireError) -> Check:
-    """Return an error as a check: what it says before a semicolon is what is wrong, the rest what to do."""
+def failed_check(name: str, error: CitewireError) -> Check:
+    """Return a failed check for an error; the text after the first semicolon of its message is the remedy."""
     detail, _, remedy = str(error).partition("; ")
     return Check(name, ok=False, detail=detail, remedy=remedy)
 
 
-def _weights(workspace: Services) -> Check:
-    embedder = workspace.embedder
+def _check_weights(services: Services) -> Check:
+    embedder = services.embedder
     embedder.verify()
     return Check("weights", ok=True, detail=f"{embedder.model} ({embedder.fingerprint})")
 
 
-def _reader(workspace: Services) -> Check:
-    workspace.reader.verify()
-    return Check("reader", ok=True, detail=workspace.reader.model)
+def _check_reader(services: Services) -> Check:
+    services.reader.verify()
+    return Check("reader", ok=True, detail=services.reader.model)
 
 
-def _library(workspace: Services, totals: StoreStats) -> Check:
-    place = (
-        workspace.settings.data_dir
-        if not workspace.settings.database_url
+def _check_articles(services: Services, stats: StoreStats) -> Check:
+    location = (
+        services.settings.data_dir
+        if not services.settings.database_url
         else "the database at CITEWIRE_DATABASE_URL"
     )
     return Check(
-        "library", ok=True, detail=f"{totals.articles:,} articles, {totals.passages:,} passages in {place}"
+        "library", ok=True, detail=f"{stats.articles:,} articles, {stats.passages:,} passages in {location}"
     )
 
 
-def _vectors(workspace: Services, expected: int) -> Check:
-    library = workspace.articles
-    collection = library.collection(workspace.embedder.fingerprint)
+def _check_vectors(services: Services, expected: int) -> Check:
+    articles = services.articles
+    collection = articles.collection(services.embedder.fingerprint)
     if collection is None:
-        models = ", ".join(other.model for other in library.collections())
-        detail = f"the articles are not embedded with {workspace.embedder.model}" + (
+        models = ", ".join(other.model for other in articles.collections())
+        detail = f"the articles are not embedded with {services.embedder.model}" + (
             f" but with {models}" if models else ""
         )
         return Check(
@@ -107,51 +114,51 @@ def _vectors(workspace: Services, expected: int) -> Check:
             detail=detail if expected else "none yet",
             remedy="run `citewire reindex`" if expected else "",
         )
-    found = workspace.vector_store.count(collection.location)
-    return _compare_counts("vectors", found, expected, remedy="run `citewire reindex`")
+    count = services.vector_store.count(collection.location)
+    return _compare_counts("vectors", count, expected, remedy="run `citewire reindex`")
 
 
-def _words(workspace: Services, expected: int) -> Check:
+def _check_bm25(services: Services, expected: int) -> Check:
     if not expected:
         return Check("words", ok=True, detail="none yet")
-    found = workspace.bm25.count()
-    if found != expected and workspace.bm25_sync.is_stale():
+    count = services.bm25.count()
+    if count != expected and services.bm25_sync.is_stale():
         detail = (
-            f"{found:,} passages, behind the library's {expected:,}; the next question brings it up to them"
+            f"{count:,} passages, behind the library's {expected:,}; the next question brings it up to them"
         )
         return Check("words", ok=True, detail=detail)
-    return _compare_counts("words", found, expected, remedy="run `citewire reindex --words`")
+    return _compare_counts("words", count, expected, remedy="run `citewire reindex --words`")
 
 
-def _encoder_state(workspace: Services) -> EncoderState:
-    return workspace.embedder.encoder_state()
+def _read_encoder_state(services: Services) -> EncoderState:
+    return services.embedder.encoder_state()
 
 
-def _encoder(workspace: Services, totals: StoreStats, state: EncoderState) -> Check:
+def _check_encoder(services: Services, stats: StoreStats, state: EncoderState) -> Check:
     from bot.indexing.onnx_encoder import EncoderState
 
-    embedder = workspace.embedder
+    embedder = services.embedder
     if state is EncoderState.READY:
         return Check("encoder", ok=True, detail=f"{embedder.model} ({embedder.fingerprint}), without torch")
     if state is EncoderState.UNUSED:
         return Check("encoder", ok=True, detail=state.value)
-    if state is EncoderState.MISSING and not totals.articles:
+    if state is EncoderState.MISSING and not stats.articles:
         return Check("encoder", ok=True, detail="none yet")
     detail = f"{state.value}; questions wait for torch to be loaded"
     return Check("encoder", ok=False, detail=detail, remedy="run `citewire reindex --encoder`")
 
 
-def _model(workspace: Services, name: str) -> Check:
-    """Set a chat model up as an answer would, without asking it anything."""
+def _check_model(services: Services, name: str) -> Check:
+    """Set up a chat model as an answer does, without sending a request."""
     from bot.llm import load_chat_model
 
-    load_chat_model(name, workspace.settings)
-    server = workspace.settings.chat_base_url or "its provider's server"
+    load_chat_model(name, services.settings)
+    server = services.settings.chat_base_url or "its provider's server"
     return Check("model", ok=True, detail=f"{name} is set up, at {server}; it was not asked")
 
 
-def _compare_counts(name: str, found: int, expected: int, *, remedy: str) -> Check:
-    if found == expected:
-        return Check(name, ok=True, detail=f"{found:,} passages, as in the library")
-    detail = f"{found:,} passages, but the library has {expected:,}"
+def _compare_counts(name: str, count: int, expected: int, *, remedy: str) -> Check:
+    if count == expected:
+        return Check(name, ok=True, detail=f"{count:,} passages, as in the library")
+    detail = f"{count:,} passages, but the library has {expected:,}"
     return Check(name, ok=False, detail=detail, remedy=remedy)

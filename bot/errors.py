@@ -1,45 +1,49 @@
-"""The errors a user can meet, as one family.
+"""Exception hierarchy; every message says what failed, where, and what to do.
 
 CitewireError
-├── SettingsError      a setting is unknown or has a value that cannot be used
-├── ParseError          one file or record cannot be read as an article
-├── QuestionError      a question cannot be put: empty, far too long, or with an impossible filter
-├── DatabaseError       the library (SQL) cannot be opened or has refused a statement
-├── EmbeddingError     the embedding model cannot be loaded
-│   └── ModelChecksumError   the packaged weights are not the ones that were tested
-├── ReaderError        the reader, the model that finds answers in passages, cannot be loaded
-├── ChatModelError     a chat model cannot be set up, or has not answered
-├── VectorStoreError       Chroma cannot be reached or its collection is not usable
-│   ├── VectorStoreUnavailableError   its server does not answer now, and may again later
-│   ├── CollectionNotFoundError   its server does not have the collection
-│   └── VectorStoreRequestError   its server does not do what it is asked
-├── KeywordIndexError         the word index cannot be opened
-├── FetchError         a page or feed cannot be had from the web
-│   └── FetchForbiddenError   Citewire does not ask for it: for its address, or because robots.txt says so
-├── BackupError        a back-up cannot be made, or is not one that can be restored here
-├── RayError        Ray is not installed, cannot be reached, or has failed
-├── SlackError         Slack cannot be reached, or refuses what it is asked
-│   ├── SlackRejectedError   it has refused a call, and nothing has happened
-│   └── SlackUnavailableError   nobody knows whether a call had its effect; it may be tried again
-├── BindError       an address to be reached at cannot be had
-└── EvaluationError    a test set, run file or gate cannot be used (exit 2)
+├── SettingsError                     a setting is unknown or has an invalid value
+├── ParseError                        a file or record cannot be parsed as an article
+├── QuestionError                     a question is invalid: empty, far too long, or with an impossible filter
+├── DatabaseError                     the article store (SQL) cannot be opened or has rejected a statement
+├── EmbeddingError                    the embedding model cannot be loaded
+│   └── ModelChecksumError            the packaged weights are not the tested ones
+├── ReaderError                       the reader, the model that finds answers in passages, cannot be loaded
+├── ChatModelError                    a chat model cannot be set up or has not answered
+├── VectorStoreError                  Chroma cannot be reached or its collection cannot be used
+│   ├── VectorStoreUnavailableError   its server does not respond now; a retry may succeed
+│   ├── CollectionNotFoundError       its server does not have the collection
+│   └── VectorStoreRequestError       its server rejects the request
+├── KeywordIndexError                 the BM25 index cannot be opened
+├── FetchError                        a page or feed cannot be fetched from the web
+│   └── FetchForbiddenError           Citewire does not fetch it: because of its address, or of robots.txt
+├── BackupError                       a backup cannot be created, or cannot be restored here
+├── RayError                          Ray is not installed, cannot be reached, or has failed
+├── SlackError                        Slack cannot be reached, or rejects a request
+│   ├── SlackRejectedError            Slack has rejected a call, without any effect
+│   └── SlackUnavailableError         it is unknown if a call had an effect; a retry may succeed
+├── BindError                         an address to listen at is not available
+└── EvaluationError                   a test set, run file or gate cannot be used (exit code 2)
 """
 
 from __future__ import annotations
 
 
 class CitewireError(Exception):
-    """Something went wrong that the user can act on; the message says what, where, and what to do."""
+    """Base class of errors that the user can fix; the message says what failed, where, and what to do."""
 
     exit_code = 1
 
 
 class SettingsError(CitewireError):
-    """A setting is unknown or has a value that cannot be used."""
+    """A setting is unknown or has an invalid value."""
 
 
 class ParseError(CitewireError):
-    """One file or record cannot be read as an article; `text_section` counts from 1."""
+    """A file or record cannot be parsed as an article.
+
+    Attributes:
+        line: line of the file, from 1, or None if unknown.
+    """
 
     def __init__(self, reason: str, *, line: int | None = None) -> None:
         super().__init__(reason)
@@ -48,11 +52,11 @@ class ParseError(CitewireError):
 
 
 class QuestionError(CitewireError):
-    """A question cannot be put: empty, far too long, or with an impossible filter."""
+    """A question is invalid: empty, far too long, or with an impossible filter."""
 
 
 class DatabaseError(CitewireError):
-    """The library cannot be opened or has refused a statement."""
+    """The article store cannot be opened or has rejected a statement."""
 
 
 class EmbeddingError(CitewireError):
@@ -60,7 +64,7 @@ class EmbeddingError(CitewireError):
 
 
 class ModelChecksumError(EmbeddingError):
-    """The packaged weights are not the ones that were tested."""
+    """The packaged weights are not the tested ones."""
 
 
 class ReaderError(CitewireError):
@@ -68,31 +72,36 @@ class ReaderError(CitewireError):
 
 
 class ChatModelError(CitewireError):
-    """A chat model cannot be set up, or has not answered."""
+    """A chat model cannot be set up or has not answered."""
 
 
 class VectorStoreError(CitewireError):
-    """Chroma cannot be reached or its collection is not usable."""
+    """Chroma cannot be reached or its collection cannot be used."""
 
 
 class VectorStoreUnavailableError(VectorStoreError):
-    """Chroma's server does not answer now, and may again later."""
+    """The Chroma server does not respond now; a retry may succeed."""
 
 
 class CollectionNotFoundError(VectorStoreError):
-    """Chroma's server does not have the collection."""
+    """The Chroma server does not have the collection."""
 
 
 class VectorStoreRequestError(VectorStoreError):
-    """Chroma's server does not do what it is asked, for a reason of its own."""
+    """The Chroma server rejects the request."""
 
 
 class KeywordIndexError(CitewireError):
-    """The word index cannot be opened."""
+    """The BM25 index cannot be opened."""
 
 
 class FetchError(CitewireError):
-    """A page or feed cannot be had from the web; `status` is HTTP's, `wait` the seconds its host wants to be left."""
+    """A page or feed cannot be fetched from the web.
+
+    Attributes:
+        status: HTTP status, or 0 if there was no response.
+        wait: seconds that the host asks to wait before the next request.
+    """
 
     def __init__(self, reason: str, *, status: int = 0, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -101,11 +110,11 @@ class FetchError(CitewireError):
 
 
 class FetchForbiddenError(FetchError):
-    """Citewire does not ask for an address: where it leads to, how it is written, or because robots.txt says so."""
+    """Citewire does not fetch an address: because of its target or syntax, or of robots.txt."""
 
 
 class BackupError(CitewireError):
-    """A back-up cannot be made, or is not one that can be restored here."""
+    """A backup cannot be created, or cannot be restored here."""
 
 
 class RayError(CitewireError):
@@ -113,14 +122,22 @@ class RayError(CitewireError):
 
 
 class SlackError(CitewireError):
-    """Slack cannot be reached, or refuses what it is asked."""
+    """Slack cannot be reached, or rejects a request."""
 
 
 class SlackRejectedError(SlackError):
-    """Slack has refused a call and said why, in a word such as "not_in_channel"; nothing has happened."""
+    """Slack has rejected a call, without any effect.
+
+    Attributes:
+        reason: error code of Slack, such as "not_in_channel".
+    """
 
     def __init__(self, method: str, reason: str, *, missing: bool = False) -> None:
-        """Name the method and Slack's reason; `missing` where the server does not have the method at all."""
+        """Create an error for a rejected call.
+
+        Args:
+            missing: True if the server does not have the method.
+        """
         super().__init__(f"{method}: {reason}")
         self.method = method
         self.reason = reason
@@ -128,11 +145,11 @@ class SlackRejectedError(SlackError):
 
 
 class SlackUnavailableError(SlackError):
-    """A call whose effect nobody knows: the connection broke, or Slack failed within. It may be tried again."""
+    """The connection broke or Slack failed, so it is unknown if a call had an effect; a retry may succeed."""
 
 
 class BindError(CitewireError):
-    """An address to be reached at cannot be had."""
+    """An address to listen at is not available."""
 
 
 class EvaluationError(CitewireError):

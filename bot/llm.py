@@ -1,4 +1,4 @@
-"""Sets up whatever chat model LangChain knows, and tells its troubles without its secrets."""
+"""Setup of any chat model that LangChain supports, and descriptions of its errors without secrets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
     from bot.settings import Settings
 
-_MOST = 2_000  # tokens of an answer: it is short, but some models think first
-_RETRIES = (
-    4  # of a request that met 429, 5xx or a dropped connection; with back-off, by the provider's package
-)
-# Extras of this package that bring a provider's.
+_MAX_ANSWER_TOKENS = 2_000  # answers are short, but some models generate reasoning first
+# Of a request that failed with 429, 5xx or a dropped connection; with backoff, by the provider's package.
+_MAX_RETRIES = 4
+# Extras of this package that install the package of a provider.
 EXTRAS = {"openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "google_genai": "google"}
 _SECRET = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
 _KEYLIKE = re.compile(
@@ -35,14 +34,23 @@ _HTTP_ERRORS = {
 
 
 def load_chat_model(name: str, settings: Settings) -> BaseChatModel:
-    """Return the chat model of that name ("provider:model"), without asking it anything. Raises ChatModelError."""
+    """Set up a chat model without sending a request.
+
+    Args:
+        name: provider and model, as in "openai:gpt-4o-mini".
+
+    Raises:
+        ChatModelError: if the model cannot be set up.
+    """
     provider = name.partition(":")[0]
     options: dict[str, Any] = {
         "timeout": settings.chat_timeout,
-        "max_retries": _RETRIES,
+        "max_retries": _MAX_RETRIES,
         "max_tokens": max_output_tokens(settings),
     }
-    if provider == "ollama":  # names these otherwise, and has no retries: it runs beside us
+    if (
+        provider == "ollama"
+    ):  # has other parameter names, and no retries because it usually runs on this machine
         options = {
             "client_kwargs": {"timeout": settings.chat_timeout},
             "num_predict": max_output_tokens(settings),
@@ -50,24 +58,26 @@ def load_chat_model(name: str, settings: Settings) -> BaseChatModel:
     if settings.chat_base_url:
         options["base_url"] = settings.chat_base_url
         if provider == "openai":
-            options["stream_usage"] = True  # which its package asks of OpenAI's own server alone
+            options["stream_usage"] = True  # its package sets this for OpenAI's own server only
         if provider == "openai" and not os.environ.get("OPENAI_API_KEY"):
-            options["api_key"] = "none"  # a server of one's own mostly wants no key, but the package does
-    model = _initialised(name, options)
-    if (getattr(model, "profile", None) or {}).get("temperature") is False:  # models that reason refuse it
+            options["api_key"] = "none"  # most self-hosted servers need no key, but the package does
+    model = _init_model(name, options)
+    if (getattr(model, "profile", None) or {}).get(
+        "temperature"
+    ) is False:  # reasoning models reject the parameter
         return model
-    return _initialised(name, {**options, "temperature": 0})  # as alike from run to run as it can be
+    return _init_model(name, {**options, "temperature": 0})  # answers as reproducible as possible
 
 
 def max_output_tokens(settings: Settings) -> int:
-    """Return how many tokens of an answer's budget the model may write; the rest is for the prompt."""
-    return min(_MOST, settings.chat_budget // 4)
+    """Return the part of the token budget that the model may generate; the rest is for the prompt."""
+    return min(_MAX_ANSWER_TOKENS, settings.chat_budget // 4)
 
 
 def describe_error(exc: BaseException) -> str:
-    """Say in a few words what went wrong with a model, without any secret."""
+    """Describe an error of a model in a few words, without secrets."""
     status = getattr(exc, "status_code", None) or getattr(exc, "code", None)
-    if isinstance(status, int) and status >= 400:  # what the server writes itself is nobody's to show
+    if isinstance(status, int) and status >= 400:  # the message of the server is not shown
         other = _HTTP_ERRORS[400] if status < 500 else "the model’s server failed"
         return f"{_HTTP_ERRORS.get(status, other)} (HTTP {status})"
     if "timeout" in type(exc).__name__.lower() or isinstance(exc, TimeoutError):
@@ -78,18 +88,18 @@ def describe_error(exc: BaseException) -> str:
 
 
 def redact_secrets(text: str) -> str:
-    """Return text without the values of secret environment variables, and without what looks like a key."""
+    """Return a text without the values of secret environment variables and without anything that looks like a key."""
     secrets = {value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= 6}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return _KEYLIKE.sub("***", text)
 
 
-def _initialised(name: str, options: dict[str, Any]) -> BaseChatModel:
+def _init_model(name: str, options: dict[str, Any]) -> BaseChatModel:
     from langchain.chat_models import init_chat_model
 
     try:
-        if not name.strip():  # LangChain would put off choosing a model
+        if not name.strip():  # LangChain would return a model that is configured later
             raise ValueError("it has no name")
         model: BaseChatModel = init_chat_model(name, **options)
     except ImportError:
@@ -100,7 +110,7 @@ def _initialised(name: str, options: dict[str, Any]) -> BaseChatModel:
             else f"langchain-{provider.replace('_', '-')}"
         )
         raise ChatModelError(f"{name}: its provider's package is missing; pip install {package}") from None
-    except Exception as exc:  # noqa: BLE001 - each provider has its own; `from None`: a cause may hold the key
+    except Exception as exc:  # noqa: BLE001 - differs by provider; `from None`: the cause may contain the key
         reason = redact_secrets((str(exc).strip() or type(exc).__name__).splitlines()[0])
         raise ChatModelError(
             f"the chat model {name!r} cannot be set up ({reason}); name it as provider:model, for instance "

@@ -1,4 +1,4 @@
-"""One data folder with everything in it opened: the library, both indexes and the embedding model."""
+"""Lazily opened components of one data directory: article store, indexes, models and answer pipeline."""
 
 from __future__ import annotations
 
@@ -29,65 +29,81 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """Opens each part when it is first asked for, so that a command pays only for what it uses."""
+    """Components of one data directory, each opened on first use, so that a command loads only what it needs."""
 
     def __init__(
         self, settings: Settings, *, embedder: Embedder | None = None, reader: Reader | None = None
     ) -> None:
-        """Open nothing yet; `embedder` and `reader` replace the configured models (in tests)."""
+        """Open nothing yet.
+
+        Args:
+            embedder: replaces the configured embedding model, in tests.
+            reader: replaces the configured reader, in tests.
+        """
         self.settings = settings
         self._embedder = embedder
         self._reader = reader
 
     @cached_property
     def articles(self) -> ArticleStore:
-        """The articles. Raises DatabaseError."""
-        from bot.storage.article_store import open_library
+        """The article store.
 
-        return open_library(self.settings.data_dir, self.settings.database_url)
+        Raises:
+            DatabaseError: if it cannot be opened.
+        """
+        from bot.storage.article_store import open_article_store
+
+        return open_article_store(self.settings.data_dir, self.settings.database_url)
 
     @cached_property
     def answers(self) -> AnswerStore:
-        """The answers given, and what readers said of them."""
+        """The stored answers, with their traces and the feedback of users."""
         from bot.answering.answer_store import AnswerStore
 
         return AnswerStore(self.articles)
 
     @cached_property
     def citation_audit(self) -> CitationAudit:
-        """What has become of what answers cited."""
+        """The check of past citations against the current articles."""
         from bot.answering.citation_status import CitationAudit
 
         return CitationAudit(self.articles)
 
     @cached_property
     def vector_store(self) -> VectorStore:
-        """The vector index. Raises SettingsError."""
+        """The vector index.
 
-        return open_store(self.settings)
+        Raises:
+            SettingsError: if its settings are invalid.
+        """
+        return open_vector_store(self.settings)
 
     @cached_property
     def bm25(self) -> Bm25Index:
-        """The word index."""
+        """The BM25 index."""
         from bot.indexing.bm25_index import Bm25Index
 
         return Bm25Index(self.settings.data_dir / "words", language=self.settings.language)
 
     @cached_property
     def bm25_sync(self) -> Bm25Sync:
-        """What keeps the word index at what the library shows."""
+        """The sync of the BM25 index with the article store."""
         from bot.indexing.bm25_sync import Bm25Sync
 
         return Bm25Sync(self.bm25, self.articles)
 
     @cached_property
     def embedder(self) -> Embedder:
-        """The embedding model, not loaded yet. Raises EmbeddingError."""
+        """The embedding model, not loaded yet.
+
+        Raises:
+            EmbeddingError: if it cannot be found.
+        """
         return self._embedder or self.open_embedder()
 
     @property
     def open_embedder(self) -> Callable[[], Embedder]:
-        """What makes another one of the configured model, on another machine too."""
+        """Factory for another instance of the configured embedding model, which also works on other machines."""
         from bot.indexing.embeddings import SentenceTransformerEmbedder
 
         return partial(
@@ -118,7 +134,7 @@ class Services:
 
     @cached_property
     def retriever(self) -> Retriever:
-        """The search over both indexes."""
+        """The hybrid search in both indexes."""
         from bot.retrieval.reranker import CrossEncoderReranker
         from bot.retrieval.retriever import Retriever
 
@@ -128,19 +144,31 @@ class Services:
 
     @cached_property
     def pipeline(self) -> AnswerPipeline:
-        """The way from a question to an answer. Raises ChatModelError where its model cannot be set up."""
+        """The answer pipeline with the configured chat model.
+
+        Raises:
+            ChatModelError: if the chat model cannot be set up.
+        """
         return self.pipeline_for(self.settings.chat_model)
 
     @cached_property
     def chain(self) -> AnswerChain:
-        """The same as a LangChain Runnable. Raises ChatModelError."""
+        """The answer pipeline as a LangChain Runnable.
+
+        Raises:
+            ChatModelError: if the chat model cannot be set up.
+        """
         from bot.answering.langchain import AnswerChain
 
         return AnswerChain(self.pipeline)
 
     @cached_property
     def verifier(self) -> Verifier:
-        """What says whether a sentence is supported. Raises ChatModelError where its judge cannot be set up."""
+        """The verifier of the support for sentences.
+
+        Raises:
+            ChatModelError: if the LLM judge cannot be set up.
+        """
         from bot.llm import load_chat_model
         from bot.verification.llm_judge import LlmJudge
         from bot.verification.nli import NliModel
@@ -154,21 +182,28 @@ class Services:
 
     @cached_property
     def signed_links(self) -> SignedLinks:
-        """The links to evidence pages."""
+        """The signed links to evidence pages."""
         from bot.answering.signed_links import SignedLinks
 
         return SignedLinks(self.articles, self.settings.public_url)
 
-    def checker(self, filters: SearchFilters | None = None) -> FactChecker:
-        """Return what checks sentences against the articles that pass `filters`."""
+    def fact_checker(self, filters: SearchFilters | None = None) -> FactChecker:
+        """Build a checker of sentences against the articles that match the filters."""
         from bot.answering.fact_check import FactChecker
 
         return FactChecker(
-            self.verifier, self.retriever, self.articles, filters=filters, sealed=self.signed_links
+            self.verifier, self.retriever, self.articles, filters=filters, signed_links=self.signed_links
         )
 
     def pipeline_for(self, chat_model: str) -> AnswerPipeline:
-        """Return the way to an answer by this chat model; "" quotes. Raises ChatModelError."""
+        """Build an answer pipeline.
+
+        Args:
+            chat_model: provider and model, or an empty string for extractive answers.
+
+        Raises:
+            ChatModelError: if the chat model cannot be set up.
+        """
         from bot.answering.answer import Pricing
         from bot.answering.pipeline import AnswerPipeline
 
@@ -179,28 +214,37 @@ class Services:
             self.reader,
             min_confidence=self.settings.min_confidence,
             closest_confidence=self.settings.closest_confidence,
-            composer=self._composer(chat_model) if chat_model else None,
+            generative=self._build_generative_answerer(chat_model) if chat_model else None,
             pricing=Pricing(self.settings.chat_price_in, self.settings.chat_price_out),
-            sealed=self.signed_links,
+            signed_links=self.signed_links,
         )
 
-    def _composer(self, name: str) -> GenerativeAnswerer:
+    def _build_generative_answerer(self, name: str) -> GenerativeAnswerer:
         from bot.answering.generation.generator import GenerativeAnswerer
         from bot.llm import load_chat_model, max_output_tokens
 
-        room = self.settings.chat_budget - max_output_tokens(self.settings)
+        max_prompt_tokens = self.settings.chat_budget - max_output_tokens(self.settings)
         model = load_chat_model(name, self.settings)
         return GenerativeAnswerer(
-            model, self.verifier, self.articles, name=name, room=room, sealed=self.signed_links
+            model,
+            self.verifier,
+            self.articles,
+            name=name,
+            max_prompt_tokens=max_prompt_tokens,
+            signed_links=self.signed_links,
         )
 
     @contextlib.contextmanager
     def index_writer(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[IndexWriter]:
-        """Hold the one right to write to this data folder; see `bot.indexing.index_writer.writing`."""
-        from bot.indexing.index_writer import writing
+        """Hold the write lock of the data directory during the block and yield the index writer.
+
+        Args:
+            on_wait: called if another process holds the lock.
+        """
+        from bot.indexing.index_writer import open_index_writer
 
         lock_file = self.settings.data_dir / "write.lock"
-        with writing(
+        with open_index_writer(
             self.articles,
             self.vector_store,
             self.bm25_sync,
@@ -211,21 +255,25 @@ class Services:
             yield indexer
 
     def close(self) -> None:
-        """Give back what is open."""
-        for part in ("articles", "vector_store"):
-            if part in self.__dict__:
-                self.__dict__[part].close()
+        """Close the components that are open."""
+        for component in ("articles", "vector_store"):
+            if component in self.__dict__:
+                self.__dict__[component].close()
 
 
-def open_store(settings: Settings) -> VectorStore:
-    """Return the store the settings name. Raises SettingsError."""
+def open_vector_store(settings: Settings) -> VectorStore:
+    """Open the vector store that the settings name.
+
+    Raises:
+        SettingsError: if the settings of the Chroma server are invalid.
+    """
     if not settings.chroma_url:
         from bot.indexing.chroma_embedded import EmbeddedVectorStore
 
         return EmbeddedVectorStore(settings.data_dir / "chroma")
-    from bot.indexing.chroma_server import ServerStore
+    from bot.indexing.chroma_server import ServerVectorStore
 
-    return ServerStore(
+    return ServerVectorStore(
         settings.chroma_url,
         headers={name: value.get_secret_value() for name, value in settings.chroma_headers.items()},
         tenant=settings.chroma_tenant,

@@ -1,4 +1,4 @@
-"""Every setting, in one class: from CITEWIRE_* variables and from citewire.toml in the working directory."""
+"""Settings from CITEWIRE_* environment variables and citewire.toml in the working directory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PREFIX = "CITEWIRE_"
 TOML_FILE = "citewire.toml"
 
 
-# Those that tantivy has a stemmer for.
+# The languages for which tantivy has a stemmer.
 Language = Literal[
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
     "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
 ]  # fmt: skip
 
 
-Ids = tuple[str, ...]  # Slack's; not names, because a name can be given to another channel
+Ids = tuple[str, ...]  # of Slack, not names, because a name can be reassigned to another channel
 
 
 def _default_data_dir() -> Path:
@@ -32,9 +32,9 @@ def _default_data_dir() -> Path:
 
 
 class Settings(BaseModel):
-    """What can be set; an environment variable wins over citewire.toml, a command's option over both."""
+    """Settings; an environment variable overrides citewire.toml, and a command's option overrides both."""
 
-    # No value is shown in errors: it may be secret.
+    # Errors show no values, because they may be secret.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     data_dir: Path = Field(default_factory=_default_data_dir, description="Where library and indexes live.")
@@ -180,7 +180,7 @@ class Settings(BaseModel):
 
     @field_validator("fetch_allow")
     @classmethod
-    def _hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return settings_types.hosts(value)
 
     @field_validator(
@@ -193,42 +193,42 @@ class Settings(BaseModel):
         mode="before",
     )
     @classmethod
-    def _listed(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return settings_types.proxies(value)
 
     @field_validator("slack_channels", "slack_external_channels")
     @classmethod
-    def _channel_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_channel_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return settings_types.channel_ids(value)
 
     @field_validator("slack_users", "slack_admins")
     @classmethod
-    def _person_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return settings_types.person_ids(value)
+    def _check_user_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return settings_types.user_ids(value)
 
     @field_validator("slack_helpers")
     @classmethod
-    def _helper_id(cls, value: str) -> str:
+    def _check_helper_id(cls, value: str) -> str:
         return settings_types.mention_target_id(value) if value else value
 
     @field_validator("slack_api_url")
     @classmethod
-    def _slack_address(cls, value: str) -> str:
+    def _normalize_slack_url(cls, value: str) -> str:
         return settings_types.http_url(value, "https://slack.com/api/").rstrip("/") + "/"
 
     @field_validator("data_dir", mode="before")
     @classmethod
-    def _not_empty(cls, value: object) -> object:
+    def _use_default_if_empty(cls, value: object) -> object:
         return _default_data_dir() if value == "" else value  # Path("") would be the working directory
 
     @field_validator("data_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
+    def _make_absolute(cls, value: Path) -> Path:
         try:
             return value.expanduser().absolute()
         except RuntimeError as exc:
@@ -236,57 +236,64 @@ class Settings(BaseModel):
 
     @field_validator("chroma_url")
     @classmethod
-    def _chroma_address(cls, value: str) -> str:
+    def _check_chroma_url(cls, value: str) -> str:
         return settings_types.http_url(value, "http://localhost:8000") if value else value
 
     @field_validator("chroma_headers", mode="before")
     @classmethod
-    def _chroma_headers(cls, value: object) -> object:
-        return settings_types.headers(value)
+    def _parse_chroma_headers(cls, value: object) -> object:
+        return settings_types.parse_headers(value)
 
     @field_validator("chroma_tenant", "chroma_database")
     @classmethod
-    def _chroma_names(cls, value: str) -> str:
+    def _check_chroma_names(cls, value: str) -> str:
         return settings_types.path_segment(value)
 
     @field_validator("chroma_ca_file", mode="before")
     @classmethod
-    def _no_file(cls, value: object) -> object:
+    def _empty_to_none(cls, value: object) -> object:
         return None if value == "" else value
 
     @field_validator("chroma_ca_file")
     @classmethod
-    def _trusted_with_tls(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+    def _require_https(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value and not info.data.get("chroma_url", "https:").startswith("https:"):
             raise ValueError("has no effect without an https address in CITEWIRE_CHROMA_URL")
         return value
 
     @field_validator("public_url")
     @classmethod
-    def _public_address(cls, value: str) -> str:
+    def _normalize_public_url(cls, value: str) -> str:
         return settings_types.http_url(value, "https://citewire.example.org").rstrip("/") if value else value
 
     @field_validator("api_tokens", mode="before")
     @classmethod
-    def _api_tokens(cls, value: object) -> object:
+    def _parse_api_tokens(cls, value: object) -> object:
         return settings_types.parse_api_tokens(value)
 
     @field_validator("chat_base_url")
     @classmethod
-    def _without_secrets(cls, value: str) -> str:
-        return settings_types.chat_address(value) if value else value
+    def _check_chat_base_url(cls, value: str) -> str:
+        return settings_types.chat_server_url(value) if value else value
 
 
 def load_settings(**options: Any) -> Settings:
-    """Return the settings in force; `options` are a command's own and win. Raises SettingsError."""
+    """Load the settings.
+
+    Args:
+        options: values of a command's options, which override all others; None is ignored.
+
+    Raises:
+        SettingsError: if a setting is unknown or invalid.
+    """
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings.model_validate({**_file(), **_variables(), **given})
+        return Settings.model_validate({**_read_toml_file(), **_read_environment(), **given})
     except ValidationError as exc:
-        raise SettingsError("; ".join(_explain(error) for error in exc.errors())) from exc
+        raise SettingsError("; ".join(_describe_error(error) for error in exc.errors())) from exc
 
 
-def _file() -> dict[str, Any]:
+def _read_toml_file() -> dict[str, Any]:
     path = Path(TOML_FILE).absolute()
     if not path.is_file():
         return {}
@@ -298,23 +305,27 @@ def _file() -> dict[str, Any]:
         raise SettingsError(f"{path}: {exc}") from exc
 
 
-def _variables() -> dict[str, str]:
-    """Stop at a misspelt variable: silently ignored, it would leave its owner believing in it."""
+def _read_environment() -> dict[str, str]:
+    """Read the settings in environment variables.
+
+    Raises:
+        SettingsError: if a CITEWIRE_* variable is unknown, so that a misspelled one is not silently ignored.
+    """
     known = {
         str(field.validation_alias or PREFIX + name.upper()): str(field.validation_alias or name)
         for name, field in Settings.model_fields.items()
     }
-    found = {}
+    values = {}
     for name in sorted(os.environ):
         if name.upper() in known:
-            found[known[name.upper()]] = os.environ[name]
+            values[known[name.upper()]] = os.environ[name]
         elif name.upper().startswith(PREFIX):
-            ours = ", ".join(sorted(own for own in known if own.startswith(PREFIX)))
-            raise SettingsError(f"{name} is not a setting; known are {ours}")
-    return found
+            names = ", ".join(sorted(variable for variable in known if variable.startswith(PREFIX)))
+            raise SettingsError(f"{name} is not a setting; known are {names}")
+    return values
 
 
-def _explain(error: Any) -> str:
+def _describe_error(error: Any) -> str:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = ", ".join(Settings.model_fields)

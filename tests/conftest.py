@@ -28,7 +28,7 @@ from bot.ingestion.pipeline import IngestReport, ingest
 from bot.services import Services
 from bot.settings import load_settings
 from bot.storage import schema
-from bot.storage.article_store import ArticleStore, open_library
+from bot.storage.article_store import ArticleStore, open_article_store
 
 if TYPE_CHECKING:
     from emulate import Emulate
@@ -124,7 +124,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def library(tmp_path: Path, database_url: str) -> Iterator[ArticleStore]:
-    opened = open_library(tmp_path, database_url)
+    opened = open_article_store(tmp_path, database_url)
     yield opened
     opened.close()
 
@@ -162,7 +162,7 @@ class WordEmbedder:
     def encoder_state(self) -> EncoderState:
         return EncoderState.UNUSED
 
-    def ensure_encoder(self, *, anew: bool = False) -> None:
+    def ensure_encoder(self, *, force: bool = False) -> None:
         """Nothing to export."""
 
     def encode_query(self, texts: Sequence[str]) -> np.ndarray:

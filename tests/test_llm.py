@@ -129,9 +129,11 @@ def test_troubles_are_told_in_a_few_words(
 def test_tokens_are_added_up_and_priced() -> None:
     counted = AIMessage("x", usage_metadata={"input_tokens": 100, "output_tokens": 20, "total_tokens": 120})
     spent = ((90, counted), (10, counted))
-    assert Pricing().usage(spent) == Usage(input_tokens=200, output_tokens=40)
-    assert Pricing(read=2.0, written=10.0).usage(spent).cost == pytest.approx((200 * 2 + 40 * 10) / 1e6)
-    by_length = Pricing(read=1.0).usage([(50, AIMessage("x" * 40)), (7, None)])
+    assert Pricing().compute_usage(spent) == Usage(input_tokens=200, output_tokens=40)
+    assert Pricing(input_price=2.0, output_price=10.0).compute_usage(spent).cost == pytest.approx(
+        (200 * 2 + 40 * 10) / 1e6
+    )
+    by_length = Pricing(input_price=1.0).compute_usage([(50, AIMessage("x" * 40)), (7, None)])
     assert by_length == Usage(input_tokens=57, output_tokens=10, cost=0.000057, estimated=True)
 
 

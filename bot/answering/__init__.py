@@ -1,1 +1,1 @@
-"""Answers: sentences with the citations they stand on, or that the articles do not say."""
+"""Question answering: sentences with citations, or the result that the articles do not say."""

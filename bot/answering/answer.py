@@ -1,4 +1,4 @@
-"""What an answer is: sentences, the citations they stand on, and what a reader needs to judge them."""
+"""Public result types: Answer, Sentence, Citation and their parts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 Status = Literal["answered", "not_found", "small_talk", "error"]
-# What has become of a citation since: its article is as it was, or its newest version still holds the quote; or that
-# no longer does; or the article is gone.
+# `"stands"`: the article is unchanged, or its newest version still contains the quote; `"changed"`: the newest
+# version no longer contains the quote; `"withdrawn"`: the article was deleted.
 CitationStatus = Literal["stands", "changed", "withdrawn"]
 
 NOT_FOUND = "The articles do not say."
@@ -32,9 +32,12 @@ class _Frozen(BaseModel):
 class Sentence(_Frozen):
     """One sentence of an answer, with the numbers of the citations that support it.
 
-    `support` is "verbatim" for a quote, "supported" for a model's words that were verified, and "weak" where the
-    citations carry them, but not plainly; a reader is told. It is "lost" where an answer that was given earlier is
-    shown again and none of the sentence's citations stands any more.
+    Args:
+        text: the sentence.
+        citations: numbers of citations of the answer.
+        support: "verbatim" for a quote; "supported" for a model's sentence that passed verification; "weak" if the
+            citations support it, but not clearly (users see this); "lost" if a stored answer is shown again and none
+            of the sentence's citations is still valid.
     """
 
     text: str
@@ -43,10 +46,13 @@ class Sentence(_Frozen):
 
 
 class DroppedSentence(_Frozen):
-    """A sentence that a model wrote and that did not reach the reader, and why.
+    """A sentence that the chat model wrote but the user does not see, with the reason.
 
-    `cited` are the passages that the model named, by their numbers in its prompt; `score` is the verifier's,
-    higher for less supported, where one was computed.
+    Args:
+        text: the sentence.
+        reason: why it was dropped.
+        cited: passages that the model cited, by their numbers in its prompt.
+        score: score of the verifier, higher for less support; None if none was computed.
     """
 
     text: str
@@ -56,7 +62,7 @@ class DroppedSentence(_Frozen):
 
 
 class ArticleRef(_Frozen):
-    """An article by its name: one that came near when none answered, or that has the same text as a cited one."""
+    """Reference to an article: a related one if no article answers, or a syndicated copy of a cited one."""
 
     article_id: str
     title: str
@@ -66,14 +72,27 @@ class ArticleRef(_Frozen):
 
 
 class Citation(_Frozen):
-    """The place in an article's version that a sentence stands on: `article.text[start:end] == quote`.
+    """A quote from a version of an article that supports a sentence: `article.text[start:end] == quote`.
 
-    `link` is the URL with a fragment that finds the quote, or its page, where one can, else the plain URL; for an
-    article without a web address it is the service's page of that version, where the service has an address. `copies`
-    are other outlets' articles that carry the same story and say what is quoted. `page` is where the quote begins, for
-    what has pages. `standing` is "stands" when the answer is given, and what has become of the citation since where it
-    is shown again. `answer_start` and `answer_end` are the offsets in the article of the words in the quote that answer
-    the question, if the reader found them.
+    Args:
+        n: number of the citation in its answer, from 1.
+        passage_id: passage that the quote was taken from.
+        article_id: article of the quote.
+        version: version of the article.
+        start: offset of the quote in the text of the article, in characters.
+        end: end of the quote, exclusive.
+        quote: the quote, verbatim.
+        title: title of the article.
+        source: publisher of the article.
+        published: time of publication, if known.
+        url: URL of the article, if it has one.
+        link: the URL with a fragment that selects the quote or its page, or the plain URL if no fragment can. For an
+            article without a web URL, the service's page of that version, if the service has a public URL.
+        copies: articles of other sources with the same story that contain the quote too.
+        page: page on which the quote begins, if the article has pages.
+        answer_start: offset in the article of the words that answer the question; None if the reader found none.
+        answer_end: end of these words, exclusive.
+        standing: `"stands"` in a new answer; the current status if a stored answer is shown again.
     """
 
     n: int
@@ -96,16 +115,20 @@ class Citation(_Frozen):
 
     @property
     def answer_span(self) -> tuple[int, int] | None:
-        """Offsets in the quote of the words that answer the question; None if the reader found none."""
+        """Offsets in the quote of the words that answer the question, or None if the reader found none."""
         if self.answer_start is None or self.answer_end is None:
             return None
         return self.answer_start - self.start, self.answer_end - self.start
 
 
 class Usage(_Frozen):
-    """What an answer took of its chat model: tokens, and dollars where the prices are set.
+    """Tokens that the chat model used for an answer, and their cost.
 
-    `estimated` where the model's server did not say and the tokens were counted by length.
+    Args:
+        input_tokens: tokens of all prompts.
+        output_tokens: tokens that the model wrote.
+        cost: in dollars; None if no prices are set.
+        estimated: True if the model's server did not report usage and the tokens were estimated from text length.
     """
 
     input_tokens: int = 0
@@ -115,19 +138,33 @@ class Usage(_Frozen):
 
 
 def new_answer_id() -> str:
-    """Return an id that no answer has yet."""
+    """Return a new random answer id."""
     return uuid.uuid4().hex[:12]
 
 
 class Answer(_Frozen):
     """An answer as it is shown, stored and evaluated.
 
-    `notice` is what a reader must know before the text: that the time asked about has no articles, how old
-    the newest are, or that the model's words could not be used. `citations` are numbered by first use. `as_of` is
-    the newest cited date, `short_answer` the words of the first quote that answer, "" if the reader found none.
-    `closest` is what was nearest to an answer if it is not sure that the articles answer: then the status is
-    "not_found", and nothing is cited. `confidence` lies in 0..1, `dropped` holds sentences that failed verification,
-    `timings` are milliseconds by step.
+    Args:
+        id: id of the answer.
+        question: the question as the user asked it.
+        standalone_question: the question, rewritten so that it needs no conversation.
+        status: outcome; "not_found" if the articles do not answer.
+        notice: text that the user must see before the sentences: that there are no articles from the requested period,
+            how old the newest ones are, or that the model's output could not be used.
+        sentences: the sentences, in order.
+        citations: the citations, numbered by first use.
+        short_answer: words of the first quote that answer the question, or an empty string if the reader found none.
+        closest: the closest passage if the confidence is too low to answer; the status is then "not_found", and there
+            are no citations.
+        nearest: related articles, if the status is "not_found".
+        as_of: newest publication date of the cited articles.
+        window: period that the search was limited to.
+        confidence: probability that the articles answer the question, 0 to 1.
+        answerer: "extractive", or the id of the chat model.
+        dropped: sentences that failed verification.
+        usage: usage of the chat model, if one was called.
+        timings: milliseconds by step.
     """
 
     id: str = Field(default_factory=new_answer_id)
@@ -148,10 +185,10 @@ class Answer(_Frozen):
     usage: Usage | None = None
     timings: dict[str, float] = Field(default_factory=dict)
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties (pydantic's docs)
+    @computed_field  # type: ignore[prop-decorator]  # mypy does not support decorated properties (pydantic's docs)
     @property
     def text(self) -> str:
-        """The answer as one text, without citation marks."""
+        """The answer as one text, without citation markers."""
         if self.status == "not_found":
             return (
                 " ".join((NOT_SURE, *(f"“{near.quote}”" for near in self.closest)))
@@ -163,24 +200,29 @@ class Answer(_Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """What a million tokens cost in dollars; 0 where that is not known."""
+    """Prices in dollars per million tokens; 0 if unknown."""
 
-    read: float = 0.0
-    written: float = 0.0
+    input_price: float = 0.0
+    output_price: float = 0.0
 
-    def usage(self, spent: Iterable[tuple[int, BaseMessage | None]]) -> Usage:
-        """Add up: of each answer the prompt's tokens as counted here, and the message with its model's count."""
+    def compute_usage(self, calls: Iterable[tuple[int, BaseMessage | None]]) -> Usage:
+        """Return the total usage of some model calls.
+
+        Args:
+            calls: for each call, the estimated tokens of its prompt and the response, which reports its own token
+                counts if the server sends them.
+        """
         tokens_read = tokens_written = 0
         estimated = False
-        for prompt, message in spent:
-            said = getattr(message, "usage_metadata", None) or {}
-            estimated |= not said
-            tokens_read += said.get("input_tokens", prompt)
-            tokens_written += said.get("output_tokens", len(message.text) // 4 if message else 0)
-        dollars = (tokens_read * self.read + tokens_written * self.written) / 1_000_000
+        for prompt, message in calls:
+            counts = getattr(message, "usage_metadata", None) or {}
+            estimated |= not counts
+            tokens_read += counts.get("input_tokens", prompt)
+            tokens_written += counts.get("output_tokens", len(message.text) // 4 if message else 0)
+        dollars = (tokens_read * self.input_price + tokens_written * self.output_price) / 1_000_000
         return Usage(
             input_tokens=tokens_read,
             output_tokens=tokens_written,
-            cost=round(dollars, 6) if self.read or self.written else None,
+            cost=round(dollars, 6) if self.input_price or self.output_price else None,
             estimated=estimated,
         )

@@ -1,4 +1,4 @@
-"""Weighs the evidence that the articles answer a question at all."""
+"""Estimate the calibrated probability that the articles answer a question."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from bot.text.proper_nouns import full_names, names_and_numbers
 _CONSIDERED = 3  # passages in which the question's words are looked for
 _LONGEST_ACRONYM = 5
 _WORD = re.compile(r"\w+")
-_BIAS = -4.462  # with which the mean confidence on the held-out questions is their share of answerable ones
+_BIAS = -4.02  # the mean confidence on the held-out questions is about their share of answerable ones
 
 
 class AnswerabilityFeatures(NamedTuple):
-    """Numbers that a logistic model weighs.
+    """Features of a logistic model for answerability.
 
     Args:
-        score: the ranking score of the best sentence.
-        mass: the reader's margin of all its spans, in logits.
-        passage: the cosine of the question and the passage found first.
-        asked: of what the question asks beyond the first headline's subject, the share, by rarity, that one of the
-            sentences read has.
-        absent: the rarity, 0..1, of the rarest name or number of the question that the best passages nowhere have.
-        share: the share of the question's rarity that is missing there.
-        terms: the logarithm of how many words the question has.
+        score: ranking score of the best sentence.
+        mass: margin of all spans of that sentence over "no answer" according to the reader, in logits.
+        passage: cosine similarity of the question and the first passage.
+        asked: IDF-weighted share of the question's words, without those in the first headline, that a single ranked
+            sentence contains at most.
+        absent: IDF, scaled to 0..1, of the rarest name or number of the question that the best passages do not
+            contain.
+        share: IDF-weighted share of the question's words that the best passages do not contain.
+        terms: logarithm of the number of distinct words of the question plus one.
     """
 
     score: float
@@ -45,25 +46,32 @@ class AnswerabilityFeatures(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """The probability that the articles answer."""
+        """The probability that the articles answer the question."""
         return 1 / (1 + math.exp(-float(np.dot(self, _WEIGHTS)) - _BIAS))
 
 
-# Two models together. `score` and `mass` have the mean of two fits by training/fit_answers.py on natural questions,
-# with and without `mass`; there the words in common tell next to nothing. The others have three tenths of the weights
-# that a model of words alone had for quiz questions, which reuse the articles' words and can be caught by a name that
-# no article has.
+# A mixture of two models. The weights of `score` and `mass` are the weighted mean (.3 and .7) of two fits by
+# training/fit_answers.py on natural questions, without and with `mass`; for these questions, shared words carry
+# almost no information. The other weights are three tenths of those of a model of words alone, fitted on quiz
+# questions, which reuse the words of the articles. `absent` is the exception: a name that no article contains reveals
+# most false premises, and natural questions hardly ever contain one.
 _WEIGHTS = AnswerabilityFeatures(
-    score=0.30, mass=0.05, passage=1.84, asked=0.70, absent=-1.22, share=-0.67, terms=0.33
+    score=0.264, mass=0.0735, passage=1.84, asked=0.70, absent=-2.25, share=-0.67, terms=0.33
 )
 
 
 def extract_features(
     question: str, hits: Sequence[Hit], words: Bm25Index, read: Sequence[ReadSentence]
 ) -> AnswerabilityFeatures:
-    """Return the evidence that the first of the sentences that were read answers.
+    """Return the features of the probability that the best sentence answers the question.
 
-    A question that names what no passage names ("When did Norway join the EU?") is less likely to be answered.
+    A question with a name that no passage contains ("When did Norway join the EU?") is less likely to be answerable.
+
+    Args:
+        question: the question.
+        hits: retrieved passages, best first.
+        words: BM25 index, for stems and IDF.
+        read: sentences of the hits, best first; at least one.
     """
     rarities = {term: words.idf(term) for term in words.terms(question)}
     there = _covered_stems(hits[:_CONSIDERED], words)
@@ -78,14 +86,14 @@ def extract_features(
         score=read[0].score,
         mass=read[0].features.mass,
         passage=hits[0].scores.get("vectors", 0.0),
-        asked=_share_asked(rarities, hits[0].headline.title, read, words),
+        asked=_question_coverage(rarities, hits[0].headline.title, read, words),
         absent=max((rarities.get(stem, 0.0) for stem in absent), default=0.0) / words.idf(""),
         share=sum(missing.values()) / (sum(rarities.values()) or 1.0),
         terms=math.log(len(rarities) + 1),
     )
 
 
-def _share_asked(
+def _question_coverage(
     rarities: Mapping[str, float], headline: str, read: Sequence[ReadSentence], words: Bm25Index
 ) -> float:
     subject = set(words.analyze(headline))
@@ -98,28 +106,28 @@ def _share_asked(
 
 
 def _split_names(question: str, hits: Sequence[Hit], words: Bm25Index) -> set[str]:
-    """Return the stems of names that no sentence has together: of the Panama Canal, where both are elsewhere."""
+    """Return the stems of names whose parts occur only in different sentences, such as "Panama" and "Canal"."""
     pairs = [{*words.analyze(one), *words.analyze(two)} for one, two in full_names(question)]
     if not pairs:
         return set()
-    texts = [text for hit in hits for text in (hit.headline.title, *_sentences(hit.passage.text))]
+    texts = [text for hit in hits for text in (hit.headline.title, *_split_into_sentences(hit.passage.text))]
     sentences = [set(words.analyze(text)) for text in texts]
     return {stem for pair in pairs if not any(pair <= stems for stems in sentences) for stem in pair}
 
 
-def _sentences(text: str) -> list[str]:
+def _split_into_sentences(text: str) -> list[str]:
     return [text[span.start : span.end] for span in split_sentences(text)]
 
 
 def _covered_stems(hits: Sequence[Hit], words: Bm25Index) -> set[str]:
-    """Return the stems that hits have in text, title or date, and what their names shorten to."""
+    """Return the stems of the texts, titles and dates of hits, and the acronyms of their names."""
     text = " ".join(f"{hit.headline.title}\n{hit.passage.text}" for hit in hits)
     dates = (f"{hit.headline.published:%A %d %B %Y}" for hit in hits if hit.headline.published)
     return {*words.analyze(f"{text} {' '.join(dates)}"), *_acronyms(text)}
 
 
 def _acronyms(text: str) -> Iterator[str]:
-    """Yield "svb" for Silicon Valley Bank: the first letters of capitalised words in a row."""
+    """Yield acronyms: the initials of consecutive capitalized words, such as "svb" for Silicon Valley Bank."""
     initials = [word[0] if word[0].isupper() else " " for word in _WORD.findall(text)]
     for start in range(len(initials)):
         run = "".join(initials[start : start + _LONGEST_ACRONYM]).partition(" ")[0]

@@ -1,4 +1,4 @@
-"""What has become of what answers cited: articles are corrected and withdrawn after they were cited."""
+"""Check which citations of stored answers are still valid after corrections and deletions."""
 
 from __future__ import annotations
 
@@ -15,46 +15,60 @@ from bot.storage.schema import answers, articles, changes, cited
 
 
 class ArticleChange(NamedTuple):
-    """The version of a cited article that readers see now, None where it is gone, and when that came about."""
+    """The current state of a cited article.
+
+    Args:
+        version: the visible version, or None if the article was deleted.
+        changed: time of the last change, if known.
+    """
 
     version: int | None
     changed: datetime | None
 
 
 class AffectedAnswer(NamedTuple):
-    """An answer and what has become of it: its citations and sentences say what still stands.
+    """A stored answer with the current status of its citations and sentences.
 
-    `since` has the citations, by their numbers, whose article is another by now.
+    Args:
+        answer: the answer, with updated `standing` and `support` fields.
+        given: time of the answer.
+        article_changes: current states of the articles that have changed, by the number of the citation.
     """
 
     answer: Answer
     given: datetime
-    since: Mapping[int, ArticleChange]
+    article_changes: Mapping[int, ArticleChange]
 
     @property
-    def broken(self) -> tuple[Citation, ...]:
-        """The citations that no longer stand."""
+    def invalid_citations(self) -> tuple[Citation, ...]:
+        """The citations that are no longer valid."""
         return tuple(citation for citation in self.answer.citations if citation.standing != "stands")
 
 
 class CitationAudit:
-    """Compares what was cited with the articles as they are now."""
+    """Compares the citations of stored answers with the current articles."""
 
-    def __init__(self, library: ArticleStore) -> None:
-        self._library = library
+    def __init__(self, store: ArticleStore) -> None:
+        self._store = store
 
-    def affected(self, article_ids: Collection[str] | None = None) -> Iterator[AffectedAnswer]:
-        """Yield every stored answer that cited what has changed since, the newest first; see `affected_ids`."""
-        for answer_id in self.affected_ids(article_ids):
+    def find_affected_answers(self, article_ids: Collection[str] | None = None) -> Iterator[AffectedAnswer]:
+        """Yield every stored answer that cites an article that has changed since, newest first.
+
+        Args:
+            article_ids: limit the search to these articles.
+        """
+        for answer_id in self.find_affected_ids(article_ids):
             if affected := self.for_answer(answer_id):
                 yield affected
 
-    def affected_ids(
+    def find_affected_ids(
         self, article_ids: Collection[str] | None = None, *, generation: int | None = None
     ) -> list[str]:
-        """Return the ids of all stored answers that cited what has changed since, the newest first.
+        """Return the ids of all stored answers that cite an article that has changed since, newest first.
 
-        Where they are named, only `article_ids` count, and what changed after this `generation` of the library.
+        Args:
+            article_ids: limit the search to these articles.
+            generation: limit the search to changes after this generation of the article store.
         """
         another = or_(articles.c.version.is_(None), articles.c.version != cited.c.version)
         query = select(cited.c.answer_id).join(articles, articles.c.id == cited.c.article_id, isouter=True)
@@ -65,64 +79,66 @@ class CitationAudit:
             query = query.join(changes, changes.c.article_id == cited.c.article_id)
             query = query.where(changes.c.generation > generation)
         found = select(answers.c.id).where(answers.c.id.in_(query))
-        with self._library.connect() as connection:
+        with self._store.connect() as connection:
             return list(connection.scalars(found.order_by(answers.c.given.desc(), answers.c.id)))
 
     def for_answer(self, answer_id: str) -> AffectedAnswer | None:
-        """Return what has become of a stored answer; None where there is none."""
-        with self._library.connect() as connection:
+        """Return a stored answer with its current status, or None if there is no answer with this id."""
+        with self._store.connect() as connection:
             row = connection.execute(select(answers).where(answers.c.id == answer_id)).first()
         if row is None:
             return None
         answer = Answer.model_validate(row.answer)
-        now = self._now({citation.article_id for citation in answer.citations})
-        since = {
-            citation.n: now[citation.article_id]
+        current = self._current_versions({citation.article_id for citation in answer.citations})
+        article_changes = {
+            citation.n: current[citation.article_id]
             for citation in answer.citations
-            if now[citation.article_id].version != citation.version
+            if current[citation.article_id].version != citation.version
         }
-        return AffectedAnswer(self._restated(answer, since), datetime.fromisoformat(row.given), since)
+        return AffectedAnswer(
+            self._update_statuses(answer, article_changes), datetime.fromisoformat(row.given), article_changes
+        )
 
-    def _now(self, article_ids: Collection[str]) -> dict[str, ArticleChange]:
-        visible = select(articles.c.id, articles.c.version)
-        noted = select(changes.c.article_id, changes.c.changed).where(changes.c.changed != "")
+    def _current_versions(self, article_ids: Collection[str]) -> dict[str, ArticleChange]:
+        current = select(articles.c.id, articles.c.version)
+        recorded = select(changes.c.article_id, changes.c.changed).where(changes.c.changed != "")
         versions: dict[str, int | None] = {}
-        when: dict[str, datetime] = {}
-        with self._library.connect() as connection:
+        changed_at: dict[str, datetime] = {}
+        with self._store.connect() as connection:
             for chunk in chunks(article_ids):
-                rows = connection.execute(visible.where(articles.c.id.in_(chunk)))
+                rows = connection.execute(current.where(articles.c.id.in_(chunk)))
                 versions |= {row.id: row.version for row in rows}
-                rows = connection.execute(noted.where(changes.c.article_id.in_(chunk)))
-                when |= {row.article_id: datetime.fromisoformat(row.changed) for row in rows}
-        return {key: ArticleChange(versions.get(key), when.get(key)) for key in article_ids}
+                rows = connection.execute(recorded.where(changes.c.article_id.in_(chunk)))
+                changed_at |= {row.article_id: datetime.fromisoformat(row.changed) for row in rows}
+        return {key: ArticleChange(versions.get(key), changed_at.get(key)) for key in article_ids}
 
-    def _restated(self, answer: Answer, since: Mapping[int, ArticleChange]) -> Answer:
+    def _update_statuses(self, answer: Answer, article_changes: Mapping[int, ArticleChange]) -> Answer:
         citations = tuple(
-            citation.model_copy(update={"standing": self._standing(citation)})
-            if citation.n in since
+            citation.model_copy(update={"standing": self._current_status(citation)})
+            if citation.n in article_changes
             else citation
             for citation in answer.citations
         )
-        lost = {citation.n for citation in citations if citation.standing != "stands"}
-        sentences = tuple(_with_current_status(sentence, lost) for sentence in answer.sentences)
+        invalid = {citation.n for citation in citations if citation.standing != "stands"}
+        sentences = tuple(_with_current_status(sentence, invalid) for sentence in answer.sentences)
         return answer.model_copy(update={"citations": citations, "sentences": sentences})
 
-    def _standing(self, citation: Citation) -> CitationStatus:
-        article = self._library.article(citation.article_id)
+    def _current_status(self, citation: Citation) -> CitationStatus:
+        article = self._store.article(citation.article_id)
         if article is None:
             return "withdrawn"
         return "stands" if citation.quote in article.text else "changed"
 
 
-def _with_current_status(sentence: Sentence, lost: set[int]) -> Sentence:
-    if sentence.citations and lost.issuperset(sentence.citations):
+def _with_current_status(sentence: Sentence, invalid: set[int]) -> Sentence:
+    if sentence.citations and invalid.issuperset(sentence.citations):
         return sentence.model_copy(update={"support": "lost"})
     return sentence
 
 
-def describe_status(standing: CitationStatus, since: ArticleChange) -> str:
-    """Say in words what has become of a citation whose article is another by now."""
-    when = f" on {since.changed.date()}" if since.changed else " since"
+def describe_status(standing: CitationStatus, change: ArticleChange) -> str:
+    """Describe in words the status of a citation whose article has changed."""
+    when = f" on {change.changed.date()}" if change.changed else " since"
     if standing == "withdrawn":
         return f"withdrawn{when}"
     rest = "the quote still stands" if standing == "stands" else "it no longer holds the quote"

@@ -1,14 +1,15 @@
-"""Answers in the articles' own words: picks the sentences that answer a question, or finds that none does."""
+"""Extractive answers: select verbatim sentences from the retrieved passages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from bot.answering.answerability import AnswerabilityFeatures, extract_features
 from bot.answering.quote_ranking import ReadSentence, read_sentences
-from bot.articles.chunking import Span
+from bot.articles.chunking import Span, split_sentences
 from bot.indexing.bm25_index import Bm25Index
 from bot.retrieval.models import Hit
 from bot.retrieval.retriever import Retriever
@@ -17,14 +18,24 @@ if TYPE_CHECKING:
     from bot.reader.reader import Reader
 
 MAX_QUOTES = 3
-MAX_WORDS = 90  # in all quotes together: what a person takes in at a glance
-_ENOUGH = 2.0  # a further quote's score may be this much below the best one's, in logits
+MAX_WORDS = 90  # of all quotes together: what a user can read at a glance
+_ENOUGH = 2.5  # a further quote's score may be this much below the best one's, in logits
+_CONTEXT_WORDS = 70  # of the closest passage: a user decides by it whether it answers the question
 _SAME = 0.7  # share of stems from which two sentences say the same
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A stretch of a passage and the words in it that answer, by their offsets in the article."""
+    """A verbatim quote from a passage.
+
+    Args:
+        hit: the passage.
+        start: offset of the quote in the text of the article, in characters.
+        end: end of the quote, exclusive.
+        text: the quote.
+        score: ranking score, in logits.
+        answer: the words that answer the question, in offsets of the article's text; None if the reader found none.
+    """
 
     hit: Hit
     start: int
@@ -35,25 +46,25 @@ class Quote:
 
     @property
     def short_answer(self) -> str:
-        """The words that answer; "" if the reader found none."""
+        """The words that answer the question, or an empty string if the reader found none."""
         return self.text[self.answer.start - self.start : self.answer.end - self.start] if self.answer else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractiveResult:
-    """The quotes that answer, best first, and the evidence that they answer at all."""
+    """Selected quotes, best first, and the features of their answerability."""
 
     quotes: tuple[Quote, ...]
     evidence: AnswerabilityFeatures | None = None
 
     @property
     def confidence(self) -> float:
-        """The probability that the articles answer; 0 if nothing was found."""
+        """The probability that the articles answer the question; 0 if there are no sentences to quote."""
         return self.evidence.confidence if self.evidence else 0.0
 
 
 class ExtractiveAnswerer:
-    """Chooses sentences from the hits. Needs no language model and no network."""
+    """Selects sentences from the hits, without a language model or network access."""
 
     name = "extractive"
 
@@ -63,7 +74,15 @@ class ExtractiveAnswerer:
         self._reader = reader
 
     def select_quotes(self, question: str, hits: Sequence[Hit]) -> ExtractiveResult:
-        """Choose up to three sentences from these hits, which are in the order of their ranks. Raises ReaderError."""
+        """Select up to three sentences that answer a question.
+
+        Args:
+            question: the question.
+            hits: retrieved passages, best first.
+
+        Raises:
+            ReaderError: if the reader fails.
+        """
         retriever = self._retriever
         read = read_sentences(question, hits, self._reader, retriever.embedder, retriever.vector(question))
         if not read:
@@ -71,20 +90,20 @@ class ExtractiveAnswerer:
         return ExtractiveResult(self._choose(read), extract_features(question, hits, self._words, read))
 
     def _choose(self, read: Sequence[ReadSentence]) -> tuple[Quote, ...]:
-        """Take the best sentence, and further ones that are nearly as good and say something else."""
+        """Choose the best sentence, and further ones that are nearly as good and not redundant."""
         chosen: list[Quote] = []
         budget = MAX_WORDS
         for sentence in read:
             if len(chosen) == MAX_QUOTES or sentence.score < read[0].score - _ENOUGH:
                 break
-            quote = _quote(sentence)
+            quote = _build_quote(sentence)
             words = len(quote.text.split())
-            if not chosen or (words <= budget and not self._is_known(quote, chosen)):
+            if not chosen or (words <= budget and not self._is_redundant(quote, chosen)):
                 chosen.append(quote)
                 budget -= words
         return _merge(chosen)
 
-    def _is_known(self, quote: Quote, chosen: Sequence[Quote]) -> bool:
+    def _is_redundant(self, quote: Quote, chosen: Sequence[Quote]) -> bool:
         stems = set(self._words.analyze(quote.text))
         for other in chosen:
             known = set(self._words.analyze(other.text))
@@ -93,12 +112,28 @@ class ExtractiveAnswerer:
         return False
 
 
-def _quote(sentence: ReadSentence) -> Quote:
-    """Return a sentence as a quote, with the sentence before it if that explains its beginning."""
+def add_context(quote: Quote) -> Quote:
+    """Return a quote with the sentences around it in its passage, up to `_CONTEXT_WORDS` words."""
+    passage = quote.hit.passage
+    start, end = quote.start - passage.start, quote.end - passage.start
+    sentences = split_sentences(passage.text)
+    after = [span.end for span in sentences if span.start >= end]
+    before = [span.start for span in reversed(sentences) if span.end <= start]
+    for edge in (edge for pair in zip_longest(after, before) for edge in pair if edge is not None):
+        wider = min(start, edge), max(end, edge)
+        if len(passage.text[slice(*wider)].split()) > _CONTEXT_WORDS:
+            break
+        start, end = wider
+    text = passage.text[start:end]
+    return replace(quote, start=passage.start + start, end=passage.start + end, text=text)
+
+
+def _build_quote(sentence: ReadSentence) -> Quote:
+    """Build a quote from a sentence, with the preceding sentence if the beginning refers to it."""
     passage, span = sentence.candidate.hit.passage, sentence.candidate.readable_span
     answer = sentence.answer
     if answer and not any(map(str.isalnum, passage.text[answer.start : answer.end])):
-        answer = None  # punctuation alone answers nothing
+        answer = None  # punctuation alone is not an answer
     return Quote(
         sentence.candidate.hit,
         passage.start + span.start,
@@ -110,7 +145,7 @@ def _quote(sentence: ReadSentence) -> Quote:
 
 
 def _merge(quotes: Sequence[Quote]) -> tuple[Quote, ...]:
-    """Return the quotes in their order, those that overlap as one in the place of the better one."""
+    """Merge overlapping quotes, each at the position of its better one, and keep the order."""
     merged: list[Quote] = []
     for quote in quotes:
         for i, better in enumerate(merged):

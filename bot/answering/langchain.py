@@ -1,4 +1,4 @@
-"""The chain: a question and its history in, an Answer out, as a LangChain Runnable."""
+"""The answer pipeline as a LangChain Runnable."""
 
 from __future__ import annotations
 
@@ -17,67 +17,84 @@ from bot.retrieval.models import Hit
 
 
 class AnswerChain(Runnable[Any, Answer]):
-    """From a question (a string, a mapping with "question" and "history", or a Question) to an Answer.
+    """LangChain Runnable from a question to an Answer.
 
-    `invoke`, `ainvoke`, `batch` and `abatch` return the Answer; `stream` and `astream` yield its sentences, each
-    verified and as soon as it is, and then the Answer. Each step is a Runnable of its own, so that callbacks and
-    tracers see them all.
+    The input is a string, a mapping with "question" and "history", or a Question. `invoke`, `ainvoke`, `batch` and
+    `abatch` return the Answer; `stream` and `astream` yield each sentence as soon as it is verified, and then the
+    Answer. Each step is a separate Runnable, so that callbacks and tracers see all of them.
     """
 
-    def __init__(self, steps: AnswerPipeline) -> None:
-        self._plain = steps
+    def __init__(self, pipeline: AnswerPipeline) -> None:
+        self._pipeline = pipeline
 
-        def answers(turns: Iterator[PipelineState]) -> Iterator[Notice | Sentence | AnswerTrace]:
-            for turn in turns:
-                yield from steps.answer(turn)
+        def stream_answers(states: Iterator[PipelineState]) -> Iterator[Notice | Sentence | AnswerTrace]:
+            for state in states:
+                yield from pipeline.answer(state)
 
-        # Its own types know functions from iterators to iterators of the same type only.
-        untyped: Any = answers
-        self._steps: Runnable[Any, Any] = (
-            RunnableLambda(steps.understand, name="understand")
-            | RunnableLambda(steps.retrieve, name="retrieve")
+        # RunnableGenerator is typed for functions between iterators of the same type only.
+        untyped: Any = stream_answers
+        self._runnable: Runnable[Any, Any] = (
+            RunnableLambda(pipeline.understand, name="understand")
+            | RunnableLambda(pipeline.retrieve, name="retrieve")
             | RunnableGenerator(untyped, name="answer")
         )
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Answer:  # noqa: A002
-        """Answer one question. Raises QuestionError for an empty or overlong one."""
+        """Answer a question.
+
+        Raises:
+            QuestionError: if the question is empty or too long.
+        """
         return self.invoke_with_trace(input, config).answer
 
-    def invoke_with_trace(self, asked: Any, config: RunnableConfig | None = None) -> AnswerTrace:
-        """Answer one question and return all that the answer came from. Raises QuestionError."""
-        *_, last = self.stream_with_trace(asked, config)
+    def invoke_with_trace(self, question: Any, config: RunnableConfig | None = None) -> AnswerTrace:
+        """Answer a question and return the answer with its trace.
+
+        Raises:
+            QuestionError: if the question is empty or too long.
+        """
+        *_, last = self.stream_with_trace(question, config)
         assert isinstance(last, AnswerTrace)
         return last
 
     def stream_with_trace(
-        self, asked: Any, config: RunnableConfig | None = None
+        self, question: Any, config: RunnableConfig | None = None
     ) -> Iterator[Notice | Sentence | AnswerTrace]:
-        """Yield each sentence of the answer as it is ready, then the Trace. Raises QuestionError.
+        """Yield a notice, if there is one, each sentence as soon as it is ready, and then the trace.
 
-        A notice that has to stand before the sentences comes before them.
+        Raises:
+            QuestionError: if the question is empty or too long.
         """
-        yield from self._steps.stream(asked, {"run_name": "citewire", **(config or {})})
+        yield from self._runnable.stream(question, {"run_name": "citewire", **(config or {})})
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Generator[Any]:  # noqa: A002
-        """Yield each sentence of the answer as it is ready, then the Answer itself."""
+        """Yield each sentence as soon as it is ready, and then the Answer."""
         for part in self.stream_with_trace(input, config):
             if not isinstance(part, Notice):
                 yield part.answer if isinstance(part, AnswerTrace) else part
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> AsyncIterator[Any]:  # noqa: A002
-        """Yield each sentence of the answer as it is ready, then the Answer itself."""
+        """Yield each sentence as soon as it is ready, and then the Answer."""
         parts = self.stream(input, config)
         try:
             while (part := await asyncio.to_thread(next, parts, None)) is not None:
                 yield part
         finally:
-            with contextlib.suppress(ValueError):  # cancelled while a thread is at work: it ends by itself
+            with contextlib.suppress(ValueError):  # canceled while the thread is running: it ends on its own
                 parts.close()
 
-    def find(self, asked: Any) -> ExtractiveResult:
-        """Return what was found to answer this and how much speaks for it. Raises QuestionError."""
-        return self._plain.find(asked)
+    def find(self, question: Any) -> ExtractiveResult:
+        """Return the quotes that answer a question, with their confidence.
 
-    def search(self, asked: Any) -> tuple[Hit, ...]:
-        """Return the passages that would be read to answer this, best first. Raises QuestionError."""
-        return self._plain.search(asked)
+        Raises:
+            QuestionError: if the question is empty or too long.
+        """
+        return self._pipeline.find(question)
+
+    def search(self, question: Any) -> tuple[Hit, ...]:
+        """Return the passages that are retrieved for a question, best first.
+
+        Raises:
+            QuestionError: if the question is empty or too long.
+        """
+        return self._pipeline.search(question)

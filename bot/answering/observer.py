@@ -1,4 +1,4 @@
-"""Observes questions and answers: a log line for each, and metrics in the service."""
+"""Observer of questions and answers, for logs and metrics."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ logger = logging.getLogger(__name__)
 
 
 class AnswerObserver:
-    """Who is told of questions and answers; this one writes a line a finished answer, without a word of its text."""
+    """Base class for observers of questions and answers; logs each finished answer, without its text."""
 
     def on_question(self, via: str) -> None:
-        """Take note of a question, and of the way it came."""
+        """Record a question.
+
+        Args:
+            via: interface through which it was asked.
+        """
 
     def on_answer(self, answer: Answer, *, via: str, seconds: float) -> None:
-        """Take note of an answer."""
+        """Record a finished answer."""
         usage = answer.usage
         logger.info(
             "answered",
@@ -39,4 +43,4 @@ class AnswerObserver:
         )
 
     def on_failure(self, via: str) -> None:
-        """Take note that a question has got no answer; why stands in the log already."""
+        """Record that a question failed; the reason is already in the log."""

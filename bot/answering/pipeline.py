@@ -1,7 +1,7 @@
-"""The steps from a question to an answer: understand it, find passages, and say what they say.
+"""The question answering pipeline: understand the question, retrieve passages, answer.
 
-They are plain functions, so that a question from the command line need not wait for LangChain to be imported; to other
-programs the chain offers them as one Runnable.
+The steps are plain methods, so that the command line does not have to import LangChain; `bot.answering.langchain`
+combines them into a Runnable for other programs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from bot.answering.answer import Answer, Citation, Pricing, Sentence
 from bot.answering.citations import CitationBuilder
-from bot.answering.extractive import ExtractiveAnswerer, ExtractiveResult
-from bot.answering.query_rewriting import RewrittenQuestion, small_talk_reply, standalone_question
+from bot.answering.extractive import ExtractiveAnswerer, ExtractiveResult, add_context
+from bot.answering.query_rewriting import (
+    RewrittenQuestion,
+    rewrite_question,
+    small_talk_reply,
+    standalone_question,
+)
 from bot.answering.question import (
     AnswerTrace,
     Notice,
@@ -40,177 +45,199 @@ if TYPE_CHECKING:
 
 
 class AnswerPipeline:
-    """From a question to an Answer, step by step."""
+    """The steps from a question to an answer."""
 
     def __init__(
         self,
-        library: ArticleStore,
+        store: ArticleStore,
         retriever: Retriever,
-        words: Bm25Index,
+        bm25: Bm25Index,
         reader: Reader,
         *,
         min_confidence: float = 0.4,
         closest_confidence: float = 0.1,
-        composer: GenerativeAnswerer | None = None,
+        generative: GenerativeAnswerer | None = None,
         pricing: Pricing | None = None,
-        sealed: SignedLinks | None = None,
+        signed_links: SignedLinks | None = None,
     ) -> None:
-        """Answer from `library`.
+        """Create a pipeline.
 
         Args:
-            library: the articles.
-            retriever: finds the passages of a question.
-            words: the word index of the same articles.
-            reader: finds the words of a passage that answer.
-            min_confidence: the confidence from which a question is answered with quotes.
-            closest_confidence: the confidence from which the closest passage is shown if it is not answered.
-            composer: its chat model writes the answers; without one they are quotes.
+            store: the articles.
+            retriever: retrieves passages.
+            bm25: BM25 index of the same articles.
+            reader: finds the words of a passage that answer a question.
+            min_confidence: minimum confidence to answer with quotes.
+            closest_confidence: minimum confidence to show the closest passage if the question is not answered.
+            generative: writes the answers with a chat model; without it, answers are quotes.
             pricing: prices of the chat model.
-            sealed: links to articles without an address on the web.
+            signed_links: builds links to articles without a web URL.
         """
-        self._library = library
+        self._store = store
         self._retriever = retriever
         self._min_confidence = min_confidence
         self._closest_confidence = closest_confidence
-        self._composer = composer
+        self._generative = generative
         self._pricing = pricing or Pricing()
-        self._sealed = sealed
-        self._extractive = ExtractiveAnswerer(retriever, words, reader)
+        self._signed_links = signed_links
+        self._extractive = ExtractiveAnswerer(retriever, bm25, reader)
 
-    def run(self, asked: Any) -> Iterator[Notice | Sentence | AnswerTrace]:
-        """Yield each sentence of the answer as it is ready, then the Trace. Raises QuestionError.
+    def run(self, question: Any) -> Iterator[Notice | Sentence | AnswerTrace]:
+        """Answer a question: yield a notice, if there is one, each sentence as soon as it is ready, and then the trace.
 
-        A notice that has to stand before the sentences comes before them.
+        Raises:
+            QuestionError: if the question is empty or too long.
         """
-        yield from self.answer(self.retrieve(self.understand(asked)))
+        yield from self.answer(self.retrieve(self.understand(question)))
 
-    def find(self, asked: Any) -> ExtractiveResult:
-        """Return what was found to answer this and how much speaks for it. Raises QuestionError."""
-        turn = self.retrieve(self.understand(asked))
-        return self._extractive.select_quotes(turn.search_query, turn.hits)
+    def find(self, question: Any) -> ExtractiveResult:
+        """Return the quotes that answer a question, with their confidence.
 
-    def search(self, asked: Any) -> tuple[Hit, ...]:
-        """Return the passages that would be read to answer this, best first. Raises QuestionError."""
-        return self.retrieve(self.understand(asked)).hits
+        Raises:
+            QuestionError: if the question is empty or too long.
+        """
+        state = self.retrieve(self.understand(question))
+        return self._extractive.select_quotes(state.search_query, state.hits)
 
-    def understand(self, asked: Any) -> PipelineState:
-        """Read what is asked: small talk, or a question that stands alone and its time. Raises QuestionError."""
+    def search(self, question: Any) -> tuple[Hit, ...]:
+        """Return the passages that are retrieved for a question, best first.
+
+        Raises:
+            QuestionError: if the question is empty or too long.
+        """
+        return self.retrieve(self.understand(question)).hits
+
+    def understand(self, question: Any) -> PipelineState:
+        """Detect small talk, rewrite a follow-up into a standalone question, and read the period it asks about.
+
+        Raises:
+            QuestionError: if the question is empty or too long.
+        """
         with span("understand"):
-            return self._understood(asked)
+            return self._understand(question)
 
-    def _understood(self, asked: Any) -> PipelineState:
-        begun = time.perf_counter()
-        question = parse_question(asked)
+    def _understand(self, value: Any) -> PipelineState:
+        started = time.perf_counter()
+        question = parse_question(value)
         now = question.asked or datetime.now().astimezone()
         if reply := small_talk_reply(question.text):
             return PipelineState(question, question.text, now, reply, question.filters)
-        rewriting = self._standalone(question)
+        rewritten = self._rewrite(question)
         filters = question.filters
         if filters.window is None:
-            filters = replace(filters, window=self._window(question.text, rewriting.question, now))
+            filters = replace(filters, window=self._infer_window(question.text, rewritten.question, now))
         return PipelineState(
             question,
-            truncate_at_injection(rewriting.question)
-            or rewriting.question,  # an order behind a question is no part of it
+            # Cut off a prompt injection after the question.
+            truncate_at_injection(rewritten.question) or rewritten.question,
             now,
             filters=filters,
             asks_about_present=asks_about_present(question.text),
-            llm_calls=((rewriting.prompt_tokens, rewriting.message),) if rewriting.message else (),
-            timings={"understand": _since(begun)},
+            llm_calls=((rewritten.prompt_tokens, rewritten.message),) if rewritten.message else (),
+            timings={"understand": _elapsed_ms(started)},
         )
 
-    def _standalone(self, question: Question) -> RewrittenQuestion:
-        if self._composer is None:
-            return RewrittenQuestion(standalone_question(question.text, question.exchanges))
-        return self._composer.rewritten(question.text, question.exchanges)
+    def _rewrite(self, question: Question) -> RewrittenQuestion:
+        if self._generative is None:
+            return RewrittenQuestion(standalone_question(question.text, question.turns))
+        return rewrite_question(self._generative.model, question.text, question.turns)
 
-    def _window(self, text: str, standalone: str, now: datetime) -> TimeWindow | None:
-        """Read the time asked about; one before every article tells of an event, not of when it was reported."""
+    def _infer_window(self, text: str, standalone: str, now: datetime) -> TimeWindow | None:
+        """Return the period that a question asks about, if any.
+
+        A period before the oldest article is the time of an event, not of its publication, and is ignored.
+        """
         window = extract_window(text, now) or extract_window(standalone, now)
         if window is None or window.until is None:
             return window
-        oldest = self._library.oldest()
+        oldest = self._store.oldest()
         return window if oldest and oldest < window.until else None
 
-    def retrieve(self, turn: PipelineState) -> PipelineState:
-        """Find the passages for it; where the time asked about has none, those of any time."""
-        if turn.small_talk:
-            return turn
+    def retrieve(self, state: PipelineState) -> PipelineState:
+        """Retrieve passages; if there are none from the requested period, search all times."""
+        if state.small_talk:
+            return state
         with span("retrieve"):
-            return self._retrieved(turn)
+            return self._retrieve(state)
 
-    def _retrieved(self, turn: PipelineState) -> PipelineState:
-        begun = time.perf_counter()
-        turn = replace(turn, hits=self._search(turn, turn.filters))
-        if not turn.hits and turn.inferred_window:
-            asked_for = turn.inferred_window.label
-            caution = f"No article is from the time asked about ({asked_for}); this is from another time."
-            turn = replace(turn, hits=self._search(turn, turn.question.filters), scope_notice=caution)
-        return replace(turn, timings={**turn.timings, "retrieve": _since(begun)})
+    def _retrieve(self, state: PipelineState) -> PipelineState:
+        started = time.perf_counter()
+        state = replace(state, hits=self._search(state, state.filters))
+        if not state.hits and state.inferred_window:
+            period = state.inferred_window.label
+            notice = f"No article is from the time asked about ({period}); this is from another time."
+            state = replace(state, hits=self._search(state, state.question.filters), scope_notice=notice)
+        return replace(state, timings={**state.timings, "retrieve": _elapsed_ms(started)})
 
-    def _search(self, turn: PipelineState, filters: SearchFilters, question: str = "") -> tuple[Hit, ...]:
+    def _search(self, state: PipelineState, filters: SearchFilters, question: str = "") -> tuple[Hit, ...]:
         hits = self._retriever.search(
-            question or turn.search_query,
-            k=turn.question.k,
+            question or state.search_query,
+            k=state.question.k,
             filters=filters,
-            now=turn.now,
-            latest=turn.asks_about_present,
+            now=state.now,
+            latest=state.asks_about_present,
         )
         return tuple(hits)
 
-    def answer(self, turn: PipelineState) -> Iterator[Notice | Sentence | AnswerTrace]:
-        """Say what the passages say, or that they do not."""
-        if turn.small_talk:
-            sentences = (Sentence(text=turn.small_talk, citations=()),)
+    def answer(self, state: PipelineState) -> Iterator[Notice | Sentence | AnswerTrace]:
+        """Answer from the retrieved passages: yield a notice, if there is one, the sentences, and then the trace."""
+        if state.small_talk:
+            sentences = (Sentence(text=state.small_talk, citations=()),)
             yield from sentences
-            yield self._trace(turn, 0.0, status="small_talk", sentences=sentences, confidence=1.0)
+            yield self._build_trace(state, 0.0, status="small_talk", sentences=sentences, confidence=1.0)
             return
-        begun = time.perf_counter()
-        finding = self._extractive.select_quotes(turn.search_query, turn.hits)
-        if not self._is_confident(finding) and turn.is_past_window and not turn.scope_notice:
-            turn, finding = self._search_later_articles(turn, finding)
-        if (
-            self._composer and turn.hits
-        ):  # the model reads whatever was found: its reading is better than ours
-            yield from self._generate(turn, finding, begun)
-        elif self._is_confident(finding):
-            yield from self._quote(turn, finding, begun)
+        started = time.perf_counter()
+        extracted = self._extractive.select_quotes(state.search_query, state.hits)
+        if not self._is_confident(extracted) and state.is_past_window and not state.scope_notice:
+            state, extracted = self._search_later_articles(state, extracted)
+        if self._generative and state.hits:
+            # Whatever the confidence: the model reads the passages better than the reader does.
+            yield from self._answer_with_model(state, extracted, started)
+        elif self._is_confident(extracted):
+            yield from self._answer_with_quotes(state, extracted, started)
         else:
-            yield self._trace(turn, begun, confidence=finding.confidence, **self._not_found(turn, finding))
+            yield self._build_trace(
+                state,
+                started,
+                confidence=extracted.confidence,
+                **self._build_not_found_fields(state, extracted),
+            )
 
-    def _is_confident(self, finding: ExtractiveResult) -> bool:
-        return finding.confidence >= self._min_confidence and bool(finding.quotes)
+    def _is_confident(self, extracted: ExtractiveResult) -> bool:
+        return extracted.confidence >= self._min_confidence and bool(extracted.quotes)
 
     def _search_later_articles(
-        self, turn: PipelineState, finding: ExtractiveResult
+        self, state: PipelineState, extracted: ExtractiveResult
     ) -> tuple[PipelineState, ExtractiveResult]:
-        """Look at articles from after the time asked about: they may look back on it.
+        """Search articles published after the requested period, which may look back on it.
 
-        They are searched and read with the whole question: the time in it is what they have to tell of.
+        The query is the whole question, with its date: these articles have to mention it.
+
+        Returns:
+            The new state and result, or the given ones if the later articles do not answer confidently.
         """
-        window = turn.inferred_window
+        window = state.inferred_window
         assert window
-        filters = replace(turn.filters, window=replace(window, until=None))
-        hits = self._search(turn, filters, turn.standalone)
-        later = self._extractive.select_quotes(turn.standalone, hits)
+        filters = replace(state.filters, window=replace(window, until=None))
+        hits = self._search(state, filters, state.standalone)
+        later = self._extractive.select_quotes(state.standalone, hits)
         if not self._is_confident(later):
-            return turn, finding
-        caution = f"The articles of the time asked about ({window.label}) do not say; a later one does."
-        return replace(turn, hits=hits, scope_notice=caution), later
+            return state, extracted
+        notice = f"The articles of the time asked about ({window.label}) do not say; a later one does."
+        return replace(state, hits=hits, scope_notice=notice), later
 
-    def _not_found(self, turn: PipelineState, finding: ExtractiveResult) -> dict[str, Any]:
-        """Return the fields of an answer that is not given: the closest passage, and the nearest articles."""
-        hits = turn.hits
-        if turn.inferred_window and not turn.scope_notice:
-            hits = self._search(turn, turn.question.filters)
-        notice = (
-            f"{turn.scope_notice.partition(';')[0]}." if turn.scope_notice else ""
-        )  # nothing is from another time
+    def _build_not_found_fields(self, state: PipelineState, extracted: ExtractiveResult) -> dict[str, Any]:
+        """Build the fields of an answer with the status "not_found": the closest passage and related articles."""
+        hits = state.hits
+        if state.inferred_window and not state.scope_notice:
+            hits = self._search(state, state.question.filters)
+        # Drop the part of the notice about another time: nothing is shown from it.
+        notice = f"{state.scope_notice.partition(';')[0]}." if state.scope_notice else ""
         closest: tuple[Citation, ...] = ()
-        if finding.quotes and finding.confidence >= self._closest_confidence:
-            bibliography = CitationBuilder(self._library, self._sealed)
-            bibliography.cite_quote(finding.quotes[0])
-            closest = bibliography.citations
+        if extracted.quotes and extracted.confidence >= self._closest_confidence:
+            builder = CitationBuilder(self._store, self._signed_links)
+            builder.cite_quote(add_context(extracted.quotes[0]))
+            closest = builder.citations
         return {
             "status": "not_found",
             "notice": notice,
@@ -218,114 +245,129 @@ class AnswerPipeline:
             "nearest": related_articles(hits),
         }
 
-    def _generate(
-        self, turn: PipelineState, finding: ExtractiveResult, begun: float
+    def _answer_with_model(
+        self, state: PipelineState, extracted: ExtractiveResult, started: float
     ) -> Iterator[Notice | Sentence | AnswerTrace]:
-        """Answer with what a chat model writes; where nothing of it can be used, with quotes."""
-        assert self._composer
-        told = ""
-        for part in self._stream_generated(turn, self._composer):
+        """Answer with the chat model; fall back to quotes if none of its sentences can be used."""
+        assert self._generative
+        shown_notice = ""
+        for part in self._stream_generation(state, self._generative):
             if isinstance(part, Notice | Sentence):
-                told = str(part) if isinstance(part, Notice) else told
+                shown_notice = str(part) if isinstance(part, Notice) else shown_notice
                 yield part
             else:
-                composition = part
-        turn = replace(turn, llm_calls=(*turn.llm_calls, (composition.prompt_tokens, composition.message)))
-        of_model: dict[str, Any] = {
-            "dropped": composition.dropped,
-            "usage": self._pricing.usage(turn.llm_calls),
-            "prompt_hash": composition.prompt_hash,
+                generated = part
+        state = replace(state, llm_calls=(*state.llm_calls, (generated.prompt_tokens, generated.message)))
+        model_fields: dict[str, Any] = {
+            "dropped": generated.dropped,
+            "usage": self._pricing.compute_usage(state.llm_calls),
+            "prompt_hash": generated.prompt_hash,
         }
-        if composition.sentences:
-            answered = _answered(turn, composition.sentences, composition.citations, composition.caveat)
-            of_model |= {"answerer": self._composer.name, "confidence": finding.confidence}
-            yield self._trace(turn, begun, **of_model, **answered)
-        elif composition.refused and not composition.failure:
-            # The model has read all passages: what it does not find in them is not shown as close either.
-            refused = min(finding.confidence, 1 - finding.confidence)
-            of_model |= {"answerer": self._composer.name, "confidence": refused}
-            yield self._trace(turn, begun, **of_model, **self._not_found(turn, ExtractiveResult(())))
-        elif self._is_confident(finding):
-            because = composition.fallback_reason
-            yield from self._quote(turn, finding, begun, because=because, told=told, **of_model)
+        if generated.sentences:
+            fields = _build_answered_fields(state, generated.sentences, generated.citations, generated.caveat)
+            model_fields |= {"answerer": self._generative.name, "confidence": extracted.confidence}
+            yield self._build_trace(state, started, **model_fields, **fields)
+        elif generated.refused and not generated.failure:
+            # The model has read all passages and found no answer, so none of them is shown as the closest.
+            refused = min(extracted.confidence, 1 - extracted.confidence)
+            model_fields |= {"answerer": self._generative.name, "confidence": refused}
+            yield self._build_trace(
+                state, started, **model_fields, **self._build_not_found_fields(state, ExtractiveResult(()))
+            )
+        elif self._is_confident(extracted):
+            reason = generated.fallback_reason
+            yield from self._answer_with_quotes(
+                state, extracted, started, reason=reason, shown_notice=shown_notice, **model_fields
+            )
         else:
-            not_found = self._not_found(turn, finding)
-            if composition.failure:
-                trouble = f"The chat model could not answer ({composition.failure})."
-                not_found["notice"] = " ".join(filter(None, (not_found["notice"], trouble)))
-            yield self._trace(turn, begun, confidence=finding.confidence, **of_model, **not_found)
+            not_found = self._build_not_found_fields(state, extracted)
+            if generated.failure:
+                failure = f"The chat model could not answer ({generated.failure})."
+                not_found["notice"] = " ".join(filter(None, (not_found["notice"], failure)))
+            yield self._build_trace(
+                state, started, confidence=extracted.confidence, **model_fields, **not_found
+            )
 
-    def _stream_generated(
-        self, turn: PipelineState, composer: GenerativeAnswerer
+    def _stream_generation(
+        self, state: PipelineState, generative: GenerativeAnswerer
     ) -> Iterator[Notice | Sentence | GenerationResult]:
-        parts = composer.generate(turn.standalone, turn.hits, asked=turn.now)
-        if turn.asks_about_present:  # how old the answer is opens it, and is known last
-            *sentences, composition = parts
-            assert not isinstance(composition, Sentence)
-            if sentences and (notice := turn.notice(_as_of(composition.citations))):
+        parts = generative.generate(state.standalone, state.hits, asked=state.now)
+        if state.asks_about_present:  # the notice about the age of the answer comes first, but is known last
+            *sentences, generated = parts
+            assert not isinstance(generated, Sentence)
+            if sentences and (notice := state.notice(_newest_date(generated.citations))):
                 yield Notice(notice)
-            parts = iter([*sentences, composition])
-        elif turn.scope_notice:
-            yield Notice(turn.notice(None))
+            parts = iter([*sentences, generated])
+        elif state.scope_notice:
+            yield Notice(state.notice(None))
         yield from parts
 
-    def _quote(
+    def _answer_with_quotes(
         self,
-        turn: PipelineState,
-        finding: ExtractiveResult,
-        begun: float,
+        state: PipelineState,
+        extracted: ExtractiveResult,
+        started: float,
         *,
-        because: str = "",
-        told: str = "",
-        **more: Any,
+        reason: str = "",
+        shown_notice: str = "",
+        **extra_fields: Any,
     ) -> Iterator[Notice | Sentence | AnswerTrace]:
-        """Answer with quotes; what of the notice was `call_api` already is not told again."""
-        bibliography = CitationBuilder(self._library, self._sealed)
+        """Answer with quotes.
+
+        Args:
+            state: state of the question.
+            extracted: the quotes.
+            started: start of the step, from `time.perf_counter`.
+            reason: why the answer has quotes although there is a chat model.
+            shown_notice: notice that was yielded already, and is not repeated.
+            extra_fields: further fields of the answer.
+        """
+        builder = CitationBuilder(self._store, self._signed_links)
         sentences = tuple(
-            Sentence(text=quote.text, citations=(bibliography.cite_quote(quote),)) for quote in finding.quotes
+            Sentence(text=quote.text, citations=(builder.cite_quote(quote),)) for quote in extracted.quotes
         )
-        answered = _answered(turn, sentences, bibliography.citations, because)
-        if notice := answered["notice"].removeprefix(told).strip():
+        fields = _build_answered_fields(state, sentences, builder.citations, reason)
+        if notice := fields["notice"].removeprefix(shown_notice).strip():
             yield Notice(notice)
         yield from sentences
-        answered["short_answer"] = finding.quotes[0].short_answer
-        yield self._trace(turn, begun, confidence=finding.confidence, **more, **answered)
+        fields["short_answer"] = extracted.quotes[0].short_answer
+        yield self._build_trace(state, started, confidence=extracted.confidence, **extra_fields, **fields)
 
-    def _trace(
-        self, turn: PipelineState, begun: float, *, prompt_hash: str = "", **parts: Any
+    def _build_trace(
+        self, state: PipelineState, started: float, *, prompt_hash: str = "", **parts: Any
     ) -> AnswerTrace:
-        timings = {**turn.timings, **({"answer": _since(begun)} if begun else {})}
+        timings = {**state.timings, **({"answer": _elapsed_ms(started)} if started else {})}
         timings["total"] = sum(timings.values())
         answer = Answer(
             **{
-                "id": turn.question.answer_id,
-                "question": turn.question.text,
-                "standalone_question": turn.standalone,
-                "window": turn.filters.window,
+                "id": state.question.answer_id,
+                "question": state.question.text,
+                "standalone_question": state.standalone,
+                "window": state.filters.window,
                 "answerer": self._extractive.name,
                 "timings": {step: round(milliseconds, 1) for step, milliseconds in timings.items()},
                 **parts,
             }
         )
-        return AnswerTrace(answer, turn.question, turn.now, turn.filters, turn.hits, prompt_hash)
+        return AnswerTrace(answer, state.question, state.now, state.filters, state.hits, prompt_hash)
 
 
-def _answered(
-    turn: PipelineState, sentences: Sequence[Sentence], citations: Sequence[Citation], more: str
+def _build_answered_fields(
+    state: PipelineState, sentences: Sequence[Sentence], citations: Sequence[Citation], caveat: str
 ) -> dict[str, Any]:
-    as_of = _as_of(citations)
+    as_of = _newest_date(citations)
     return {
         "status": "answered",
-        "notice": " ".join(filter(None, (turn.notice(as_of), more))),
+        "notice": " ".join(filter(None, (state.notice(as_of), caveat))),
         "sentences": tuple(sentences),
         "citations": tuple(citations),
         "as_of": as_of,
     }
 
 
-def _as_of(citations: Sequence[Citation]) -> datetime | None:
+def _newest_date(citations: Sequence[Citation]) -> datetime | None:
     return max((cited.published for cited in citations if cited.published), default=None)
 
 
-def _since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1000
+def _elapsed_ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -1,4 +1,4 @@
-"""Ranks the sentences of found passages by how likely each of them answers the question."""
+"""Rank the sentences of retrieved passages by how likely they answer the question."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from bot.reader.predictions import Reading
     from bot.reader.reader import Reader
 
-_WORDS = (4, 90)  # fewer is a heading, more is a table that lost its lines
-_ENDS = re.compile(r"[.!…][\"'”’)\]]*$")  # what asks answers nothing, least of all a quiz's own question
-# What stands around an article: it speaks of the page, the newsletter or the picture.
+_WORDS = (4, 90)  # shorter texts are headings, longer ones are tables without line breaks
+_ENDS = re.compile(r"[.!…][\"'”’)\]]*$")  # a question is not an answer, least of all the question of a quiz
+# Boilerplate around an article: it refers to the page, the newsletter or the picture.
 _FURNITURE = re.compile(
     r"^\W*(?:read more|read the full|sign up|subscribe|click|follow us|follow @|watch:|listen:|related:|more:|"
     r"advertisement|"
@@ -52,7 +52,13 @@ _COMPARED = 8  # the sentences that the reader likes best are compared with the 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSentence:
-    """A sentence of a hit; `span` counts in the passage's text. `before` is the sentence before it there."""
+    """A sentence of a hit that can be quoted.
+
+    Args:
+        hit: the passage.
+        span: the sentence, in offsets of the passage's text.
+        before: the preceding sentence; None if there is none that can be quoted.
+    """
 
     hit: Hit
     span: Span
@@ -65,33 +71,35 @@ class CandidateSentence:
 
     @property
     def starts_with_anaphor(self) -> bool:
-        """Whether it begins with a word that only what came before explains."""
-        return _points_back(self.text)
+        """True if the sentence starts with a word that refers to the preceding text."""
+        return _starts_with_anaphor(self.text)
 
     @property
     def has_unresolved_anaphor(self) -> bool:
-        """Whether it points back, and not even the sentence before it, shown as well, would explain it."""
+        """True if the sentence starts with an anaphor that the preceding sentence does not resolve either."""
         text, before = self.hit.passage.text, self.before
-        return self.starts_with_anaphor and (before is None or _points_back(text[before.start : before.end]))
+        return self.starts_with_anaphor and (
+            before is None or _starts_with_anaphor(text[before.start : before.end])
+        )
 
     @property
     def readable_span(self) -> Span:
-        """The span that a reader understands: with the sentence before it, where that explains its beginning."""
+        """The span to show: includes the preceding sentence if the beginning refers to it."""
         if not self.starts_with_anaphor or self.before is None:
             return self.span
         return Span(self.before.start, self.span.end)
 
 
-def candidates(hits: Sequence[Hit]) -> Iterator[CandidateSentence]:
-    """Yield every sentence of these hits that can be quoted, in the order of hits and text."""
+def iter_candidates(hits: Sequence[Hit]) -> Iterator[CandidateSentence]:
+    """Yield every sentence of these hits that can be quoted, in the order of the hits and the text."""
     for hit in hits:
-        for span, before in _quotable(hit.passage.text):
+        for span, before in _quotable_sentences(hit.passage.text):
             yield CandidateSentence(hit, span, before)
 
 
-@lru_cache(maxsize=4_096)  # passages: a team asks of the day's news, and finds the same ones again and again
-def _quotable(text: str) -> tuple[tuple[Span, Span | None], ...]:
-    """Return the sentences of a passage that can be quoted, each with the one before it."""
+@lru_cache(maxsize=4_096)  # passages: a team asks about the news of the day and retrieves the same ones often
+def _quotable_sentences(text: str) -> tuple[tuple[Span, Span | None], ...]:
+    """Return the sentences of a passage that can be quoted, each with the preceding one."""
     found: list[tuple[Span, Span | None]] = []
     before = None
     for whole in split_sentences(truncate_at_injection(text)):
@@ -105,23 +113,23 @@ def _quotable(text: str) -> tuple[tuple[Span, Span | None], ...]:
 
 
 def is_quotable(text: str) -> bool:
-    """Say whether this is a whole sentence of an article, no heading, caption, byline or notice of the page."""
+    """Return True if a text is a complete article sentence, not a heading, caption, byline or page notice."""
     few, many = _WORDS
     return few <= len(text.split()) <= many and bool(_ENDS.search(text)) and not _FURNITURE.search(text)
 
 
-def _points_back(text: str) -> bool:
+def _starts_with_anaphor(text: str) -> bool:
     return _POINTS_BACK.match(text) is not None
 
 
 class Features(NamedTuple):
-    """Numbers that a conditional logistic model weighs against those of the question's other sentences.
+    """Features of a conditional logistic model that compares the sentences of one question.
 
     Args:
-        margin: the best span's score over "no answer", in logits.
-        mass: the same of all spans together.
-        cosine: of the question and the sentence below its title.
-        passage: the passage's retrieval score, as a share of the best passage's.
+        margin: score of the best span over "no answer", in logits.
+        mass: score of all spans together over "no answer", in logits.
+        cosine: cosine similarity of the question and the sentence with its title.
+        passage: retrieval score of the passage, divided by that of the best passage.
     """
 
     margin: float
@@ -131,16 +139,22 @@ class Features(NamedTuple):
 
     @property
     def score(self) -> float:
-        """The weighted sum, fitted by training/fit_answers.py; only differences within a question mean something."""
+        """The weighted sum, fitted by training/fit_answers.py; comparable only within one question."""
         return sum(weight * value for weight, value in zip(_WEIGHTS, self, strict=True))
 
 
-_WEIGHTS = Features(margin=0.120, mass=0.172, cosine=8.768, passage=5.643)
+_WEIGHTS = Features(margin=0.112, mass=0.116, cosine=8.274, passage=5.894)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSentence:
-    """A sentence as the reader sees it; `answer` is its best span, in characters of the passage."""
+    """A sentence with the results of the reader.
+
+    Args:
+        candidate: the sentence.
+        answer: best answer span, in offsets of the passage's text.
+        features: features of the ranking model.
+    """
 
     candidate: CandidateSentence
     answer: Span | None
@@ -148,18 +162,21 @@ class ReadSentence:
 
     @property
     def score(self) -> float:
-        """How well it answers; comparable within one question."""
+        """The ranking score; comparable only within one question."""
         return self.features.score
 
 
 def read_sentences(
     question: str, hits: Sequence[Hit], reader: Reader, embedder: Embedder, vector: NDArray[np.float32]
 ) -> list[ReadSentence]:
-    """Return every sentence of the hits that can be quoted and that is worth comparing, best first.
+    """Return the best sentences of the hits that can be quoted, best first.
 
     Args:
-        question: in words; `vector` is its embedding.
-        hits: in the order of their ranks.
+        question: the question.
+        hits: retrieved passages, best first.
+        reader: finds the answer spans.
+        embedder: embeds the sentences.
+        vector: embedding of the question.
     """
     found = list(_read_hits(question, hits[:_READ], reader))
     best = sorted(found, key=lambda sentence: -sentence.score)[:_COMPARED]
@@ -177,7 +194,7 @@ def _with_title(candidate: CandidateSentence) -> str:
 
 
 def _read_hits(question: str, hits: Sequence[Hit], reader: Reader) -> Iterator[ReadSentence]:
-    """Yield the sentences with what the reader says of them; their cosine is not known yet."""
+    """Yield the sentences with the results of the reader; their cosine is still 0."""
     spans = [
         (i, span)
         for i, hit in enumerate(hits)
@@ -190,7 +207,7 @@ def _read_hits(question: str, hits: Sequence[Hit], reader: Reader) -> Iterator[R
     best = max((hit.score for hit in hits), default=0.0) or 1.0
     for i, hit in enumerate(hits):
         readings = [(span, reading) for (n, span), reading in read if n == i]
-        for candidate in candidates([hit]):
+        for candidate in iter_candidates([hit]):
             answer, margin, mass = _score_sentence(candidate.span, readings)
             features = Features(
                 margin=margin,
@@ -204,7 +221,7 @@ def _read_hits(question: str, hits: Sequence[Hit], reader: Reader) -> Iterator[R
 def _score_sentence(
     sentence: Span, readings: Sequence[tuple[Span, Reading]]
 ) -> tuple[Span | None, float, float]:
-    """Return the sentence's best answer span, its margin, and the mass of all its spans."""
+    """Return the best answer span of a sentence, its margin, and the mass of all its spans, in logits."""
     for window, reading in readings:
         if window.start <= sentence.start and sentence.end <= window.end:
             within = Span(sentence.start - window.start, sentence.end - window.start)

@@ -1,4 +1,4 @@
-"""Quotes as readers see them: with the words that answer the question set apart."""
+"""Quotes for display, with the words that answer the question separated."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from bot.answering.answer import Answer, ArticleRef, Citation
 
 _SPACE = re.compile(r"\s+")
-_MARKUP = frozenset("\\`*_~")  # beside these some readers of Markdown take the asterisks in another way
+_MARKUP = frozenset("\\`*_~")  # next to these, some Markdown parsers interpret asterisks differently
 
 
 class QuoteParts(NamedTuple):
-    """A quote on one line, in three parts that follow each other; `text_element` answer the question, "" if unknown."""
+    """A quote on one line, in three consecutive parts.
+
+    Args:
+        before: text before the answer.
+        words: words that answer the question, or an empty string if unknown.
+        after: text after the answer.
+    """
 
     before: str
     words: str
@@ -23,7 +29,7 @@ class QuoteParts(NamedTuple):
 
 
 def split_quote(citation: Citation) -> QuoteParts:
-    """Return a citation's quote in parts, each run of white space as one space."""
+    """Split the quote of a citation into parts, with each run of white space as one space."""
     quote = citation.quote
     span = answer_span(citation)
     if span is None:
@@ -34,7 +40,11 @@ def split_quote(citation: Citation) -> QuoteParts:
 
 
 def answer_span(citation: Citation) -> tuple[int, int] | None:
-    """Return the offsets in the quote of the words that answer, without white space at their ends."""
+    """Return the offsets in the quote of the words that answer, without surrounding white space.
+
+    Returns:
+        Start and end, or None if the words are unknown, empty or outside the quote.
+    """
     if citation.answer_span is None:
         return None
     start, end = citation.answer_span
@@ -47,7 +57,12 @@ def answer_span(citation: Citation) -> tuple[int, int] | None:
 
 
 def bold_markdown(quote: QuoteParts, escape: Callable[[str], str]) -> str:
-    """Return a quote as Markdown with its words in bold; plain if the asterisks could be read in another way."""
+    """Format a quote as Markdown with the answer in bold, or plain if the asterisks would be ambiguous.
+
+    Args:
+        quote: the quote.
+        escape: escapes Markdown in a text.
+    """
     before, words, after = map(escape, quote)
     if words and _is_edge(before[-1:], words[0]) and _is_edge(after.removeprefix("\\")[:1], words[-1]):
         return f"{before}**{words}**{after}"
@@ -55,18 +70,18 @@ def bold_markdown(quote: QuoteParts, escape: Callable[[str], str]) -> str:
 
 
 def other_articles(answer: Answer) -> tuple[ArticleRef, ...]:
-    """Return the nearest articles without the one whose passage is shown as the closest."""
+    """Return the related articles without the one whose passage is shown as the closest."""
     shown = {citation.article_id for citation in answer.closest}
     return tuple(article for article in answer.nearest if article.article_id not in shown)
 
 
 def nearest_heading(answer: Answer) -> str:
-    """Return the line above the nearest articles."""
+    """Return the heading of the related articles."""
     return "Other articles that came near:" if answer.closest else "The nearest articles:"
 
 
 def _is_edge(outside: str, inside: str) -> bool:
-    """Say whether `**` between these characters begins or ends emphasis (CommonMark, "Emphasis")."""
+    """Return True if `**` between these characters starts or ends emphasis (CommonMark, "Emphasis")."""
     if outside in _MARKUP:
         return False
     return inside.isalnum() or not outside or unicodedata.category(outside)[0] in "PSZ"

@@ -1,4 +1,4 @@
-"""Links to the service's evidence pages, sealed: who has a link may open its page, and no other."""
+"""HMAC-signed links to evidence pages: a link gives access to its own page only."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from urllib.parse import quote as percent_encode
 from bot.articles.chunking import Span
 from bot.storage.article_store import ArticleStore
 
-_DIGEST = 16  # bytes of the seal: too many to try
+_SIGNATURE_BYTES = 16  # too long to guess
 
 
 class SignedLinks:
-    """Makes links to the page of an article's version with one quote marked, and knows its own again.
+    """Builds and verifies links to the page of an article version, with one quote highlighted.
 
-    The key lies in the library, so that all machines that share it know each other's links. It is read when the first
-    link is made: most answers need none.
+    The key is stored in the article store, so that all machines that share it accept each other's links. It is read
+    for the first link: most answers need none.
     """
 
-    def __init__(self, library: ArticleStore, public_url: str) -> None:
-        """`public_url` is the service's address as readers reach it; "" where they do not."""
-        self._library = library
+    def __init__(self, store: ArticleStore, public_url: str) -> None:
+        """Prepare links; the key is read later.
+
+        Args:
+            store: contains the key.
+            public_url: URL of the service for users, or an empty string if they cannot reach it.
+        """
+        self._store = store
         self._public_url = public_url
 
     @property
     def has_public_url(self) -> bool:
-        """Whether the service has an address that readers reach."""
+        """True if users can reach the service at a URL."""
         return bool(self._public_url)
 
     def link(
@@ -40,30 +45,38 @@ class SignedLinks:
         *,
         answer: Span | None = None,
     ) -> str:
-        """Return the link to a quote, or to a version as a whole; without the service's address just its path.
+        """Return the signed link to a quote or to a whole version.
 
-        `answer` are the words in the quote that answer.
+        Args:
+            article_id: id of the article.
+            version: version of the article.
+            span: the quote, in offsets of the article's text; None for the whole version.
+            passage_id: passage to scroll to.
+            answer: the words in the quote that answer the question, in offsets of the article's text.
+
+        Returns:
+            The URL, or only its path if the service has no public URL.
         """
-        marked = f"&q={span.start}-{span.end}" if span else ""
-        marked += f"&a={answer.start}-{answer.end}" if answer else ""
-        seal = self._sign(article_id, version, span, answer)
-        place = f"#{passage_id}" if passage_id else ""
-        named = percent_encode(article_id, safe="")
-        return f"{self._public_url}/articles/{named}?v={version}{marked}&key={seal}{place}"
+        query = f"&q={span.start}-{span.end}" if span else ""
+        query += f"&a={answer.start}-{answer.end}" if answer else ""
+        signature = self._sign(article_id, version, span, answer)
+        fragment = f"#{passage_id}" if passage_id else ""
+        encoded_id = percent_encode(article_id, safe="")
+        return f"{self._public_url}/articles/{encoded_id}?v={version}{query}&key={signature}{fragment}"
 
     def verify(
-        self, seal: str, article_id: str, version: int, span: Span | None, answer: Span | None = None
+        self, signature: str, article_id: str, version: int, span: Span | None, answer: Span | None = None
     ) -> bool:
-        """Say whether a seal is ours for just this; in a time that does not depend on how much of it is right."""
-        return hmac.compare_digest(seal.encode(), self._sign(article_id, version, span, answer).encode())
+        """Return True if a signature is valid for exactly these values; compares in constant time."""
+        return hmac.compare_digest(signature.encode(), self._sign(article_id, version, span, answer).encode())
 
     def _sign(self, article_id: str, version: int, span: Span | None, answer: Span | None) -> str:
         quote = f"{span.start}-{span.end}" if span else ""
-        if answer:  # without one the seal is what it was before links had any
+        if answer:  # without an answer, signatures of links from older versions stay valid
             quote += f"\n{answer.start}-{answer.end}"
-        sealed = hmac.digest(self._key, f"{article_id}\n{version}\n{quote}".encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(sealed[:_DIGEST]).decode().rstrip("=")
+        digest = hmac.digest(self._key, f"{article_id}\n{version}\n{quote}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).decode().rstrip("=")
 
     @cached_property
     def _key(self) -> bytes:
-        return bytes.fromhex(self._library.link_key())
+        return bytes.fromhex(self._store.link_key())

@@ -1,4 +1,4 @@
-"""Runs the chain beside the event loop: its parts come as they are ready."""
+"""Run a blocking iterator in a thread as an async stream."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ _T = TypeVar("_T")
 
 
 class _Sentinel:
-    """Stands behind the last part, with what went wrong, if anything did."""
+    """End of the stream, with the exception if the iterator failed."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
 
 async def stream_in_thread(
-    parts: Callable[[], Iterator[_T]], *, ended: Callable[[], None] = lambda: None
+    parts: Callable[[], Iterator[_T]], *, on_end: Callable[[], None] = lambda: None
 ) -> AsyncGenerator[list[_T]]:
-    """Yield what a blocking iterator yields, run in a thread of its own: all that is ready at a time together.
+    """Run a blocking iterator in a thread, and yield its items in batches of those that are ready.
 
-    Raises what it raises. When nobody wants more, the thread stops at the next part; it never holds up the end of
-    the process, however long a model is silent. `ended` is called in the loop when the thread has stopped.
+    Exceptions of the iterator are raised again. When the consumer stops, the thread stops at the next item. The
+    thread never delays process exit, however long a model takes to respond.
+
+    Args:
+        parts: creates the iterator.
+        on_end: called in the event loop when the thread has stopped.
     """
     ready: asyncio.Queue[_T | _Sentinel] = asyncio.Queue()
-    unwanted = threading.Event()
-    _start(parts, ready, unwanted, ended)
+    cancelled = threading.Event()
+    _start_thread(parts, ready, cancelled, on_end)
     end: _Sentinel | None = None
     try:
         while end is None:
@@ -40,35 +44,35 @@ async def stream_in_thread(
             if good := [item for item in batch if not isinstance(item, _Sentinel)]:
                 yield good
     finally:
-        unwanted.set()
+        cancelled.set()
     if end.error:
         raise end.error
 
 
-def _start(
+def _start_thread(
     parts: Callable[[], Iterator[_T]],
     ready: asyncio.Queue[_T | _Sentinel],
-    unwanted: threading.Event,
-    ended: Callable[[], None],
+    cancelled: threading.Event,
+    on_end: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
 
-    def tell(item: _T | _Sentinel) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+    def send(item: _T | _Sentinel) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there is no consumer anymore
             loop.call_soon_threadsafe(ready.put_nowait, item)
 
     def run() -> None:
         try:
             for part in parts():
-                if unwanted.is_set():
+                if cancelled.is_set():
                     break
-                tell(part)
-        except Exception as exc:  # noqa: BLE001 - told to who awaits it
-            tell(_Sentinel(exc))
+                send(part)
+        except Exception as exc:  # noqa: BLE001 - raised again in the consumer
+            send(_Sentinel(exc))
         else:
-            tell(_Sentinel())
+            send(_Sentinel())
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(ended)
+            loop.call_soon_threadsafe(on_end)
 
-    own = contextvars.copy_context()  # its log lines and spans are the asker's
-    threading.Thread(target=own.run, args=(run,), daemon=True, name="answering").start()
+    context = contextvars.copy_context()  # log records and spans of the thread belong to the request
+    threading.Thread(target=context.run, args=(run,), daemon=True, name="answering").start()

@@ -1,1 +1,1 @@
-"""Articles: what they are, how they are read, cut into passages, and kept."""
+"""The article model, and splitting articles into passages."""

@@ -1,4 +1,4 @@
-"""What an article is, and how one is made from the fields of a record."""
+"""The Article record, its content hash and URL canonicalization."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from bot.errors import ParseError
 
-_MAX_FIELD = 2_000  # characters in an id, url, title or source: longer ones are broken data
+_MAX_FIELD_CHARS = 2_000  # of an id, URL, title or source: a longer value is broken data
 
-# Characters that no article means to show: C0 and C1 controls but tab and newline, lone surrogates,
-# noncharacters, and the bidirectional overrides and isolates that can reorder what stands around a quote.
+# Characters that do not belong in an article: C0 and C1 controls except tab and newline, lone surrogates,
+# noncharacters, and the bidirectional overrides and isolates, which can reorder the text around a quote.
 _UNWANTED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
-_NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")  # a form feed parts pages
+_NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")  # a form feed separates pages
 
-# Query parameters that say how a reader came to the page, never which page it is.
+# Query parameters that record how a visitor reached the page and do not identify it.
 _TRACKING = re.compile(
     r"^(utm_\w+|fbclid|gclid|dclid|msclkid|mc_cid|mc_eid|igshid|cmpid|ocid|ref_src|smid)$", re.I
 )
-# What a browser would run or read from the reader's own machine must never become a link.
+# Schemes that a browser would execute, or resolve on the user's own machine: never used as a link.
 _DANGEROUS_SCHEMES = frozenset({"javascript", "vbscript", "data", "file", "blob", "about"})
 _RFC_2822 = re.compile(
     r"(\w{3}, )?\d{1,2} \w{3} [12]\d{3} \d{1,2}:\d\d(:\d\d)?( ([+-]\d{4}|GMT|UTC?|Z|[ECMP][SD]T))?$", re.A
 )
-_WRITTEN_DATES = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y/%m/%d", "%Y%m%d")
+_DATE_FORMATS = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y/%m/%d", "%Y%m%d")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Article:
     """One article as it was read.
 
-    `text` is cleaned by `clean_text`; every offset and quote in Citewire counts its characters.
-    `published` is timezone-aware; `author` is as a byline names one or several. `origin` is the file or page that it
-    was read from; it is no part of the content. `pages` are, for what is printed, the offsets in `text` at which each
-    page after the first begins.
+    Attributes:
+        text: cleaned by `clean_text`; all offsets and quotes refer to its characters.
+        published: timezone-aware date of publication.
+        author: one or several names, as in the byline.
+        origin: file or page that the article was read from; not part of the content.
+        pages: for printed documents, the offsets in `text` at which each page after the first starts.
     """
 
     id: str
@@ -59,35 +61,35 @@ class Article:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over all that a reader could see; equal hashes mean nothing to ingest."""
+        """SHA-256 of everything a user could see; an article with an unchanged hash is not ingested again."""
         published = self.published.isoformat() if self.published else None
         content: list[object] = [self.url, self.title, published, self.source, sorted(self.tags), self.text]
-        # Most have none of these, and keep the hash that they always had.
+        # Left out if empty, so that articles without these fields keep the hash of earlier versions.
         content += [
             {name: value} for name, value in (("author", self.author), ("pages", self.pages)) if value
         ]
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
-    def page(self, offset: int) -> int | None:
-        """Return the page, from 1, on which the character at this offset stands; None for what has no pages."""
+    def page_number(self, offset: int) -> int | None:
+        """Return the number of the page, counted from 1, that contains an offset; None for an article without pages."""
         return bisect_right(self.pages, offset) + 1 if self.pages else None
 
 
 def clean_text(text: str) -> str:
-    """Return `text` with newlines as \\n and without characters that could mislead or break an index."""
+    """Return `text` with line ends as \\n and without characters that could mislead users or break an index."""
     return _UNWANTED.sub("", _NEWLINES.sub("\n", text))
 
 
 def clean_line(text: str) -> str:
-    """Return `text` cleaned and on one line, for titles, outlets and questions."""
+    """Return `text` cleaned and on one line, for titles, sources and questions."""
     return " ".join(clean_text(text).split())
 
 
 def canonical_url(url: str) -> str:
-    """Return the form of `url` in which two addresses of one page are equal.
+    """Return the canonical form of `url`, which is equal for all URLs of the same page.
 
-    Scheme, "www.", default port, fragment, tracking parameters and a trailing slash do not tell pages
-    apart. What is not a web address (such as "nq:640") is returned as it stands.
+    The scheme, "www.", the default port, the fragment, tracking parameters and a trailing slash do not distinguish
+    pages. A string that is not a web URL (such as "nq:640") is returned unchanged.
     """
     url = url.strip()
     try:
@@ -106,7 +108,7 @@ def canonical_url(url: str) -> str:
 
 
 def is_web_url(url: str | None) -> bool:
-    """Say whether `url` is an http or https address that may be shown as a link."""
+    """Return True if `url` is an http or https URL that may be shown as a link."""
     if not url or re.search(r"[\s<>\"\\|`]", url):
         return False
     try:
@@ -117,53 +119,63 @@ def is_web_url(url: str | None) -> bool:
 
 
 def short_hash(text: str) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of `text`."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of `text`."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def article_from_record(
-    record: Mapping[str, object], *, origin: str, place: str = "", source: str = ""
+    record: Mapping[str, object], *, origin: str, key: str = "", source: str = ""
 ) -> Article:
-    """Make an Article from the fields of a JSON object or of front matter with `text` added.
+    """Build an Article from the fields of a JSON object, or of front matter with `text` added.
 
-    The id is the record's own, else the hash of its canonical URL, else the hash of `origin` and `place`
-    (where in the file it stands). `source` names the outlet of records that name none; failing that, the
-    URL's host does. Raises ParseError naming the field that cannot be used.
+    The id is that of the record, else the hash of its canonical URL, else the hash of `origin` and `key`.
+
+    Args:
+        record: fields of the article.
+        origin: file or page that the record was read from.
+        key: identity of the record within its file.
+        source: source of a record that does not name one (default: the host of its URL).
+
+    Raises:
+        ParseError: if a field cannot be used; the message names it.
     """
-    text = clean_text(_string(record, "text", limit=None)).strip()
+    text = clean_text(_get_text(record, "text", limit=None)).strip()
     if not text:
         raise ParseError("the article has no text")
-    url = clean_line(_string(record, "url")) or None
+    url = clean_line(_get_text(record, "url")) or None
     if url:
         _check_url_scheme(url)
-    own_id = clean_line(_string(record, "id"))
-    key = canonical_url(url) if url else f"{origin}\n{place}"
+    own_id = clean_line(_get_text(record, "id"))
+    identity = canonical_url(url) if url else f"{origin}\n{key}"
     host = (urlsplit(url).hostname or "").removeprefix("www.") if url and is_web_url(url) else ""
     return Article(
-        id=own_id or short_hash(key),
+        id=own_id or short_hash(identity),
         text=text,
-        title=clean_line(_string(record, "title")),
+        title=clean_line(_get_text(record, "title")),
         url=url,
         published=parse_date(record.get("published")),
-        source=clean_line(_string(record, "source")) or source or host,
-        tags=_tags(record.get("tags")),
-        author=_author(record.get("author")),
+        source=clean_line(_get_text(record, "source")) or source or host,
+        tags=_parse_tags(record.get("tags")),
+        author=_parse_author(record.get("author")),
         origin=origin,
     )
 
 
 def parse_date(value: object) -> datetime | None:
-    """Return the date or time that `value` says, aware and in UTC where it names no zone.
+    """Parse a date or time into a timezone-aware datetime, in UTC if it does not name a zone.
 
-    Reads dates, ISO 8601, RFC 2822 ("Fri, 17 Jun 2022 08:00:00 GMT") and "June 17, 2022"; None and ""
-    are no date. Raises ParseError for anything else: a guessed date would be a wrong citation.
+    Accepts dates, ISO 8601, RFC 2822 ("Fri, 17 Jun 2022 08:00:00 GMT") and "June 17, 2022". Returns None for None
+    and the empty string.
+
+    Raises:
+        ParseError: for any other value, because a guessed date would be a wrong citation.
     """
     if value is None or value == "":
         return None
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     moment = value if isinstance(value, datetime) else _parse_moment(str(value).strip())
-    if moment is None or not 1 < moment.year < 9999:  # at the ends of the calendar a zone leads out of it
+    if moment is None or not 1 < moment.year < 9999:  # a time zone could move it out of the calendar
         raise ParseError(f"published: {str(value)[:60]!r} is not a date (write it as 2022-06-17)")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -173,18 +185,18 @@ def _parse_moment(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         pass
-    for form in _WRITTEN_DATES:
+    for form in _DATE_FORMATS:
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 - the caller sets the zone
         except ValueError:
             continue
-    try:  # only what is written exactly so: parsedate leaves out what it does not understand, such as "pm"
+    try:  # only if the format matches exactly: parsedate ignores what it does not understand, such as "pm"
         return parsedate_to_datetime(text) if _RFC_2822.match(text) else None
     except (ValueError, OverflowError):
         return None
 
 
-def _string(record: Mapping[str, object], field: str, *, limit: int | None = _MAX_FIELD) -> str:
+def _get_text(record: Mapping[str, object], field: str, *, limit: int | None = _MAX_FIELD_CHARS) -> str:
     value = record.get(field)
     if value is None:
         return ""
@@ -197,7 +209,7 @@ def _string(record: Mapping[str, object], field: str, *, limit: int | None = _MA
     return value
 
 
-def _tags(value: object) -> tuple[str, ...]:
+def _parse_tags(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
     values = value.split(",") if isinstance(value, str) else value
@@ -206,10 +218,12 @@ def _tags(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for item in values if (tag := clean_line(str(item)))))
 
 
-def _author(value: object) -> str:
-    """Return a byline; what is written in another form than names does not make an article unreadable."""
+def _parse_author(value: object) -> str:
+    """Return the byline; values that are not names are ignored rather than rejected with the article."""
     names = value if isinstance(value, list) else [value]
-    return ", ".join(filter(None, (clean_line(name) for name in names if isinstance(name, str))))[:_MAX_FIELD]
+    return ", ".join(filter(None, (clean_line(name) for name in names if isinstance(name, str))))[
+        :_MAX_FIELD_CHARS
+    ]
 
 
 def _check_url_scheme(url: str) -> None:

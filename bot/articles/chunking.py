@@ -1,4 +1,4 @@
-"""Cuts an article into passages: whole sentences, packed up to a length that one quote can be read in."""
+"""Splits article text into sentences and passages with character offsets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MAX_CHARS = 800
-_WRAPPED_LINE = 120  # characters: a text whose every line is shorter has been wrapped by an editor
+MAX_PASSAGE_CHARS = 800
+_MAX_WRAPPED_LINE_CHARS = 120  # a text without longer lines was wrapped by an editor
 _LINE = re.compile(r"[^\n]+")
 
-# Where a sentence that is too long may be cut, best first: after a clause mark, then at any space.
+# Places to split a sentence that is too long, best first: after a clause mark, then at any space.
 _CLAUSE_END = re.compile(r"[;:,–—…)\]”\"'](?=\s)|[.!?](?=\s)|\n")
 _SPACE = re.compile(r"\s")
 
@@ -35,11 +35,19 @@ class Passage:
     text: str
 
 
-def split_passages(article_id: str, version: int, text: str, *, max_chars: int = MAX_CHARS) -> list[Passage]:
-    """Cut `text` into passages of at most `max_chars`, in order, never overlapping.
+def split_passages(
+    article_id: str, version: int, text: str, *, max_chars: int = MAX_PASSAGE_CHARS
+) -> list[Passage]:
+    """Split `text` into passages of whole sentences, in order and without overlap.
 
-    Only white space lies between two passages, so that the passages joined by the gaps between their
-    offsets give back the text exactly.
+    Only whitespace is left out between passages, so the text can be rebuilt exactly from the passages and the gaps
+    between their offsets.
+
+    Args:
+        article_id: id of the article.
+        version: version of the article; part of the ids of its passages.
+        text: the article's text.
+        max_chars: maximum length of a passage.
     """
     return [
         Passage(
@@ -54,23 +62,23 @@ def split_passages(article_id: str, version: int, text: str, *, max_chars: int =
 
 
 def passage_id(article_id: str, version: int, span: Span) -> str:
-    """Return the passage's id, the same on every machine and at every run."""
+    """Return the id of a passage, which is the same on every machine and in every run."""
     key = f"{article_id}\n{version}\n{span.start}\n{span.end}"
     return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 def split_sentences(text: str) -> list[Span]:
-    """Return the sentences of `text` as spans without the white space around them.
+    """Return the sentences of `text` as spans without the surrounding whitespace.
 
-    A line break ends a sentence, as a headline or a list item ends without a full stop, unless the text
-    is wrapped: then only an empty line does.
+    A line break ends a sentence, because headlines and list items have no full stop. In a text with hard-wrapped lines
+    only an empty line does.
     """
-    wrapped = max(map(len, text.split("\n"))) <= _WRAPPED_LINE
+    wrapped = max(map(len, text.split("\n"))) <= _MAX_WRAPPED_LINE_CHARS
     lines = [Span(0, len(text))] if wrapped else [Span(*line.span()) for line in _LINE.finditer(text)]
-    return [sentence for line in lines for sentence in _sentences_within(text, line)]
+    return [sentence for line in lines for sentence in _find_sentences(text, line)]
 
 
-def _sentences_within(text: str, part: Span) -> Iterator[Span]:
+def _find_sentences(text: str, part: Span) -> Iterator[Span]:
     from sentencex import get_sentence_boundaries
 
     for boundary in get_sentence_boundaries("en", text[part.start : part.end]):
@@ -80,7 +88,7 @@ def _sentences_within(text: str, part: Span) -> Iterator[Span]:
 
 
 def _pack(text: str, max_chars: int) -> Iterator[Span]:
-    """Join neighbouring sentences greedily while they fit into one passage."""
+    """Greedily merge adjacent sentences while they fit into one passage."""
     start = end = -1
     for sentence in split_sentences(text):
         for piece in _split_long(text, sentence, max_chars):
@@ -95,10 +103,10 @@ def _pack(text: str, max_chars: int) -> Iterator[Span]:
 
 
 def _split_long(text: str, sentence: Span, max_chars: int) -> Iterator[Span]:
-    """Cut a sentence longer than `max_chars` at a clause, failing that at a space, failing that anywhere."""
+    """Split a sentence longer than `max_chars` at a clause, else at a space, else at any character."""
     start, end = sentence
     while end - start > max_chars:
-        cut = _cut_point(text, start, start + max_chars)
+        cut = _find_cut(text, start, start + max_chars)
         piece = _strip(text, start, cut)
         if piece.end > piece.start:
             yield piece
@@ -106,8 +114,8 @@ def _split_long(text: str, sentence: Span, max_chars: int) -> Iterator[Span]:
     yield Span(start, end)
 
 
-def _cut_point(text: str, start: int, limit: int) -> int:
-    # The first half stays whole, so that cutting at clauses does not crumble a sentence.
+def _find_cut(text: str, start: int, limit: int) -> int:
+    # Not in the first half, so that splitting at clauses does not produce tiny pieces.
     half = start + (limit - start) // 2
     for pattern in (_CLAUSE_END, _SPACE):
         ends = [match.end() for match in pattern.finditer(text, half, limit)]

@@ -1,1 +1,1 @@
-"""The commands, by what they are for; each is a few lines over the other rooms."""
+"""Command line interface."""

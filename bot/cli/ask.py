@@ -1,4 +1,4 @@
-"""Commands that ask, and that look back at answers: ask, chat, check, explain, affected."""
+"""Commands: ask, chat, check, explain, affected."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.common import Json, open_workspace, print_json
+from bot.cli.common import Json, open_services, print_json
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ def ask(
     from bot.answering.question import AnswerTrace
     from bot.cli import console, render
 
-    asked = _question(question, _window(since, until), source or [], tag or [], k)
-    workspace = open_workspace(ctx, chat_model="" if model == "none" else model)
-    _require_articles(workspace)
+    parsed = _build_question(question, _parse_window(since, until), source or [], tag or [], k)
+    services = open_services(ctx, chat_model="" if model == "none" else model)
+    _require_articles(services)
     if as_json:
         with console.spinner("Reading the articles"):
-            *_, trace = workspace.pipeline.run(asked)
+            *_, trace = services.pipeline.run(parsed)
         assert isinstance(trace, AnswerTrace)
         print(trace.answer.model_dump_json(indent=2))
     else:
-        trace = render.print_stream(workspace.pipeline.run(asked))
-    workspace.answers.save(trace)
+        trace = render.print_stream(services.pipeline.run(parsed))
+    services.answers.save(trace)
 
 
 @app.command()
@@ -57,9 +57,9 @@ def chat(ctx: typer.Context) -> None:
     """Ask and follow up, question by question. Reads a pipe too, one question a line."""
     from bot.cli.chat import run_chat
 
-    workspace = open_workspace(ctx)
-    _require_articles(workspace)
-    run_chat(workspace)
+    services = open_services(ctx)
+    _require_articles(services)
+    run_chat(services)
 
 
 @app.command()
@@ -78,7 +78,7 @@ def check(
     """
     from bot.cli.check import run_check
 
-    run_check(open_workspace(ctx), text, as_json=as_json)
+    run_check(open_services(ctx), text, as_json=as_json)
 
 
 @app.command()
@@ -93,9 +93,9 @@ def explain(
     """
     from bot.cli.explain import format_explanation
 
-    workspace = open_workspace(ctx)
-    found = workspace.answers.load(answer_id)
-    affected = workspace.citation_audit.for_answer(answer_id)
+    services = open_services(ctx)
+    found = services.answers.load(answer_id)
+    affected = services.citation_audit.for_answer(answer_id)
     if found is None or affected is None:
         raise CitewireError(f"no answer {answer_id!r} is stored; its id stands in `citewire ask --json`")
     if as_json:
@@ -113,29 +113,33 @@ def affected(
     as_json: Json = False,
 ) -> None:
     """List every answer that cited an article which was corrected or withdrawn since, the newest first."""
-    from bot.cli import render
+    from bot.cli import listing
 
-    workspace = open_workspace(ctx)
-    found = workspace.citation_audit.affected(_ids(workspace, references) if references else None)
+    services = open_services(ctx)
+    found = services.citation_audit.find_affected_answers(
+        _resolve_ids(services, references) if references else None
+    )
     if as_json:
-        print_json({"affected": [render.affected_fields(one) for one in found]})
+        print_json({"affected": [listing.affected_fields(one) for one in found]})
     else:
-        render.print_affected(found)
+        listing.print_affected_answers(found)
 
 
-def _require_articles(workspace: Services) -> None:
-    if workspace.articles.is_empty():
-        raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
+def _require_articles(services: Services) -> None:
+    if services.articles.is_empty():
+        raise CitewireError(f"no articles in {services.settings.data_dir}: run `citewire ingest PATH` first")
 
 
-def _question(text: str, window: TimeWindow | None, sources: list[str], tags: list[str], k: int) -> Question:
+def _build_question(
+    text: str, window: TimeWindow | None, sources: list[str], tags: list[str], k: int
+) -> Question:
     from bot.answering.question import Question
     from bot.indexing.filters import SearchFilters
 
     return Question(text, filters=SearchFilters(window, tuple(sources), tuple(tags)), k=k)
 
 
-def _window(since: str, until: str) -> TimeWindow | None:
+def _parse_window(since: str, until: str) -> TimeWindow | None:
     from bot.errors import QuestionError
     from bot.retrieval.time_filter import parse_window
 
@@ -145,10 +149,10 @@ def _window(since: str, until: str) -> TimeWindow | None:
         raise typer.BadParameter(str(exc), param_hint="--since, --until") from exc
 
 
-def _ids(workspace: Services, references: list[str]) -> set[str]:
-    """Return the ids that these may name; an article that is gone is only known by what its id was made of."""
+def _resolve_ids(services: Services, references: list[str]) -> set[str]:
+    """Return all ids that the references may denote; for a deleted article, the id is computed from its URL."""
     from bot.articles.article import canonical_url, short_hash
 
-    known = {workspace.articles.find(reference) for reference in references}
-    made = {short_hash(canonical_url(reference)) for reference in references}
-    return {*references, *made, *(found for found in known if found)}
+    stored = {services.articles.find(reference) for reference in references}
+    computed = {short_hash(canonical_url(reference)) for reference in references}
+    return {*references, *computed, *(found for found in stored if found)}

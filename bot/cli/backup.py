@@ -1,4 +1,4 @@
-"""Commands that keep a collection safe: backup, restore."""
+"""Commands: backup, restore."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import Json, open_workspace, print_json
+from bot.cli.common import Json, open_services, print_json
 
 app = typer.Typer()
 
@@ -26,7 +26,7 @@ def backup(
     from bot.storage.backup import create_backup
 
     with console.spinner("Backing up"):
-        manifest = create_backup(open_workspace(ctx).settings, file)
+        manifest = create_backup(open_services(ctx).settings, file)
     if as_json:
         print_json(manifest.model_dump(mode="json"))
     else:
@@ -45,15 +45,15 @@ def restore(
     from bot.cli import console
     from bot.storage.restore import restore as run
 
-    workspace = open_workspace(ctx)
+    services = open_services(ctx)
     with console.spinner("Restoring"):
-        manifest = run(workspace.settings, file)
+        manifest = run(services.settings, file)
     with console.print_errors(), console.spinner("Preparing word index and question encoder"):
-        workspace.bm25_sync.sync(wait=True)
+        services.bm25_sync.sync(wait=True)
         if manifest.articles:
-            workspace.embedder.ensure_encoder()
+            services.embedder.ensure_encoder()
     if as_json:
         print_json(manifest.model_dump(mode="json"))
     else:
-        what = f"{manifest.articles:,} articles, {manifest.passages:,} passages"
-        print(f"{what} as of {manifest.made} in {workspace.settings.data_dir}")
+        counts = f"{manifest.articles:,} articles, {manifest.passages:,} passages"
+        print(f"{counts} as of {manifest.made} in {services.settings.data_dir}")

@@ -1,4 +1,4 @@
-"""A conversation in the terminal, or through a pipe."""
+"""Interactive chat in the terminal or through a pipe."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ Ask in plain words; follow up with "and when?", "what about Paris?". Ctrl-C stop
 :new                    forget the conversation and start another
 :help                   this text
 :quit                   leave (so does Ctrl-D)"""
-_REMEMBERED_LINES = 1_000
+_MAX_HISTORY_LINES = 1_000
 
 
-def run_chat(workspace: Services) -> None:
-    """Answer question after question until the input ends."""
+def run_chat(services: Services) -> None:
+    """Answer questions until the input ends."""
     if sys.stdin.isatty():
-        totals = workspace.articles.totals()
-        _load_in_background(workspace)
+        totals = services.articles.totals()
+        _load_in_background(services)
         console.out.print(f"{totals.articles:,} articles. Ask away; :help for help, Ctrl-D to leave.")
-    chat = _Chat(workspace)
-    for line in _lines(workspace.settings.data_dir / "chat_history"):
+    chat = _Chat(services)
+    for line in _read_lines(services.settings.data_dir / "chat_history"):
         if line.strip() in (":quit", ":q", ":exit"):
             break
         with console.print_errors():
@@ -47,27 +47,27 @@ def run_chat(workspace: Services) -> None:
 
 
 class _Chat:
-    """One conversation: the questions and answers so far, and what narrows the search."""
+    """Conversation with its history, search filters and chat model."""
 
-    def __init__(self, workspace: Services) -> None:
-        self._workspace = workspace
-        self._steps = workspace.pipeline
-        self._model = workspace.settings.chat_model
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._pipeline = services.pipeline
+        self._model = services.settings.chat_model
         self._history: list[ConversationTurn] = []
         self.answers: list[Answer] = []
         self._since = self._until = ""
 
     def handle_line(self, line: str) -> None:
-        """Do what a line says: answer it, or obey it where it begins with a colon."""
+        """Answer a question, or run a command if the line starts with a colon."""
         command, _, rest = line.partition(" ")
         commands = {
-            ":sources": self._sources,
-            ":since": self._narrow_since,
-            ":until": self._narrow_until,
+            ":sources": self._print_source,
+            ":since": self._set_since,
+            ":until": self._set_until,
             ":model": self._change_model,
-            ":right": lambda note: self._judge("right", note),
-            ":wrong": lambda note: self._judge("wrong", note),
-            ":save": self._save,
+            ":right": lambda note: self._add_feedback("right", note),
+            ":wrong": lambda note: self._add_feedback("wrong", note),
+            ":save": self._save_transcript,
         }
         if command in commands:
             commands[command](rest.strip())
@@ -77,61 +77,63 @@ class _Chat:
         elif line.startswith(":"):
             console.out.print(_HELP)
         elif line:
-            self._answer(line)
+            self._answer_question(line)
 
-    def _answer(self, text: str) -> None:
+    def _answer_question(self, text: str) -> None:
         from bot.answering.question import ConversationTurn, Question
 
-        question = Question(text, history=tuple(self._history), filters=self._filters())
-        trace = render.print_stream(self._steps.run(question))
-        self._workspace.answers.save(trace)
+        question = Question(text, history=tuple(self._history), filters=self._build_filters())
+        trace = render.print_stream(self._pipeline.run(question))
+        self._services.answers.save(trace)
         console.out.print()
         answer = trace.answer
         self.answers.append(answer)
         if answer.status in ("answered", "not_found"):
-            said = answer.text if answer.status == "answered" else ""
-            self._history.append(ConversationTurn(text, said))
+            reply = answer.text if answer.status == "answered" else ""
+            self._history.append(ConversationTurn(text, reply))
 
-    def _filters(self) -> SearchFilters:
+    def _build_filters(self) -> SearchFilters:
         from bot.indexing.filters import SearchFilters
         from bot.retrieval.time_filter import parse_window
 
         return SearchFilters(parse_window(self._since, self._until))
 
-    def _narrow_since(self, day: str) -> None:
-        self.set_window(day, self._until)
+    def _set_since(self, day: str) -> None:
+        self._set_window(day, self._until)
 
-    def _narrow_until(self, day: str) -> None:
-        self.set_window(self._since, day)
+    def _set_until(self, day: str) -> None:
+        self._set_window(self._since, day)
 
-    def set_window(self, since: str, until: str) -> None:
+    def _set_window(self, since: str, until: str) -> None:
         from bot.retrieval.time_filter import parse_window
 
-        window = parse_window(since, until)  # refuses what is no day before anything is kept
+        window = parse_window(since, until)  # raises an error for an invalid date before anything is stored
         self._since, self._until = since, until
         console.out.print(
             f"Only articles of this time: {window.label}." if window else "Articles of any time."
         )
 
-    def _sources(self, number: str) -> None:
+    def _print_source(self, number: str) -> None:
         citations = self.answers[-1].citations if self.answers else ()
         chosen = next((citation for citation in citations if str(citation.n) == number.strip("[]")), None)
         if chosen is None:
-            known = f"1 to {len(citations)}" if citations else "none"
-            raise QuestionError(f"there is no citation {number or '(which?)'}; the last answer has {known}")
-        article = self._workspace.articles.article(chosen.article_id, chosen.version)
+            available = f"1 to {len(citations)}" if citations else "none"
+            raise QuestionError(
+                f"there is no citation {number or '(which?)'}; the last answer has {available}"
+            )
+        article = self._services.articles.article(chosen.article_id, chosen.version)
         if article is None:
             raise QuestionError(f"the article of citation {number} is no longer in the library")
         render.print_passage(chosen, article)
 
     def _change_model(self, name: str) -> None:
         if name:
-            wanted = "" if name == "none" else name
-            self._steps = self._workspace.pipeline_for(wanted)
-            self._model = wanted
+            model = "" if name == "none" else name
+            self._pipeline = self._services.pipeline_for(model)
+            self._model = model
         console.out.print(f"Answers come from {self._model or 'the articles, as quotes'}.")
 
-    def _save(self, name: str) -> None:
+    def _save_transcript(self, name: str) -> None:
         from bot.cli.transcript import write_transcript
 
         if not name:
@@ -140,18 +142,18 @@ class _Chat:
         write_transcript(self.answers, path)
         console.out.print(f"{len(self.answers)} answers written to {path}", soft_wrap=True)
 
-    def _judge(self, verdict: str, note: str) -> None:
-        judged = next((answer for answer in reversed(self.answers) if answer.status != "small_talk"), None)
-        if judged is None:
+    def _add_feedback(self, verdict: str, note: str) -> None:
+        rated = next((answer for answer in reversed(self.answers) if answer.status != "small_talk"), None)
+        if rated is None:
             console.out.print("There is no answer to judge yet.")
             return
-        self._workspace.answers.add_feedback(judged.id, verdict, note)
+        self._services.answers.add_feedback(rated.id, verdict, note)
         console.out.print("Noted; `citewire eval harvest` makes a test question of it.")
 
 
-def _lines(history: Path) -> Iterator[str]:
+def _read_lines(history: Path) -> Iterator[str]:
     if not sys.stdin.isatty():
-        if isinstance(sys.stdin, io.TextIOWrapper):  # a byte that is no UTF-8 must not end the conversation
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a byte that is not UTF-8 must not end the conversation
             sys.stdin.reconfigure(errors="replace")
         yield from sys.stdin
         return
@@ -168,25 +170,25 @@ def _lines(history: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _line_history(file: Path) -> Iterator[None]:
-    """Give input() line editing, and what was typed in earlier conversations."""
+    """Enable line editing in input(), with the history of earlier conversations."""
     import readline
 
-    readline.set_history_length(_REMEMBERED_LINES)
-    with contextlib.suppress(OSError):  # none yet, or not to be read: a new one begins
+    readline.set_history_length(_MAX_HISTORY_LINES)
+    with contextlib.suppress(OSError):  # missing or unreadable: start a new history
         readline.read_history_file(file)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # a folder that cannot be written to must not spoil the end
+        with contextlib.suppress(OSError):  # an unwritable directory must not cause an error on exit
             file.touch(mode=0o600)
             readline.write_history_file(file)
 
 
-def _load_in_background(workspace: Services) -> None:
+def _load_in_background(services: Services) -> None:
     """Load the model while the first question is being typed."""
 
     def load() -> None:
-        with contextlib.suppress(CitewireError):  # the first question meets the same error and tells it
-            workspace.load_models()
+        with contextlib.suppress(CitewireError):  # the first question raises and reports the same error
+            services.load_models()
 
     threading.Thread(target=load, daemon=True).start()

@@ -1,4 +1,4 @@
-"""`citewire check`: reads what is to be checked, and prints a verdict a sentence."""
+"""Sentence-by-sentence check of a text for `citewire check`."""
 
 from __future__ import annotations
 
@@ -22,30 +22,34 @@ if TYPE_CHECKING:
 _STYLES = {"supported": "green", "weak": "yellow", "unsupported": "bold red"}
 
 
-def run_check(workspace: Services, text: str, *, as_json: bool) -> None:
-    """Check a text, a file, or what is piped in for "-". Raises CitewireError where a row could not be read.
+def run_check(services: Services, text: str, *, as_json: bool) -> None:
+    """Check each sentence of a text and print the results.
 
-    What can be read is checked all the same.
+    Args:
+        text: the text, the path of a file, or "-" for stdin.
+        as_json: print a JSON line for each sentence; stdin then has JSON lines, too.
+
+    Raises:
+        CitewireError: if there is no sentence, or if rows were invalid; the others are checked anyway.
     """
-    if text == "-" and isinstance(
-        sys.stdin, io.TextIOWrapper
-    ):  # a byte that is no UTF-8 must not lose the rest
+    # A byte that is not UTF-8 must not lose the rest of the input.
+    if text == "-" and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     if as_json and text == "-":
-        _check_rows(workspace, sys.stdin)
+        _check_rows(services, sys.stdin)
         return
-    sentences = list(_sentences(_read(text)))
+    sentences = list(_split_sentences(_read_input(text)))
     if not sentences:
         raise CitewireError("there is no sentence to check")
     for n, sentence in enumerate(sentences, start=1):
-        checked = _checker(workspace).check(sentence)
+        checked = _get_checker(services).check(sentence)
         if as_json:
-            _print_row(n, checked, sentence=sentence)
+            _print_json_line(n, checked, sentence=sentence)
         else:
-            _show(checked)
+            _print_result(checked)
 
 
-def _check_rows(workspace: Services, lines: Iterable[str]) -> None:
+def _check_rows(services: Services, lines: Iterable[str]) -> None:
     from bot.answering.fact_check import check_against_text
 
     failed = 0
@@ -53,23 +57,23 @@ def _check_rows(workspace: Services, lines: Iterable[str]) -> None:
         if not line.strip():
             continue
         try:
-            row = _row(line)
+            row = _parse_row(line)
         except ParseError as exc:
             failed += 1
             console.err.print(f"citewire: -:{number}: {exc}", soft_wrap=True)
             continue
         sentence, source = clean_text(row["sentence"]), row.get("source")
         checked = (
-            check_against_text(workspace.verifier, sentence, clean_text(source))
+            check_against_text(services.verifier, sentence, clean_text(source))
             if source is not None
-            else _checker(workspace).check(sentence)
+            else _get_checker(services).check(sentence)
         )
-        _print_row(row.get("id", number), checked)
+        _print_json_line(row.get("id", number), checked)
     if failed:
         raise CitewireError(f"{failed} rows could not be read; the others are checked")
 
 
-def _row(line: str) -> dict[str, Any]:
+def _parse_row(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as exc:
@@ -81,14 +85,14 @@ def _row(line: str) -> dict[str, Any]:
     return row
 
 
-def _checker(workspace: Services) -> FactChecker:
-    if workspace.articles.is_empty():
-        raise CitewireError(f"no articles in {workspace.settings.data_dir}: run `citewire ingest PATH` first")
-    return workspace.checker()
+def _get_checker(services: Services) -> FactChecker:
+    if services.articles.is_empty():
+        raise CitewireError(f"no articles in {services.settings.data_dir}: run `citewire ingest PATH` first")
+    return services.fact_checker()
 
 
-def _read(text: str) -> str:
-    """Return what is to be checked: stdin for "-", a file's content where the text names one, else the text."""
+def _read_input(text: str) -> str:
+    """Return stdin for "-", the content of the file if the text is a path, else the text."""
     if text == "-":
         return sys.stdin.read()
     try:
@@ -98,17 +102,16 @@ def _read(text: str) -> str:
         raise CitewireError(f"{text[:80]}: cannot be read: {exc}") from exc
 
 
-def _sentences(text: str) -> Iterator[str]:
+def _split_sentences(text: str) -> Iterator[str]:
     from bot.answering.generation.output_parser import StreamingAnswerParser
 
-    parser = StreamingAnswerParser(
-        passages=0
-    )  # a text may hold an answer's marks; they are no part of its sentences
+    # The text may contain citation markers of an answer, which are not part of its sentences.
+    parser = StreamingAnswerParser(passages=0)
     for claim in [*parser.feed(text), *parser.close()]:
         yield claim.text
 
 
-def _print_row(row_id: object, checked: CheckResult, **more: Any) -> None:
+def _print_json_line(row_id: object, checked: CheckResult, **more: Any) -> None:
     fields = {
         "id": row_id,
         **more,
@@ -120,7 +123,7 @@ def _print_row(row_id: object, checked: CheckResult, **more: Any) -> None:
     print(json.dumps(fields, ensure_ascii=False), flush=True)
 
 
-def _show(checked: CheckResult) -> None:
+def _print_result(checked: CheckResult) -> None:
     from bot.cli.render import print_citation
 
     console.out.print(Text(f"{checked.verdict:<12}", style=_STYLES[checked.verdict]) + Text(checked.sentence))

@@ -1,4 +1,4 @@
-"""What the commands share: how they open the data folder and print JSON."""
+"""Shared options and JSON output."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from bot.ingestion.pipeline import IngestReport
     from bot.services import Services
 
-PREPARING = "Preparing the question encoder"
+PREPARING_ENCODER = "Preparing the question encoder"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
-def open_workspace(ctx: typer.Context, **options: Any) -> Services:
-    """Return the data folder that the command line names; `options` are the command's own settings."""
+def open_services(ctx: typer.Context, **options: Any) -> Services:
+    """Return the services of the data directory given on the command line.
+
+    Args:
+        options: settings given by options of the command.
+    """
     from bot.services import Services
     from bot.settings import load_settings
 
@@ -29,21 +33,21 @@ def print_json(fields: dict[str, Any]) -> None:
     print(json.dumps(fields, ensure_ascii=False, indent=2))
 
 
-def prepare_encoder(workspace: Services) -> None:
-    """Export the question encoder if it is missing; without it questions are answered, but start slower."""
+def prepare_encoder(services: Services) -> None:
+    """Export the query encoder if it is missing. Without it, questions are answered, but the start is slower."""
     from bot.cli import console
 
-    with console.print_errors(), console.spinner(PREPARING):
-        workspace.embedder.ensure_encoder()
+    with console.print_errors(), console.spinner(PREPARING_ENCODER):
+        services.embedder.ensure_encoder()
 
 
-def print_report_and_exit(workspace: Services, report: IngestReport, *, as_json: bool) -> NoReturn:
-    """Say what an ingest has done, and exit: 1 where something was skipped."""
+def print_report_and_exit(services: Services, report: IngestReport, *, as_json: bool) -> NoReturn:
+    """Print the report of an ingest and exit, with code 1 if something was skipped."""
     from bot.cli import console
 
-    totals = workspace.articles.totals()
+    totals = services.articles.totals()
     if totals.articles:
-        prepare_encoder(workspace)
+        prepare_encoder(services)
     if as_json:
         print_json(console.report_fields(report, totals))
     else:

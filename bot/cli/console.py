@@ -1,4 +1,4 @@
-"""What a person sees in a terminal. Every text from an article is printed as text, never as markup."""
+"""Rich consoles and progress bars. Text from articles is always printed as text, never as markup."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 out = Console(highlight=False, emoji=False, markup=False)
 err = Console(stderr=True, highlight=False, emoji=False, markup=False)
 
-_PLAIN_SECONDS = 10.0  # between two progress lines where there is no terminal
-_SHOWN_SKIPS = 20
+_PLAIN_PROGRESS_SECONDS = 10.0  # between two progress lines if there is no terminal
+_MAX_SHOWN_SKIPS = 20
 
 
 def print_report(report: IngestReport, totals: StoreStats) -> None:
-    """Sum an ingest up: what changed on stdout, what was skipped and why on stderr."""
-    for skip in report.skipped[:_SHOWN_SKIPS]:
-        # clean_line: a file's name can hold what a terminal would obey
+    """Print the counts of an ingest to stdout, and skipped files with the reason to stderr."""
+    for skip in report.skipped[:_MAX_SHOWN_SKIPS]:
+        # clean_line: the name of a file may contain terminal control sequences
         err.print(
             Text(f"{'passed over' if skip.expected else 'skipped'}: {clean_line(str(skip))}"), soft_wrap=True
         )
-    if len(report.skipped) > _SHOWN_SKIPS:
-        err.print(f"… and {len(report.skipped) - _SHOWN_SKIPS:,} more (`--json` lists all)")
+    if len(report.skipped) > _MAX_SHOWN_SKIPS:
+        err.print(f"… and {len(report.skipped) - _MAX_SHOWN_SKIPS:,} more (`--json` lists all)")
     counts = (("added", report.added), ("changed", report.changed), ("unchanged", report.unchanged),
               ("removed", report.removed), ("skipped", len(report.failures)))  # fmt: skip
     out.print(", ".join(f"{count:,} {name}" for name, count in counts), soft_wrap=True)
@@ -48,19 +48,19 @@ def print_report(report: IngestReport, totals: StoreStats) -> None:
 
 
 def report_fields(report: IngestReport, totals: StoreStats) -> dict[str, Any]:
-    """Return an ingest's report for JSON."""
+    """Return the report of an ingest as a dictionary for JSON."""
     fields = asdict(report)
     return {**fields, "seconds": round(report.seconds, 3), "library": asdict(totals)}
 
 
 def print_waiting_for_lock() -> None:
-    """Say that another process writes to the same data folder."""
+    """Print that another process is writing to the same data directory."""
     err.print("Another citewire process is writing to this data folder; waiting for it to finish …")
 
 
 @contextlib.contextmanager
 def print_errors() -> Iterator[None]:
-    """Tell an error and go on; Ctrl-C ends what is being done and no more."""
+    """Print an error and continue; Ctrl-C ends only the block."""
     try:
         yield
     except CitewireError as exc:
@@ -70,15 +70,15 @@ def print_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def spinner(what: str) -> Iterator[None]:
-    """Show that something is being done, where somebody is watching."""
-    with err.status(f"{what} …") if err.is_terminal else contextlib.nullcontext():
+def spinner(label: str) -> Iterator[None]:
+    """Show a spinner if stderr is a terminal."""
+    with err.status(f"{label} …") if err.is_terminal else contextlib.nullcontext():
         yield
 
 
 @contextlib.contextmanager
 def ingest_progress() -> Iterator[Callable[[IngestReport], None]]:
-    """Show how an ingest gets on: a live line in a terminal, else one now and then."""
+    """Show the progress of an ingest: a live line in a terminal, else a line every few seconds."""
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
@@ -91,7 +91,7 @@ def ingest_progress() -> Iterator[Callable[[IngestReport], None]]:
             rate = f"{report.passages / report.seconds:,.0f} a second"
             line = f"{report.read:,} articles read, {report.passages:,} passages embedded, {rate}"
             bar.update(task, description=line)
-            if not err.is_terminal and time.monotonic() - last > _PLAIN_SECONDS:
+            if not err.is_terminal and time.monotonic() - last > _PLAIN_PROGRESS_SECONDS:
                 last = time.monotonic()
                 err.print(line, soft_wrap=True)
 
@@ -100,22 +100,22 @@ def ingest_progress() -> Iterator[Callable[[IngestReport], None]]:
 
 @contextlib.contextmanager
 def passage_progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` passages are done."""
-    with _bar("Indexing") as bar:
+    """Show how many of `total` passages are indexed."""
+    with _progress_bar("Indexing") as bar:
         task = bar.add_task("passages", total=total)
         yield lambda done: bar.update(task, completed=done)
 
 
 @contextlib.contextmanager
 def question_progress(total: int, done: int) -> Iterator[Callable[[], None]]:
-    """Show how many of `total` questions are answered, beginning at `done`."""
-    with _bar("Asking") as bar:
+    """Show how many of `total` questions are answered, starting at `done`."""
+    with _progress_bar("Asking") as bar:
         task = bar.add_task("questions", total=total, completed=done)
         yield lambda: bar.advance(task)
 
 
-def _bar(what: str) -> Progress:
+def _progress_bar(label: str) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)

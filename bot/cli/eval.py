@@ -1,4 +1,4 @@
-"""`citewire eval …`: run a test set, score a run again, compare two, check a test set, harvest feedback."""
+"""Commands: eval run, score, compare, check, harvest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.common import Json, open_workspace, print_json
+from bot.cli.common import Json, open_services, print_json
 from bot.cli.eval_output import parse_gates, report_and_exit
 
 if TYPE_CHECKING:
@@ -31,20 +31,21 @@ _Report = Annotated[Path | None, typer.Option(help="Write a report: F.html, F.md
 _Junit = Annotated[
     Path | None, typer.Option(help="Write JUnit XML: a test case a question and a gate.", metavar="F")
 ]
-_Under = Annotated[
+_FailUnder = Annotated[
     list[str] | None, typer.Option(help="Fail when the metric is below; may be repeated.", metavar="M=X")
 ]
-_Over = Annotated[
+_FailOver = Annotated[
     list[str] | None, typer.Option(help="Fail when the metric is above; may be repeated.", metavar="M=X")
 ]
 _Baseline = Annotated[Path | None, typer.Option(help="A run to compare with.", exists=True, dir_okay=False)]
-_Drop = Annotated[
+_MaxDrop = Annotated[
     list[str] | None,
     typer.Option(
         help="Fail when the metric is significantly worse than the baseline by more.", metavar="M=D"
     ),
 ]
-_WARM_UP = "Who won the final?"  # asked first and not counted: no question's time holds the loading
+# Asked first and not counted, so that no measured time includes loading.
+_WARM_UP_QUESTION = "Who won the final?"
 _Strict = Annotated[bool, typer.Option("--strict", help="Count a drop whether it is significant or not.")]
 
 
@@ -67,33 +68,33 @@ def run(
     report: _Report = None,
     junit: _Junit = None,
     as_json: Json = False,
-    fail_under: _Under = None,
-    fail_over: _Over = None,
+    fail_under: _FailUnder = None,
+    fail_over: _FailOver = None,
     baseline: _Baseline = None,
-    max_drop: _Drop = None,
+    max_drop: _MaxDrop = None,
     strict: _Strict = False,
 ) -> None:
     """Ask a test set, question by question. Stopped at any moment, the same command goes on.
 
     Exit 0 whatever the score, unless a gate fails (1); 2 usage or not comparable; 3 incomplete; 130 interrupted.
     """
-    from bot.evaluation.metrics import summarise
+    from bot.evaluation.metrics import summarize
     from bot.evaluation.run_log import RunFile
     from bot.evaluation.runner import run_metadata
 
-    judge = parse_gates(report, fail_under, fail_over, baseline, max_drop, strict)
-    workspace, loaded = open_workspace(ctx), _sound_testset(testset)
-    cases = _chosen(loaded, limit, tag or [])
-    _warn_of_unknown(workspace, cases)
+    check_gates = parse_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    services, loaded = open_services(ctx), _load_valid_testset(testset)
+    cases = _select_cases(loaded, limit, tag or [])
+    _warn_about_unknown_articles(services, cases)
     options = {"retrieval_only": retrieval_only, "limit": limit, "tags": tag or []}
-    header = run_metadata(workspace, loaded, cases, options)
-    file = RunFile(output or _default_output(workspace, header, testset), header)
-    _ask_all(workspace, file, cases, retrieval_only=retrieval_only, jobs=jobs)
+    header = run_metadata(services, loaded, cases, options)
+    file = RunFile(output or _default_run_path(services, header, testset), header)
+    _run_missing_cases(services, file, cases, retrieval_only=retrieval_only, jobs=jobs)
     done = file.as_run(cases)
-    file.finish(summarise(done.outcomes))
+    file.finish(summarize(done.outcomes))
     file.close()
     print(f"Run file: {file.path}", file=sys.stderr)
-    report_and_exit(done, judge, report, junit, as_json=as_json)
+    report_and_exit(done, check_gates, report, junit, as_json=as_json)
 
 
 @app.command()
@@ -102,24 +103,24 @@ def score(
     report: _Report = None,
     junit: _Junit = None,
     as_json: Json = False,
-    fail_under: _Under = None,
-    fail_over: _Over = None,
+    fail_under: _FailUnder = None,
+    fail_over: _FailOver = None,
     baseline: _Baseline = None,
-    max_drop: _Drop = None,
+    max_drop: _MaxDrop = None,
     strict: _Strict = False,
 ) -> None:
     """Compute the metrics again from a run's stored answers."""
     from bot.evaluation.run_log import read_run
 
-    judge = parse_gates(report, fail_under, fail_over, baseline, max_drop, strict)
-    report_and_exit(read_run(run_file), judge, report, junit, as_json=as_json)
+    check_gates = parse_gates(report, fail_under, fail_over, baseline, max_drop, strict)
+    report_and_exit(read_run(run_file), check_gates, report, junit, as_json=as_json)
 
 
 @app.command()
 def compare(a: _File, b: _File, as_json: Json = False) -> None:
     """Compare two runs question by question: is B better or worse than A, and could it be chance?"""
     from bot.evaluation.comparison import compare as compare_runs
-    from bot.evaluation.comparison import format_comparison
+    from bot.evaluation.reports.text import format_comparison
     from bot.evaluation.run_log import read_run
 
     comparison = compare_runs(read_run(a), read_run(b))
@@ -135,10 +136,10 @@ def check(ctx: typer.Context, testset: _File, as_json: Json = False) -> None:
 
     Exit 0 when there is none, else 2.
     """
-    from bot.evaluation.dataset import load_testset, unknown_articles
+    from bot.evaluation.dataset import find_unknown_articles, load_testset
 
     loaded = load_testset(testset)
-    unknown = unknown_articles(loaded.cases, open_workspace(ctx).articles.find)
+    unknown = find_unknown_articles(loaded.cases, open_services(ctx).articles.find)
     if as_json:
         print_json(
             {
@@ -173,53 +174,57 @@ def harvest(
     """
     from bot.evaluation.feedback import add_candidates
 
-    added = add_candidates(open_workspace(ctx).answers, output)
+    added = add_candidates(open_services(ctx).answers, output)
     print(f'{added} candidates added to {output}; set "curated" to true where they are right')
 
 
-def _sound_testset(path: Path) -> TestSet:
+def _load_valid_testset(path: Path) -> TestSet:
     from bot.errors import EvaluationError
     from bot.evaluation.dataset import NO_QUESTIONS, load_testset
 
     loaded = load_testset(path)
-    if loaded.problems and loaded.problems != (NO_QUESTIONS,):  # nothing to run is an exit code of its own
+    # An empty test set has an exit code of its own.
+    if loaded.problems and loaded.problems != (NO_QUESTIONS,):
         more = f" and {len(loaded.problems) - 1} more" if len(loaded.problems) > 1 else ""
         raise EvaluationError(f"{path}: {loaded.problems[0]}{more}; `citewire eval check` lists them all")
     return loaded
 
 
-def _chosen(loaded: TestSet, limit: int | None, tags: list[str]) -> list[Case]:
+def _select_cases(loaded: TestSet, limit: int | None, tags: list[str]) -> list[Case]:
     cases = [case for case in loaded.cases if case.curated]
     if left_out := len(loaded.cases) - len(cases):
         print(f'{left_out} left out: "curated" is false until somebody has set them right', file=sys.stderr)
     return [case for case in cases if not tags or set(tags) & set(case.tags)][:limit]
 
 
-def _warn_of_unknown(workspace: Services, cases: list[Case]) -> None:
-    """Say that gold articles are missing: it may be another library than was meant."""
-    from bot.evaluation.dataset import unknown_articles
+def _warn_about_unknown_articles(services: Services, cases: list[Case]) -> None:
+    """Print a warning if gold articles are missing: it may be the wrong article store."""
+    from bot.evaluation.dataset import find_unknown_articles
 
-    if unknown := unknown_articles(cases, workspace.articles.find):
+    if unknown := find_unknown_articles(cases, services.articles.find):
         print(
             f"{len(unknown)} gold articles are not in the library; `citewire eval check` lists them",
             file=sys.stderr,
         )
 
 
-def _default_output(workspace: Services, header: dict[str, Any], testset: Path) -> Path:
-    """Return a name that the same command finds again; a complete run under it makes room for a new one."""
+def _default_run_path(services: Services, header: dict[str, Any], testset: Path) -> Path:
+    """Return a path that is the same for the same command, so that the command can resume its run.
+
+    A complete run at that path is deleted.
+    """
     from bot.articles.article import short_hash
     from bot.evaluation.run_log import flatten, is_complete
 
     name = f"{testset.stem}-{short_hash(json.dumps(flatten(header), sort_keys=True, default=str))[:8]}.jsonl"
-    path = workspace.settings.data_dir / "runs" / name
+    path = services.settings.data_dir / "runs" / name
     if is_complete(path):
         path.unlink()
     return path
 
 
-def _ask_all(
-    workspace: Services, file: RunFile, cases: list[Case], *, retrieval_only: bool, jobs: int
+def _run_missing_cases(
+    services: Services, file: RunFile, cases: list[Case], *, retrieval_only: bool, jobs: int
 ) -> None:
     from functools import partial
 
@@ -232,13 +237,13 @@ def _ask_all(
         print(f"{len(cases) - len(left)} of {len(cases)} questions were answered before", file=sys.stderr)
     if not left:
         return
-    ask = partial(ask_chain, workspace, retrieval_only=retrieval_only)
-    workspace.load_models()
-    run_cases([Case("", _WARM_UP)], ask, workers=1, finished=lambda _: None)
+    ask = partial(ask_chain, services, retrieval_only=retrieval_only)
+    services.load_models()
+    run_cases([Case("", _WARM_UP_QUESTION)], ask, workers=1, on_result=lambda _: None)
     with console.question_progress(len(cases), len(cases) - len(left)) as advance:
 
-        def finished(outcome: Any) -> None:
+        def on_result(outcome: Any) -> None:
             file.add(outcome)
             advance()
 
-        run_cases(left, ask, workers=jobs, finished=finished)
+        run_cases(left, ask, workers=jobs, on_result=on_result)

@@ -1,4 +1,4 @@
-"""How a command over a run ends: the gates it is held against, its report files, what is printed, the exit code."""
+"""Gates, report files, printed summary and exit code of commands that evaluate a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.evaluation.gates import Verdict
     from bot.evaluation.models import Run, Summary
 
-    Judge = Callable[[Summary, Run], Verdict]
+    GateEvaluator = Callable[[Summary, Run], Verdict]
 
 
 def parse_gates(
@@ -26,8 +26,12 @@ def parse_gates(
     baseline: Path | None,
     max_drop: list[str] | None,
     strict: bool,
-) -> Judge:
-    """Read gates and report before anything is asked: what is misspelt must not cost a run. Raises EvaluationError."""
+) -> GateEvaluator:
+    """Parse the gate options and check the report path, before any question is asked: a typo must not waste a run.
+
+    Raises:
+        EvaluationError: if an option or the baseline is invalid.
+    """
     from bot.errors import EvaluationError
     from bot.evaluation.gates import evaluate_gates, parse_bounds, parse_drops
     from bot.evaluation.reports import check_report_path
@@ -48,26 +52,30 @@ def parse_gates(
 
 
 def report_and_exit(
-    done: Run, judge: Judge, report: Path | None, junit: Path | None, *, as_json: bool
+    done: Run, check_gates: GateEvaluator, report: Path | None, junit: Path | None, *, as_json: bool
 ) -> NoReturn:
-    """Report a run in files and in the terminal, and exit with its gates' code. Raises EvaluationError."""
-    from bot.evaluation.metrics import summarise
+    """Write the reports of a run, print its summary and exit with the code of the gates.
+
+    Raises:
+        EvaluationError: if a report cannot be written.
+    """
+    from bot.evaluation.metrics import summarize
     from bot.evaluation.reports import write_junit, write_report
 
-    summary = summarise(done.outcomes)
-    verdict = judge(summary, done)
+    summary = summarize(done.outcomes)
+    verdict = check_gates(summary, done)
     if report:
         write_report(done, summary, verdict, report)
     if junit:
         write_junit(done, summary, verdict, junit)
     if as_json:
-        print_json(_fields(done, summary, verdict))
+        print_json(_build_json(done, summary, verdict))
     else:
         _print_summary(done, summary, verdict)
     raise typer.Exit(verdict.exit_code)
 
 
-def _fields(done: Run, summary: Summary, verdict: Verdict) -> dict[str, Any]:
+def _build_json(done: Run, summary: Summary, verdict: Verdict) -> dict[str, Any]:
     from bot.evaluation.thresholds import trade_offs
 
     failed = [{"id": outcome.case.id, "error": outcome.error} for outcome in done.outcomes if outcome.error]
@@ -92,9 +100,9 @@ def _print_trade_offs(done: Run) -> None:
 
 def _print_summary(done: Run, summary: Summary, verdict: Verdict) -> None:
     from bot.cli import console
-    from bot.evaluation.reports import summary_table
+    from bot.evaluation.reports import print_summary_table
 
-    summary_table(summary, console.out)
+    print_summary_table(summary, console.out)
     _print_trade_offs(done)
     for outcome in done.outcomes:
         if outcome.error:

@@ -1,4 +1,4 @@
-"""Commands over what comes from the web: watch, feeds; and what `ingest` does with addresses."""
+"""Commands: watch, feeds. Also fetches the URLs given to `ingest`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.common import Json, open_workspace, print_json, print_report_and_exit
+from bot.cli.common import Json, open_services, print_json, print_report_and_exit
 from bot.errors import CitewireError
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def is_url(place: str) -> bool:
-    """Say whether an argument is a web address; all else is a path."""
-    return place.lower().startswith(("http://", "https://"))
+def is_url(argument: str) -> bool:
+    """Return True if an argument is a URL, not a path."""
+    return argument.lower().startswith(("http://", "https://"))
 
 
-def fetch(workspace: Services, urls: Sequence[str], *, feeds: bool, source: str) -> IngestReport:
-    """Take in pages, or feeds that are remembered for `watch`."""
+def fetch(services: Services, urls: Sequence[str], *, feeds: bool, source: str) -> IngestReport:
+    """Ingest pages, or feeds, which are also stored for `watch`."""
     from bot.articles.article import clean_line
     from bot.cli import console
     from bot.crawler.watcher import Watcher
     from bot.ingestion.pipeline import IngestReport
 
-    watch = Watcher(workspace, stopping=threading.Event(), on_wait=console.print_waiting_for_lock)
-    pages, fed = ([], urls) if feeds else (urls, [])
+    watch = Watcher(services, stopping=threading.Event(), on_wait=console.print_waiting_for_lock)
+    pages, feed_urls = ([], urls) if feeds else (urls, [])
     so_far = IngestReport()
     with contextlib.closing(watch), console.ingest_progress() as progress:
 
@@ -45,7 +45,7 @@ def fetch(workspace: Services, urls: Sequence[str], *, feeds: bool, source: str)
             if so_far.seconds:
                 progress(so_far)
 
-        return watch.ingest_once(pages=pages, feeds=fed, source=clean_line(source), told=show)
+        return watch.ingest_once(pages=pages, feeds=feed_urls, source=clean_line(source), on_report=show)
 
 
 @app.command()
@@ -65,22 +65,22 @@ def watch(
     from bot.crawler.lock import watcher_lock
     from bot.crawler.watcher import Watcher
 
-    workspace, stopping = open_workspace(ctx), threading.Event()
+    services, stopping = open_services(ctx), threading.Event()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("bot.crawler").setLevel(logging.INFO)
-    with _ended_by_signals(stopping), watcher_lock(workspace, wait=not once, stopping=stopping):
+    with _stop_on_signals(stopping), watcher_lock(services, wait=not once, stopping=stopping):
         watcher = Watcher(
-            workspace, stopping=stopping, shortest=every, on_wait=console.print_waiting_for_lock
+            services, stopping=stopping, min_interval=every, on_wait=console.print_waiting_for_lock
         )
-        if not watcher.ledger.feeds():
+        if not watcher.store.feeds():
             raise CitewireError(
                 "no feeds are known: `citewire ingest --feed URL` takes one in and remembers it"
             )
         with contextlib.closing(watcher):
             if once:
-                print_report_and_exit(workspace, watcher.poll_all(), as_json=as_json)
+                print_report_and_exit(services, watcher.poll_all(), as_json=as_json)
             else:
-                watcher.run(told=_print_line if as_json else _log)
+                watcher.run(on_report=_print_json_line if as_json else _log_report)
 
 
 @app.command()
@@ -92,10 +92,10 @@ def feeds(
     as_json: Json = False,
 ) -> None:
     """List the feeds that `watch` polls, or stop one."""
-    from bot.cli.render import feed_fields, print_feeds
+    from bot.cli.listing import feed_fields, print_feeds
     from bot.crawler.store import CrawlStore
 
-    ledger = CrawlStore(open_workspace(ctx).articles)
+    ledger = CrawlStore(open_services(ctx).articles)
     if remove and not ledger.remove_feed(remove):
         raise CitewireError(f"no such feed: {remove}; `citewire feeds` lists what is polled")
     known = ledger.feeds()
@@ -106,8 +106,8 @@ def feeds(
 
 
 @contextlib.contextmanager
-def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the work in good order, and a second one at once."""
+def _stop_on_signals(stopping: threading.Event) -> Iterator[None]:
+    """Shut down gracefully at the first Ctrl-C or SIGTERM, and immediately at the second one."""
 
     def stop(number: int, _frame: object) -> None:
         stopping.set()
@@ -121,8 +121,8 @@ def _ended_by_signals(stopping: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _log(report: IngestReport) -> None:
-    """Log a line where something changed."""
+def _log_report(report: IngestReport) -> None:
+    """Log failures, and a line if something changed."""
     from bot.articles.article import clean_line
 
     logger = logging.getLogger("bot.crawler.watch")
@@ -132,8 +132,8 @@ def _log(report: IngestReport) -> None:
         logger.info("%d added, %d changed, %d removed", report.added, report.changed, report.removed)
 
 
-def _print_line(report: IngestReport) -> None:
-    """Print a JSON line where something changed or failed."""
+def _print_json_line(report: IngestReport) -> None:
+    """Print a JSON line if something changed or failed."""
     from dataclasses import asdict
 
     if report.added or report.changed or report.removed or report.failures:

@@ -1,4 +1,4 @@
-"""Commands over the collection: ingest, articles, forget, reindex."""
+"""Commands: ingest, articles, forget, reindex."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.common import PREPARING, Json, open_workspace, prepare_encoder, print_json, print_report_and_exit
+from bot.cli.common import (
+    PREPARING_ENCODER,
+    Json,
+    open_services,
+    prepare_encoder,
+    print_json,
+    print_report_and_exit,
+)
 from bot.cli.feeds import fetch, is_url
 from bot.errors import CitewireError
 
@@ -23,7 +30,7 @@ app = typer.Typer()
 
 
 class Engine(StrEnum):
-    """What reads, splits and embeds."""
+    """Backend that reads, splits and embeds articles."""
 
     LOCAL = "local"
     RAY = "ray"
@@ -70,16 +77,16 @@ def ingest(
         raise typer.BadParameter("it goes with --engine ray", param_hint="--address")
     if urls and engine is Engine.RAY:
         raise typer.BadParameter("addresses are fetched without Ray", param_hint="--engine")
-    workspace, report = open_workspace(ctx), IngestReport()
+    services, report = open_services(ctx), IngestReport()
     if paths:
-        report.add(_read(workspace, paths, source=source, prune=prune, engine=engine, address=address))
+        report.add(_ingest_files(services, paths, source=source, prune=prune, engine=engine, address=address))
     if urls:
-        report.add(fetch(workspace, urls, feeds=feed, source=source))
-    print_report_and_exit(workspace, report, as_json=as_json)
+        report.add(fetch(services, urls, feeds=feed, source=source))
+    print_report_and_exit(services, report, as_json=as_json)
 
 
-def _read(
-    workspace: Services, paths: list[Path], *, source: str, prune: bool, engine: Engine, address: str
+def _ingest_files(
+    services: Services, paths: list[Path], *, source: str, prune: bool, engine: Engine, address: str
 ) -> IngestReport:
     from bot.articles.article import clean_line
     from bot.cli import console
@@ -90,25 +97,25 @@ def _read(
         if engine is Engine.RAY:
             from bot.ingestion import ray_backend
 
-            exits.enter_context(ray_backend.running(address))
-            found = ray_backend.read_and_encode(workspace, paths, source=clean_line(source))
+            exits.enter_context(ray_backend.ray_session(address))
+            found = ray_backend.read_and_encode(services, paths, source=clean_line(source))
         else:
             found = read_articles(paths, source=clean_line(source))
-        indexer = exits.enter_context(workspace.index_writer(on_wait=console.print_waiting_for_lock))
+        indexer = exits.enter_context(services.index_writer(on_wait=console.print_waiting_for_lock))
         progress = exits.enter_context(console.ingest_progress())
-        return run(indexer, workspace.articles, found, prune=paths if prune else (), progress=progress)
+        return run(indexer, services.articles, found, prune=paths if prune else (), progress=progress)
 
 
 @app.command()
 def articles(ctx: typer.Context, as_json: Json = False) -> None:
     """List the articles, newest first."""
-    from bot.cli import render
+    from bot.cli import listing
 
-    library = open_workspace(ctx).articles
+    store = open_services(ctx).articles
     if as_json:
-        print_json({"articles": [render.headline_fields(headline) for headline in library.list_articles()]})
+        print_json({"articles": [listing.article_fields(article) for article in store.list_articles()]})
     else:
-        render.print_headlines(library.list_articles())
+        listing.print_articles(store.list_articles())
 
 
 @app.command()
@@ -120,9 +127,9 @@ def forget(
     """Remove articles and all their versions, from the library and both indexes."""
     from bot.cli import console
 
-    workspace = open_workspace(ctx)
-    with workspace.index_writer(on_wait=console.print_waiting_for_lock) as indexer:
-        found = {reference: workspace.articles.find(reference) for reference in references}
+    services = open_services(ctx)
+    with services.index_writer(on_wait=console.print_waiting_for_lock) as indexer:
+        found = {reference: services.articles.find(reference) for reference in references}
         unknown = [reference for reference, article_id in found.items() if article_id is None]
         ids = list(dict.fromkeys(article_id for article_id in found.values() if article_id))
         indexer.publish(retired=ids)
@@ -148,40 +155,40 @@ def reindex(
     """Make both indexes anew from the library, for instance for another embedding model."""
     from bot.cli import console
 
-    workspace = open_workspace(ctx)
+    services = open_services(ctx)
     fields: dict[str, Any]
     if encoder:
-        with console.spinner(PREPARING):
-            workspace.embedder.ensure_encoder(anew=True)
-        fields = {"model": workspace.embedder.model}
-        said = f"question encoder exported from {workspace.embedder.model}"
+        with console.spinner(PREPARING_ENCODER):
+            services.embedder.ensure_encoder(force=True)
+        fields = {"model": services.embedder.model}
+        summary = f"question encoder exported from {services.embedder.model}"
     elif words:
-        with _passage_progress(workspace) as progress:
-            fields = {"passages": workspace.bm25_sync.rebuild(progress)}
-        said = f"the words of {fields['passages']:,} passages indexed"
+        with _passage_progress(services) as progress:
+            fields = {"passages": services.bm25_sync.rebuild(progress)}
+        summary = f"the words of {fields['passages']:,} passages indexed"
     else:
-        fields = {"passages": _rebuild(workspace), "model": workspace.embedder.model}
-        said = f"{fields['passages']:,} passages indexed with {workspace.embedder.model}"
+        fields = {"passages": _rebuild(services), "model": services.embedder.model}
+        summary = f"{fields['passages']:,} passages indexed with {services.embedder.model}"
     if as_json:
         print_json(fields)
     else:
-        print(said)
+        print(summary)
 
 
-def _rebuild(workspace: Services) -> int:
+def _rebuild(services: Services) -> int:
     from bot.cli import console
 
     with (
-        workspace.index_writer(on_wait=console.print_waiting_for_lock) as indexer,
-        _passage_progress(workspace) as progress,
+        services.index_writer(on_wait=console.print_waiting_for_lock) as indexer,
+        _passage_progress(services) as progress,
     ):
         done = indexer.rebuild(progress)
     if done:
-        prepare_encoder(workspace)
+        prepare_encoder(services)
     return done
 
 
-def _passage_progress(workspace: Services) -> AbstractContextManager[Callable[[int], None]]:
+def _passage_progress(services: Services) -> AbstractContextManager[Callable[[int], None]]:
     from bot.cli import console
 
-    return console.passage_progress(workspace.articles.totals().passages)
+    return console.passage_progress(services.articles.totals().passages)

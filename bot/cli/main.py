@@ -1,4 +1,4 @@
-"""The command line: `citewire COMMAND`. Answers go to stdout, progress and errors to stderr."""
+"""Entry point, global options and exit codes. Answers go to stdout, progress and errors to stderr."""
 
 from __future__ import annotations
 
@@ -33,19 +33,20 @@ _verbose = False
 
 
 def main() -> NoReturn:
-    """Run the command line; exit 0 done, 1 failed, 2 usage, 130 interrupted."""
-    gc.set_threshold(200_000)  # imports make much and drop little: a fresh `ask` takes a tenth less
+    """Run the command line and exit: 0 success, 1 failure, 2 usage error, 130 interrupted."""
+    gc.set_threshold(200_000)  # imports allocate much and free little: this saves a tenth of a cold `ask`
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no “ must not stop an answer
+        if isinstance(stream, io.TextIOWrapper):  # a terminal encoding without “ must not prevent an answer
             stream.reconfigure(errors="replace")
     try:
         app()
     except CitewireError as exc:
         _fail(str(exc), exc.exit_code)
-    except Exception as exc:  # noqa: BLE001 - the last resort: a traceback is for those who ask for it
+    except Exception as exc:  # noqa: BLE001 - last resort: tracebacks are shown only with -v
         _fail(f"unexpected {type(exc).__name__}: {exc}; `citewire -v …` shows where")
     finally:
-        gc.freeze()  # what is left ends with the process: looking through it for cycles took a tenth of a command
+        # All objects are freed with the process: searching them for cycles at exit took a tenth of a command.
+        gc.freeze()
     sys.exit(0)
 
 
@@ -70,7 +71,7 @@ def _global(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    global _verbose  # noqa: PLW0603 - main() has to know it after the context is gone
+    global _verbose  # noqa: PLW0603 - main() needs it when the context no longer exists
     _verbose = verbose
     if verbose:
         logging.basicConfig(

@@ -1,4 +1,4 @@
-"""Commands that serve a team and look after it: slack, serve, doctor."""
+"""Commands: slack, serve, doctor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.common import Json, open_workspace, print_json
+from bot.cli.common import Json, open_services, print_json
 
 if TYPE_CHECKING:
     from bot.services import Services
@@ -33,8 +33,8 @@ def slack(
     from bot.server.runner import BindAddress
     from bot.slack.app import run_slack
 
-    workspace = _service(ctx)
-    run_slack(workspace, http=BindAddress(host, port) if http else None, say=console.err.print)
+    services = _open_long_running_services(ctx)
+    run_slack(services, http=BindAddress(host, port) if http else None, on_listening=console.err.print)
 
 
 @app.command()
@@ -53,7 +53,12 @@ def serve(
     from bot.server.runner import BindAddress
     from bot.slack.supervisor import open_slack
 
-    run_server(_service(ctx), BindAddress(host, port), say=console.err.print, open_slack=open_slack)
+    run_server(
+        _open_long_running_services(ctx),
+        BindAddress(host, port),
+        on_listening=console.err.print,
+        open_slack=open_slack,
+    )
 
 
 @app.command()
@@ -65,15 +70,15 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check weights, library, both indexes and question encoder. Exits 1 when something is wrong."""
-    from bot.cli.render import print_checks
+    from bot.cli.listing import print_checks
     from bot.doctor import examine
 
-    workspace = open_workspace(ctx)
-    checks = examine(workspace)
+    services = open_services(ctx)
+    checks = examine(services)
     if slack:
         from bot.slack.doctor import examine_slack
 
-        checks += examine_slack(workspace.settings)
+        checks += examine_slack(services.settings)
     healthy = all(check.ok for check in checks)
     if as_json:
         print_json({"ok": healthy, "checks": [check.fields() for check in checks]})
@@ -82,11 +87,12 @@ def doctor(
     raise typer.Exit(0 if healthy else 1)
 
 
-def _service(ctx: typer.Context) -> Services:
-    """Open a workspace for a process that stays, and keep its log."""
+def _open_long_running_services(ctx: typer.Context) -> Services:
+    """Open the services for a long-running process and configure its log."""
     from bot.observability.logging import configure_logging
 
-    gc.set_threshold(10_000, 10, 10)  # set for commands that end: here what is left would pile up
-    workspace = open_workspace(ctx)
-    configure_logging(workspace.settings.log_format, verbose=ctx.find_root().params["verbose"])
-    return workspace
+    # The threshold set by main() is for short commands: here garbage would accumulate.
+    gc.set_threshold(10_000, 10, 10)
+    services = open_services(ctx)
+    configure_logging(services.settings.log_format, verbose=ctx.find_root().params["verbose"])
+    return services

@@ -1,1 +1,1 @@
-"""Where articles come from on the web: pages and feeds, fetched politely and only from where it is allowed."""
+"""Fetches articles from web pages and feeds, politely and only from permitted addresses."""

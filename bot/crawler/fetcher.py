@@ -1,4 +1,4 @@
-"""Fetches what a URL leads to: guarded, within limits of time and size, and as politely as the host asks."""
+"""HTTP GET with robots.txt, redirects, conditional requests, retries, and limits of time and size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpcore
 import httpx
 
 from bot import __version__
-from bot.crawler.politeness import LONGEST_REST, MAX_WAIT, Host, HostThrottle
+from bot.crawler.politeness import MAX_BACKOFF_SECONDS, MAX_WAIT_SECONDS, Host, HostThrottle
 from bot.crawler.ssrf import AddressPolicy, Target
 from bot.crawler.transport import CONNECT_SECONDS, GuardedTransport, read_body
 from bot.errors import FetchError, FetchForbiddenError
@@ -22,22 +22,20 @@ from bot.ingestion.loaders.text_encoding import decode
 AGENT = "Citewire"
 MAX_PAGE_BYTES = 10_000_000
 _MAX_ROBOTS_BYTES = 500_000
-_REDIRECTS = 5
-_LASTING = (httpx.codes.MOVED_PERMANENTLY, httpx.codes.PERMANENT_REDIRECT)
-_TRIES = 3  # where a host is busy and says for how long
+_MAX_REDIRECTS = 5
+_PERMANENT_REDIRECTS = (httpx.codes.MOVED_PERMANENTLY, httpx.codes.PERMANENT_REDIRECT)
+_MAX_TRIES = 3  # if a host is busy and names a waiting time
 _READ_SECONDS = 15.0
 _TOTAL_SECONDS = 60.0
-_ROBOTS_SECONDS, _ROBOTS_RETRY = (
-    86_400.0,
-    300.0,
-)  # how long robots.txt is remembered, and its absence in trouble
+# Lifetime of a cached robots.txt, and of a failure to fetch it.
+_ROBOTS_TTL_SECONDS, _ROBOTS_RETRY_SECONDS = 86_400.0, 300.0
 _HEADERS = {
     "User-Agent": f"{AGENT}/{__version__}",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    "Accept-Encoding": "gzip, deflate",  # what can be unpacked step by step, up to the limit
+    "Accept-Encoding": "gzip, deflate",  # encodings that can be decompressed in steps, up to the limit
 }
-# What each of httpcore's errors means, the nearest class first.
-_PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
+# Descriptions of httpcore's errors, the most specific class first.
+_ERROR_TEXTS: tuple[tuple[type[Exception], str], ...] = (
     (httpcore.ConnectTimeout, f"no connection within {CONNECT_SECONDS:g} s"),
     (httpcore.TimeoutException, "no answer in time"),
     (httpcore.ConnectError, "no connection"),
@@ -50,16 +48,16 @@ _PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
     (UnicodeError, "not a web address"),
     (OSError, "the connection broke"),
 )
-_DEFAULT_REST = 300.0  # after "too many requests" that names no time
+_DEFAULT_BACKOFF_SECONDS = 300.0  # after "too many requests" without a waiting time
 
 
 class Fetcher:
-    """Asks hosts for pages; safe to share between threads."""
+    """HTTP client for crawling; safe to share between threads."""
 
-    def __init__(self, guard: AddressPolicy, hosts: HostThrottle) -> None:
-        self._guard = guard
-        self._hosts = hosts
-        self._transport = GuardedTransport(guard)
+    def __init__(self, policy: AddressPolicy, throttle: HostThrottle) -> None:
+        self._policy = policy
+        self._throttle = throttle
+        self._transport = GuardedTransport(policy)
         self._seconds = _TOTAL_SECONDS
 
     def get(
@@ -68,101 +66,113 @@ class Fetcher:
         *,
         etag: str = "",
         last_modified: str = "",
-        found: str = "",
+        validators_url: str = "",
         limit: int = MAX_PAGE_BYTES,
     ) -> FetchResult:
-        """Fetch `url` if it has changed since it had these validators. Raises FetchError, and Stopped.
+        """Fetch a URL, following redirects, unless it is unchanged.
 
-        Where the validators are of the address that it was `found` at, only that is asked with them.
+        Args:
+            url: the URL.
+            etag: ETag of the previous response.
+            last_modified: Last-Modified header of the previous response.
+            validators_url: URL that the validators belong to, after redirects; only requests to it send them
+                (default: all requests do).
+            limit: maximum size of the decompressed body in bytes.
+
+        Raises:
+            FetchError: if the page cannot be fetched; `FetchForbiddenError` if it must not be fetched.
+            CrawlStopped: if the crawl is shutting down.
         """
         validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        # One client for one page and its redirects: it keeps no cookies beyond them.
+        # A client for one page and its redirects only, so that cookies are not kept any longer.
         client = httpx.Client(transport=self._transport, trust_env=False, headers=_HEADERS)
-        here, moved, lasting = normalize_url(url), "", True
-        for _ in range(_REDIRECTS + 1):
-            asked = validators if found in ("", here) else {}
-            reply = self._asked(client, here, {name: value for name, value in asked.items() if value}, limit)
-            if reply.status == httpx.codes.NOT_MODIFIED and not any(asked.values()):
+        here, moved, permanent = normalize_url(url), "", True
+        for _ in range(_MAX_REDIRECTS + 1):
+            request_validators = validators if validators_url in ("", here) else {}
+            reply = self._request(
+                client, here, {name: value for name, value in request_validators.items() if value}, limit
+            )
+            if reply.status == httpx.codes.NOT_MODIFIED and not any(request_validators.values()):
                 raise FetchError(
                     "the server answers 304 (Not Modified), though it was not asked whether", status=304
                 )
-            if not (there := redirect(here, reply)):
-                return fetched(here, reply, moved=moved)
-            lasting = lasting and reply.status in _LASTING
-            here, moved = there, there if lasting else moved
-        raise FetchError(f"it redirects more than {_REDIRECTS} times")
+            if not (there := redirect_target(here, reply)):
+                return build_result(here, reply, moved=moved)
+            permanent = permanent and reply.status in _PERMANENT_REDIRECTS
+            here, moved = there, there if permanent else moved
+        raise FetchError(f"it redirects more than {_MAX_REDIRECTS} times")
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._transport.close()
 
-    def _asked(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> RawResponse:
-        """Ask once it is our turn; again where the host is busy for a short while only."""
-        target = self._guard.target(url)
-        name = _name(target)
-        for left in reversed(range(_TRIES)):
-            with self._hosts.turn(name) as host:
-                self._refuse_disallowed(client, url, host, target)
-                self._hosts.wait(name, host, own=target.allowlisted)
+    def _request(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> RawResponse:
+        """Send a request when the host's throttle permits; retry if the host is busy for a short time only."""
+        target = self._policy.resolve_url(url)
+        name = _host_key(target)
+        for left in reversed(range(_MAX_TRIES)):
+            with self._throttle.acquire(name) as host:
+                self._check_robots_txt(client, url, host, target)
+                self._throttle.wait(name, host, allowlisted=target.allowlisted)
                 try:
-                    reply = self._exchange(client, url, headers, limit)
+                    reply = self._send(client, url, headers, limit)
                 finally:
-                    self._hosts.record_request(host, AGENT)
+                    self._throttle.record_request(host, AGENT)
             if reply.status not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
                 break
             wait = retry_after(reply.headers)
-            self._hosts.back_off(name, wait)
-            if wait > MAX_WAIT or not left:
-                raise FetchError(status_text(reply.status), status=reply.status, wait=wait)
+            self._throttle.back_off(name, wait)
+            if wait > MAX_WAIT_SECONDS or not left:
+                raise FetchError(describe_status(reply.status), status=reply.status, wait=wait)
         return reply
 
-    def _exchange(
-        self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int
-    ) -> RawResponse:
+    def _send(self, client: httpx.Client, url: str, headers: Mapping[str, str], limit: int) -> RawResponse:
         self._transport.deadline.start(self._seconds)
         timeout = httpx.Timeout(_READ_SECONDS, connect=CONNECT_SECONDS)
         try:
             with client.stream("GET", url, headers=dict(headers), timeout=timeout) as response:
-                body = _body(response, limit) if response.status_code == httpx.codes.OK else b""
+                body = _read_limited_body(response, limit) if response.status_code == httpx.codes.OK else b""
                 return RawResponse(response.status_code, response.headers, body)
-        except tuple(kind for kind, _ in _PROBLEMS) as exc:
-            said = next(text for kind, text in _PROBLEMS if isinstance(exc, kind))
-            raise FetchError(f"{said} ({exc})" if str(exc) else said) from exc
+        except tuple(kind for kind, _ in _ERROR_TEXTS) as exc:
+            problem = next(text for kind, text in _ERROR_TEXTS if isinstance(exc, kind))
+            raise FetchError(f"{problem} ({exc})" if str(exc) else problem) from exc
 
     # robots.txt
 
-    def _refuse_disallowed(self, client: httpx.Client, url: str, host: Host, target: Target) -> None:
+    def _check_robots_txt(self, client: httpx.Client, url: str, host: Host, target: Target) -> None:
         if time.monotonic() > host.rules_until:
-            self._read_rules(client, str(httpx.URL(url).copy_with(raw_path=b"/robots.txt")), host, target)
+            self._fetch_robots_txt(
+                client, str(httpx.URL(url).copy_with(raw_path=b"/robots.txt")), host, target
+            )
         if host.rules_problem:
             raise FetchError(f"robots.txt cannot be had, so nothing is asked for now: {host.rules_problem}")
         if host.rules and not host.rules.can_fetch(url, AGENT):
             raise FetchForbiddenError(f"{target.host}'s robots.txt does not allow it")
 
-    def _read_rules(self, client: httpx.Client, url: str, host: Host, target: Target) -> None:
-        """Remember what robots.txt says: without one all is allowed, and while it cannot be had nothing is."""
+    def _fetch_robots_txt(self, client: httpx.Client, url: str, host: Host, target: Target) -> None:
+        """Cache robots.txt: everything is allowed without one, and nothing while it cannot be fetched."""
         from protego import Protego
 
-        host.rules, host.rules_problem, host.rules_until = None, "", time.monotonic() + _ROBOTS_SECONDS
-        self._hosts.wait(_name(target), host, own=True)
+        host.rules, host.rules_problem, host.rules_until = None, "", time.monotonic() + _ROBOTS_TTL_SECONDS
+        self._throttle.wait(_host_key(target), host, allowlisted=True)
         try:
-            reply = self._followed(client, url)
+            reply = self._follow_redirects(client, url)
             if reply.status in (httpx.codes.TOO_MANY_REQUESTS, *range(500, 600)):
-                raise FetchError(status_text(reply.status))
+                raise FetchError(describe_status(reply.status))
         except FetchForbiddenError:
             return
         except FetchError as exc:
-            host.rules_problem, host.rules_until = str(exc), time.monotonic() + _ROBOTS_RETRY
+            host.rules_problem, host.rules_until = str(exc), time.monotonic() + _ROBOTS_RETRY_SECONDS
             return
         if reply.status == httpx.codes.OK:
             host.rules = Protego.parse(decode(reply.body))
-        self._hosts.record_request(host, AGENT)
+        self._throttle.record_request(host, AGENT)
 
-    def _followed(self, client: httpx.Client, url: str) -> RawResponse:
-        for _ in range(_REDIRECTS + 1):
-            self._guard.target(url)
-            reply = self._exchange(client, url, {}, _MAX_ROBOTS_BYTES)
-            there = redirect(url, reply)
+    def _follow_redirects(self, client: httpx.Client, url: str) -> RawResponse:
+        for _ in range(_MAX_REDIRECTS + 1):
+            self._policy.resolve_url(url)
+            reply = self._send(client, url, {}, _MAX_ROBOTS_BYTES)
+            there = redirect_target(url, reply)
             if not there:
                 return reply
             url = there
@@ -172,27 +182,40 @@ class Fetcher:
 def open_fetcher(
     *, allowed: tuple[str, ...], delay: float, stopping: threading.Event | None = None
 ) -> Fetcher:
-    """Make a fetcher that remembers nothing of hosts beyond this process."""
+    """Create a fetcher that does not persist the state of hosts.
+
+    Args:
+        allowed: hosts and networks that may be fetched although they are private.
+        delay: seconds between two requests to a host.
+        stopping: aborts waiting requests when set.
+    """
     return Fetcher(
-        AddressPolicy.allowing(allowed), HostThrottle(delay=delay, stopping=stopping or threading.Event())
+        AddressPolicy.from_allowlist(allowed),
+        HostThrottle(delay=delay, stopping=stopping or threading.Event()),
     )
 
 
-def _body(response: httpx.Response, limit: int) -> bytes:
-    packed = response.headers.get("content-encoding", "").strip().lower()
+def _read_limited_body(response: httpx.Response, limit: int) -> bytes:
+    content_encoding = response.headers.get("content-encoding", "").strip().lower()
     announced = response.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
         raise FetchError(f"larger than {limit / 1e6:g} MB, the limit")
-    return read_body(response.iter_raw(), packed=packed, limit=limit)
+    return read_body(response.iter_raw(), content_encoding=content_encoding, limit=limit)
 
 
-def _name(target: Target) -> str:
+def _host_key(target: Target) -> str:
     return target.host if target.port in (80, 443) else f"{target.host}:{target.port}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchResult:
-    """What came: `url` is where it was in the end, `moved` where it is for good if it has moved."""
+    """Response to a GET request.
+
+    Attributes:
+        url: final URL after redirects.
+        moved: new URL if the page has moved permanently, else an empty string.
+        max_age: seconds for which the response is fresh.
+    """
 
     url: str
     status: int
@@ -205,14 +228,14 @@ class FetchResult:
     max_age: float = 0.0
 
     @property
-    def unchanged(self) -> bool:
-        """Whether the server says that it is still what was fetched before."""
+    def is_unchanged(self) -> bool:
+        """True if the server reports that the page has not changed since the previous request."""
         return self.status == httpx.codes.NOT_MODIFIED
 
 
 @dataclass(frozen=True)
 class RawResponse:
-    """A server's answer as it came; no body but where it has what was asked for."""
+    """Response as received; the body is only read if the status is 200."""
 
     status: int
     headers: httpx.Headers
@@ -220,7 +243,11 @@ class RawResponse:
 
 
 def normalize_url(url: str) -> str:
-    """Return an address as it is asked for, without its fragment. Raises FetchForbiddenError."""
+    """Return the URL to request, without the fragment.
+
+    Raises:
+        FetchForbiddenError: if it is not a web URL.
+    """
     try:
         parsed = httpx.URL(url.strip())
         return str(parsed.copy_with(fragment=None))
@@ -228,8 +255,12 @@ def normalize_url(url: str) -> str:
         raise FetchForbiddenError(f"{url[:80]!r} is not a web address ({exc})") from exc
 
 
-def redirect(here: str, reply: RawResponse) -> str:
-    """Return where an answer sends its reader, or "". Raises FetchForbiddenError for a step down from https."""
+def redirect_target(here: str, reply: RawResponse) -> str:
+    """Return the target of a redirect, or an empty string if the response is not a redirect.
+
+    Raises:
+        FetchForbiddenError: if the target is not a web URL, or the redirect is from https to http.
+    """
     location = reply.headers.get("location", "")
     if reply.status not in (301, 302, 303, 307, 308) or not location:
         return ""
@@ -244,10 +275,19 @@ def redirect(here: str, reply: RawResponse) -> str:
     return normalize_url(str(there))
 
 
-def fetched(url: str, reply: RawResponse, *, moved: str) -> FetchResult:
-    """Return what an answer has brought from `url`. Raises FetchError for one that brought nothing."""
+def build_result(url: str, reply: RawResponse, *, moved: str) -> FetchResult:
+    """Build the result of a response.
+
+    Args:
+        url: final URL of the request.
+        reply: the response.
+        moved: new URL if the page has moved permanently.
+
+    Raises:
+        FetchError: if the status is neither 200 nor 304.
+    """
     if reply.status not in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
-        raise FetchError(status_text(reply.status), status=reply.status)
+        raise FetchError(describe_status(reply.status), status=reply.status)
     kind, _, parameters = reply.headers.get("content-type", "").partition(";")
     charset = re.search(r"charset\s*=\s*[\"']?([\w-]+)", parameters, re.I)
     age = re.search(r"max-age\s*=\s*\"?(\d{1,9})", reply.headers.get("cache-control", ""), re.I)
@@ -265,18 +305,18 @@ def fetched(url: str, reply: RawResponse, *, moved: str) -> FetchResult:
 
 
 def retry_after(headers: httpx.Headers) -> float:
-    """Return the seconds that Retry-After names, as a number or as a date."""
+    """Return the waiting time from the Retry-After header in seconds; the header may contain a number or a date."""
     value = headers.get("retry-after", "").strip()
     if value.isdigit():
-        return min(float(value[:9]), LONGEST_REST)
+        return min(float(value[:9]), MAX_BACKOFF_SECONDS)
     try:
         rest = parsedate_to_datetime(value).timestamp() - time.time()
     except (ValueError, TypeError, OverflowError):
-        return _DEFAULT_REST
-    return min(max(rest, 0.0), LONGEST_REST)
+        return _DEFAULT_BACKOFF_SECONDS
+    return min(max(rest, 0.0), MAX_BACKOFF_SECONDS)
 
 
-def status_text(status: int) -> str:
-    """Say what a server has answered, with the status's name."""
+def describe_status(status: int) -> str:
+    """Return a description of a response status with its standard phrase."""
     phrase = httpx.codes.get_reason_phrase(status)
     return f"the server answers {status}{f' ({phrase})' if phrase else ''}"

@@ -1,4 +1,4 @@
-"""Lets one process watch over a library at a time; another one waits, and takes over when that one is gone."""
+"""Leader election: one watcher per article store; another process waits to take over."""
 
 from __future__ import annotations
 
@@ -16,35 +16,43 @@ from bot.storage.article_store import ArticleStore
 
 logger = logging.getLogger(__name__)
 
-_WATCH_KEY = 0x6369746E  # PostgreSQL's advisory lock of the one that watches
-_AGAIN = 2.0  # seconds between two tries
+_ADVISORY_LOCK_KEY = 0x6369746E  # PostgreSQL advisory lock of the active watcher
+_RETRY_SECONDS = 2.0  # between two attempts
 
 
 @contextlib.contextmanager
-def watcher_lock(workspace: Services, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
-    """Hold the one right to poll feeds. Where another process has it: wait for it to end, or raise CitewireError.
+def watcher_lock(services: Services, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
+    """Hold the lock for polling feeds.
 
-    The locks are the kernel's and PostgreSQL's: they are free the moment their holder dies.
+    The locks belong to the kernel and to PostgreSQL, which release them when the process that holds them ends.
+
+    Args:
+        services: the article store and its data directory.
+        wait: wait until the process that holds the lock ends.
+        stopping: stops waiting when set; the block then runs without the lock.
+
+    Raises:
+        CitewireError: if another process holds the lock and `wait` is False.
     """
-    lock = FileLock(workspace.settings.data_dir / "watch.lock")
+    lock = FileLock(services.settings.data_dir / "watch.lock")
     with (
-        _held(lambda: _take_file(lock), lock.release, wait=wait, stopping=stopping),
-        _shared(workspace.articles, wait=wait, stopping=stopping),
+        _hold_lock(lambda: _acquire_file(lock), lock.release, wait=wait, stopping=stopping),
+        _hold_database_lock(services.articles, wait=wait, stopping=stopping),
     ):
         yield
 
 
 @contextlib.contextmanager
-def _shared(library: ArticleStore, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
-    """Hold it among all machines that share a PostgreSQL library."""
-    with library.connect() as connection:
+def _hold_database_lock(store: ArticleStore, *, wait: bool, stopping: threading.Event) -> Iterator[None]:
+    """Hold the lock among all machines that share a PostgreSQL article store."""
+    with store.connect() as connection:
         if connection.dialect.name != "postgresql":
             connection.rollback()
             yield
             return
-        with _held(
-            lambda: _ask(connection, "pg_try_advisory_lock"),
-            lambda: _ask(connection, "pg_advisory_unlock"),
+        with _hold_lock(
+            lambda: _call_lock_function(connection, "pg_try_advisory_lock"),
+            lambda: _call_lock_function(connection, "pg_advisory_unlock"),
             wait=wait,
             stopping=stopping,
         ):
@@ -52,24 +60,24 @@ def _shared(library: ArticleStore, *, wait: bool, stopping: threading.Event) -> 
 
 
 @contextlib.contextmanager
-def _held(
-    take: Callable[[], bool], give_back: Callable[[], object], *, wait: bool, stopping: threading.Event
+def _hold_lock(
+    acquire: Callable[[], bool], release: Callable[[], object], *, wait: bool, stopping: threading.Event
 ) -> Iterator[None]:
-    held = take()
+    held = acquire()
     if not held and not wait:
         raise CitewireError("another `citewire watch` polls these feeds already; it brings in what is new")
     if not held:
         logger.info("another `citewire watch` polls these feeds; waiting to take over")
-    while not held and not stopping.wait(_AGAIN):
-        held = take()
+    while not held and not stopping.wait(_RETRY_SECONDS):
+        held = acquire()
     try:
         yield
     finally:
         if held:
-            give_back()
+            release()
 
 
-def _take_file(lock: FileLock) -> bool:
+def _acquire_file(lock: FileLock) -> bool:
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -77,7 +85,7 @@ def _take_file(lock: FileLock) -> bool:
     return True
 
 
-def _ask(connection: Connection, function: str) -> bool:
-    answer = bool(connection.scalar(text(f"SELECT {function}(:key)"), {"key": _WATCH_KEY}))
+def _call_lock_function(connection: Connection, function: str) -> bool:
+    answer = bool(connection.scalar(text(f"SELECT {function}(:key)"), {"key": _ADVISORY_LOCK_KEY}))
     connection.commit()
     return answer

@@ -1,17 +1,17 @@
-"""Tells whether two addresses are of one site, so that no outlet speaks for another's articles."""
+"""Same-site checks for URLs, so that no site can change the articles of another one."""
 
 from __future__ import annotations
 
 from urllib.parse import SplitResult, urlsplit
 
-_USUAL_PORTS = (None, 80, 443)
+_DEFAULT_PORTS = (None, 80, 443)
 
 
 def is_valid_canonical(claimed: str, fetched: str) -> bool:
-    """Say whether a page that was fetched from one address may name itself by the other.
+    """Return True if a page fetched from one URL may claim the other as its canonical URL.
 
-    Its host may be the same (without "www.") or a domain above it, at the same port; never a domain under which
-    others have their own, such as co.uk or github.io. The site's front page is nobody's address but its own.
+    The host must be the same (without "www.") or a parent domain, at the same port, but not a public suffix such as
+    co.uk or github.io. No other page may claim the URL of the front page.
     """
     there, here = _split(claimed), _split(fetched)
     if not there or not here or _port(there) != _port(here):
@@ -21,8 +21,8 @@ def is_valid_canonical(claimed: str, fetched: str) -> bool:
     return _is_subdomain(_host(there), _host(here))
 
 
-def same_site(one: str, other: str) -> bool:
-    """Say whether two addresses have the same host (without "www."), or one a domain above the other's."""
+def is_same_site(one: str, other: str) -> bool:
+    """Return True if the hosts of two URLs are the same (without "www."), or one is a parent domain of the other."""
     first, second = _split(one), _split(other)
     if not first or not second or _port(first) != _port(second):
         return False
@@ -52,4 +52,4 @@ def _host(parts: SplitResult) -> str:
 
 
 def _port(parts: SplitResult) -> int | None:
-    return None if parts.port in _USUAL_PORTS else parts.port
+    return None if parts.port in _DEFAULT_PORTS else parts.port

@@ -1,4 +1,7 @@
-"""Says which addresses may be asked: a page must not lead Citewire into the network that it runs in."""
+"""SSRF protection: which network addresses may be fetched.
+
+A page must not make Citewire send requests into the network that it runs in.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +17,57 @@ from bot.errors import FetchError, FetchForbiddenError
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")  # all that is assigned to the public internet
+_PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")  # all addresses assigned to the public internet
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # an IPv4 address in its last four bytes
-_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Target(NamedTuple):
-    """Where a URL leads to: the host's name, its port, and the addresses that may be connected to."""
+    """Resolved target of a URL: host, port and the IP addresses that may be connected to."""
 
     host: str
     port: int
     addresses: tuple[str, ...]
-    allowlisted: bool  # allowed although it is private: the user's own machine or network
+    allowlisted: bool  # permitted although private: the user's own machine or network
 
 
 @dataclass(frozen=True)
 class AddressPolicy:
-    """What may be connected to: public addresses, and these hosts and networks whatever they are."""
+    """Permitted addresses: public ones, and the hosts and networks of an allowlist."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[_Network, ...] = ()
 
     @classmethod
-    def allowing(cls, allowed: Iterable[str]) -> AddressPolicy:
-        """Make one from the names, addresses and networks of CITEWIRE_FETCH_ALLOW. Raises ValueError."""
+    def from_allowlist(cls, allowed: Iterable[str]) -> AddressPolicy:
+        """Create a policy from the host names, addresses and networks of CITEWIRE_FETCH_ALLOW.
+
+        Raises:
+            ValueError: if an item is not valid.
+        """
         hosts, networks = set[str](), []
         for one in allowed:
-            network = _network(one)
+            network = _parse_network(one)
             if network:
                 networks.append(network)
             else:
                 hosts.add(one.lower().rstrip("."))
         return cls(frozenset(hosts), tuple(networks))
 
-    def target(self, url: str) -> Target:
-        """Return where `url` leads to now. Raises FetchForbiddenError, and FetchError for an unknown host."""
+    def resolve_url(self, url: str) -> Target:
+        """Resolve the host of a URL.
+
+        Raises:
+            FetchForbiddenError: if the URL must not be fetched.
+            FetchError: if the host is unknown.
+        """
         try:
             parts = urlsplit(url)
-            port = parts.port or _PORTS.get(parts.scheme)
+            port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
         except ValueError as exc:
-            raise FetchForbiddenError(f"{_shown(url)} is not a web address ({exc})") from exc
-        if not port or parts.scheme not in _PORTS or not parts.hostname:
-            raise FetchForbiddenError(f"{_shown(url)} is not an http or https address")
+            raise FetchForbiddenError(f"{_format_url(url)} is not a web address ({exc})") from exc
+        if not port or parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+            raise FetchForbiddenError(f"{_format_url(url)} is not an http or https address")
         if parts.username is not None or parts.password is not None:
             raise FetchForbiddenError(
                 f"an address with a user or password in it is not fetched: {parts.hostname}"
@@ -63,33 +75,38 @@ class AddressPolicy:
         return self.resolve(parts.hostname, port)
 
     def resolve(self, host: str, port: int) -> Target:
-        """Return the addresses of a host that may be connected to. Raises FetchForbiddenError, FetchError."""
+        """Resolve a host to the addresses that may be connected to.
+
+        Raises:
+            FetchForbiddenError: if none of its addresses is permitted.
+            FetchError: if the host is unknown.
+        """
         name = host.lower().rstrip(".")
-        found = [(text, _address(text)) for text in _look_up(name, port)]
+        found = [(text, _parse_address(text)) for text in _look_up(name, port)]
         if name in self.hosts:
             return Target(name, port, tuple(text for text, _ in found), allowlisted=True)
         own = tuple(text for text, address in found if self._is_allowed(address))
         public = tuple(text for text, address in found if is_public(address))
         if not own and not public:
-            raise FetchForbiddenError(_private(name, found[0][0]))
+            raise FetchForbiddenError(_describe_private(name, found[0][0]))
         return Target(name, port, own or public, allowlisted=bool(own))
 
     def _is_allowed(self, address: _Address) -> bool:
-        embedded = _embedded(address)
+        embedded = _embedded_ipv4(address)
         return any(one in network for network in self.networks for one in (address, *embedded))
 
 
 def is_public(address: _Address) -> bool:
-    """Say whether an address is on the public internet, and so is each IPv4 address that it stands for."""
+    """Return True if an address is public, and so is every IPv4 address embedded in it."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast and not address.is_reserved
-    if embedded := _embedded(address):
+    if embedded := _embedded_ipv4(address):
         return all(is_public(one) for one in embedded)
     return address in _PUBLIC_IPV6 and address.is_global
 
 
-def _embedded(address: _Address) -> tuple[_Address, ...]:
-    """Return the IPv4 addresses that traffic to an IPv6 address can end at."""
+def _embedded_ipv4(address: _Address) -> tuple[_Address, ...]:
+    """Return the IPv4 addresses that traffic to an IPv6 address can reach."""
     if isinstance(address, ipaddress.IPv4Address):
         return ()
     if address in _NAT64:
@@ -99,7 +116,7 @@ def _embedded(address: _Address) -> tuple[_Address, ...]:
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    """Ask the system, which also reads what a browser would: decimal, octal and hexadecimal addresses."""
+    """Resolve a host name with the system's resolver; like browsers, it accepts decimal, octal and hex addresses."""
     try:
         rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
@@ -107,12 +124,16 @@ def _look_up(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(row[4][0]) for row in rows))
 
 
-def _address(text: str) -> _Address:
+def _parse_address(text: str) -> _Address:
     return ipaddress.ip_address(text.partition("%")[0])
 
 
-def _network(text: str) -> _Network | None:
-    """Return the network or single address that is written here; None for a name. Raises ValueError."""
+def _parse_network(text: str) -> _Network | None:
+    """Parse a network or a single address; return None for a host name.
+
+    Raises:
+        ValueError: if the text contains a slash and is not a network.
+    """
     try:
         return ipaddress.ip_network(text.strip("[]"), strict=False)
     except ValueError:
@@ -121,10 +142,10 @@ def _network(text: str) -> _Network | None:
         return None
 
 
-def _private(host: str, address: str) -> str:
+def _describe_private(host: str, address: str) -> str:
     led = f"{address} is" if host == address else f"{host} leads to {address},"
     return f"{led} a private address: allow it with CITEWIRE_FETCH_ALLOW={host}"
 
 
-def _shown(url: str) -> str:
+def _format_url(url: str) -> str:
     return repr(url[:80])

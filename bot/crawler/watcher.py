@@ -1,4 +1,4 @@
-"""Takes pages and feeds in, once or for as long as it runs: hosts side by side, each by turns."""
+"""Schedules feed polls and page fetches over a worker pool: hosts in parallel, one request per host at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bot.crawler import scheduling
-from bot.crawler.feed_poller import FeedPoller, Found
+from bot.crawler.feed_poller import CrawlResult, FeedPoller
 from bot.crawler.fetcher import Fetcher
 from bot.crawler.page_fetch import PageFetcher
 from bot.crawler.politeness import CrawlStopped, HostThrottle
@@ -28,47 +28,55 @@ from bot.services import Services
 
 logger = logging.getLogger(__name__)
 
-_MOST = 200  # pages put away at once
-_SECONDS = 20.0  # that what was fetched waits for more to come; longer where putting away takes longer
-_WRITING_SHARE = 0.1
-_IDLE = 5.0  # seconds between two looks at what is due
-_TIDYING = 86_400.0  # seconds between two times that useless rows are deleted
-_TROUBLE = 60.0  # seconds before work goes on after the library or an index could not be used
-_LOOSE = ""  # the job that looks at pages that are of no feed
+_MAX_BATCH_PAGES = 200  # written together
+_BATCH_SECONDS = 20.0  # for collecting a batch before it is written; longer if writing takes longer
+_WRITING_SHARE = 0.1  # of the time, at most
+_IDLE_SECONDS = 5.0  # between two checks for due feeds and pages
+_PRUNE_INTERVAL_SECONDS = 86_400.0  # between two deletions of useless rows
+_ERROR_PAUSE_SECONDS = 60.0  # before work resumes after an error of the article store or an index
+_ORPHAN_JOB_URL = ""  # of the job that rechecks pages without a feed
 
-Told = Callable[[IngestReport], None]
+OnReport = Callable[[IngestReport], None]
 _Item = TypeVar("_Item")
-_WORKERS = 8  # they mostly wait
-_WAITING = 64  # items that wait to be put away; then the workers wait
+_MAX_WORKERS = 8  # more than cores, because they mostly wait
+_QUEUE_SIZE = 64  # results waiting to be written; workers block if it is full
 
 
 class Watcher:
-    """Everything that fetching needs, opened over one data folder."""
+    """Crawls pages and feeds into one article store."""
 
     def __init__(
         self,
-        workspace: Services,
+        services: Services,
         *,
         stopping: threading.Event,
-        shortest: float = scheduling.SHORTEST,
+        min_interval: float = scheduling.MIN_INTERVAL_SECONDS,
         on_wait: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Poll a feed every `shortest` seconds at most, until `stopping` is set."""
-        settings = workspace.settings
-        self.ledger = CrawlStore(workspace.articles, clock=clock)
+        """Create the fetcher, poller and writer.
+
+        Args:
+            services: the article store, indexes and settings.
+            stopping: stops the crawl when set.
+            min_interval: minimum seconds between two polls of a feed.
+            on_wait: called before waiting for the lock of the index writer.
+            clock: returns seconds since 1970.
+        """
+        settings = services.settings
+        self.store = CrawlStore(services.articles, clock=clock)
         self._stopping = stopping
-        hosts = HostThrottle(
+        throttle = HostThrottle(
             delay=settings.fetch_delay,
             stopping=stopping,
-            resting=self.ledger.backoffs(),
-            on_rest=self.ledger.set_backoff,
+            backoffs=self.store.backoffs(),
+            on_backoff=self.store.set_backoff,
         )
-        self._fetcher = Fetcher(AddressPolicy.allowing(settings.fetch_allow), hosts)
-        visitor = PageFetcher(self._fetcher, workspace.articles, clock=clock)
-        self._poller = FeedPoller(self._fetcher, self.ledger, visitor, shortest=shortest)
-        self._intake = CrawlWriter(workspace, self.ledger, self._poller.in_flight, on_wait=on_wait)
-        self._patience = _SECONDS
+        self._fetcher = Fetcher(AddressPolicy.from_allowlist(settings.fetch_allow), throttle)
+        page_fetcher = PageFetcher(self._fetcher, services.articles, clock=clock)
+        self._poller = FeedPoller(self._fetcher, self.store, page_fetcher, min_interval=min_interval)
+        self._writer = CrawlWriter(services, self.store, self._poller.in_flight, on_wait=on_wait)
+        self._batch_seconds = _BATCH_SECONDS
 
     def ingest_once(
         self,
@@ -76,146 +84,161 @@ class Watcher:
         pages: Iterable[str] = (),
         feeds: Iterable[str] = (),
         source: str = "",
-        told: Told = lambda _: None,
+        on_report: OnReport = lambda _: None,
     ) -> IngestReport:
-        """Take in pages, and feeds that are then remembered; `call_api` is called with what each step has changed."""
-        jobs = [_Job(url, partial(self._page, url, source)) for url in pages]
+        """Ingest pages and feeds; the feeds are stored for later polls.
+
+        Args:
+            pages: URLs of pages.
+            feeds: URLs of feeds.
+            source: source of the articles, given by the user.
+            on_report: called with the report of each batch written.
+        """
+        jobs = [_Job(url, partial(self._fetch_page, url, source)) for url in pages]
         jobs += [_Job(url, partial(self._poller.add, url, source=source)) for url in feeds]
-        return self._done(jobs, told)
+        return self._run_jobs(jobs, on_report)
 
-    def poll_all(self, *, told: Told = lambda _: None) -> IngestReport:
-        """Poll all feeds now, and look at the pages whose time it is."""
-        self.ledger.prune()
-        jobs = [self._poll(feed) for feed in self.ledger.feeds() if feed.state != "gone"]
-        return self._done([*jobs, self._orphan_pages_job()], told)
+    def poll_all(self, *, on_report: OnReport = lambda _: None) -> IngestReport:
+        """Poll all feeds now, and recheck the pages that are due."""
+        self.store.prune()
+        jobs = [self._poll_job(feed) for feed in self.store.feeds() if feed.state != "gone"]
+        return self._run_jobs([*jobs, self._orphan_pages_job()], on_report)
 
-    def run(self, *, told: Told) -> None:
-        """Poll each feed when it is due, until it is to stop; what is fetched by then is put away."""
-        tidied = float("-inf")
-        with WorkerPool[Found](self._stopping) as crew:
+    def run(self, *, on_report: OnReport) -> None:
+        """Poll each feed when it is due, until `stopping` is set; pages fetched by then are still written."""
+        pruned_at = float("-inf")
+        with WorkerPool[CrawlResult](self._stopping) as pool:
             while not self._stopping.is_set():
                 try:
-                    if time.monotonic() - tidied > _TIDYING:
-                        self.ledger.prune()
-                        tidied = time.monotonic()
-                    self._send(crew, [*map(self._poll, self.ledger.due_feeds()), self._orphan_pages_job()])
-                    self._save_batch(crew, told)
-                    self._stopping.wait(0 if crew.has_more else _IDLE)
+                    if time.monotonic() - pruned_at > _PRUNE_INTERVAL_SECONDS:
+                        self.store.prune()
+                        pruned_at = time.monotonic()
+                    self._submit_jobs(
+                        pool, [*map(self._poll_job, self.store.due_feeds()), self._orphan_pages_job()]
+                    )
+                    self._save_batch(pool, on_report)
+                    self._stopping.wait(0 if pool.has_more else _IDLE_SECONDS)
                 except CitewireError as exc:
-                    logger.error("%s; going on in %.0f s", exc, _TROUBLE)
-                    self._stopping.wait(_TROUBLE)
-            while crew.has_more:
-                self._save_batch(crew, told)
+                    logger.error("%s; going on in %.0f s", exc, _ERROR_PAUSE_SECONDS)
+                    self._stopping.wait(_ERROR_PAUSE_SECONDS)
+            while pool.has_more:
+                self._save_batch(pool, on_report)
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._fetcher.close()
 
-    # Within
+    # Internals
 
-    def _done(self, jobs: Iterable[_Job], told: Told) -> IngestReport:
-        report, begun = IngestReport(), time.monotonic()
-        with WorkerPool[Found](self._stopping) as crew:
-            self._send(crew, jobs)
-            while crew.has_more:
-                report.add(self._save_batch(crew, told))
-        report.seconds = time.monotonic() - begun
+    def _run_jobs(self, jobs: Iterable[_Job], on_report: OnReport) -> IngestReport:
+        report, started = IngestReport(), time.monotonic()
+        with WorkerPool[CrawlResult](self._stopping) as pool:
+            self._submit_jobs(pool, jobs)
+            while pool.has_more:
+                report.add(self._save_batch(pool, on_report))
+        report.seconds = time.monotonic() - started
         return report
 
-    def _send(self, crew: WorkerPool[Found], jobs: Iterable[_Job]) -> None:
-        """Give the jobs of one host to one thread, in their order; hosts that are being visited wait."""
+    def _submit_jobs(self, pool: WorkerPool[CrawlResult], jobs: Iterable[_Job]) -> None:
+        """Run the jobs of each host in one thread, in order; hosts that are busy are left for the next time."""
         by_host: dict[str, list[_Job]] = {}
         for job in jobs:
-            if job.host not in crew.busy:
+            if job.host not in pool.busy:
                 by_host.setdefault(job.host, []).append(job)
-        for host, theirs in by_host.items():
-            crew.submit(host, partial(_in_turn, theirs))
+        for host, host_jobs in by_host.items():
+            pool.submit(host, partial(_run_in_order, host_jobs))
 
-    def _save_batch(self, crew: WorkerPool[Found], told: Told) -> IngestReport:
-        found, ended = crew.collect(seconds=self._patience, most=_MOST)
-        begun = time.monotonic()
+    def _save_batch(self, pool: WorkerPool[CrawlResult], on_report: OnReport) -> IngestReport:
+        found, ended = pool.collect(seconds=self._batch_seconds, max_items=_MAX_BATCH_PAGES)
+        started = time.monotonic()
         try:
-            report = self._intake.save(found)
+            report = self._writer.save(found)
         finally:
-            crew.busy.difference_update(ended)
-        self._patience = max(_SECONDS, (time.monotonic() - begun) / _WRITING_SHARE)
-        told(report)
+            pool.busy.difference_update(ended)
+        self._batch_seconds = max(_BATCH_SECONDS, (time.monotonic() - started) / _WRITING_SHARE)
+        on_report(report)
         return report
 
-    def _page(self, url: str, source: str) -> Iterator[Found]:
-        record = self.ledger.page(url)
+    def _fetch_page(self, url: str, source: str) -> Iterator[CrawlResult]:
+        record = self.store.page(url)
         if self._poller.in_flight.begin(record.key):
-            yield self._poller.visit(record, source=source, asked_for=True)
+            yield self._poller.fetch_page(record, source=source, user_requested=True)
 
-    def _poll(self, feed: FeedRecord) -> _Job:
+    def _poll_job(self, feed: FeedRecord) -> _Job:
         return _Job(feed.url, partial(self._poller.poll, feed))
 
     def _orphan_pages_job(self) -> _Job:
-        return _Job(_LOOSE, partial(self._poller.recheck_pages, ""))
+        return _Job(_ORPHAN_JOB_URL, partial(self._poller.recheck_pages, ""))
 
 
 class _Job(NamedTuple):
     url: str
-    work: Callable[[], Iterator[Found]]
+    work: Callable[[], Iterator[CrawlResult]]
 
     @property
     def host(self) -> str:
         return urlsplit(self.url).netloc.lower()
 
 
-def _in_turn(jobs: Iterable[_Job]) -> Iterator[Found]:
+def _run_in_order(jobs: Iterable[_Job]) -> Iterator[CrawlResult]:
     for job in jobs:
         yield from job.work()
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _JobEnd:
     name: str
     problem: Exception | None
 
 
 class WorkerPool(Generic[_Item]):
-    """Works on named jobs, each in one thread, until it is left; then what is under way ends soon."""
+    """Runs named jobs in threads and passes their items to one consumer; running jobs stop soon after exit."""
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
-        self._items: queue.Queue[_Item | _Ended] = queue.Queue(_WAITING)
-        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="visit")
-        self._left = False
+        self._items: queue.Queue[_Item | _JobEnd] = queue.Queue(_QUEUE_SIZE)
+        self._pool = ThreadPoolExecutor(_MAX_WORKERS, thread_name_prefix="visit")
+        self._exited = False
         self._problem: Exception | None = None
-        self.busy = set[
-            str
-        ]()  # names of jobs that are not put away yet; only the one who collects changes it
+        self.busy = set[str]()  # names of jobs whose items are not all written; only the consumer changes it
 
     @property
     def has_more(self) -> bool:
-        """Whether there is something to collect, now or later."""
+        """True if there are items to collect, now or later."""
         return bool(self.busy or self._problem)
 
     def submit(self, name: str, job: Callable[[], Iterator[_Item]]) -> None:
-        """Begin a job as soon as somebody is free for it."""
+        """Start a job as soon as a worker is free."""
         self.busy.add(name)
         self._pool.submit(self._work, name, job)
 
-    def collect(self, *, seconds: float, most: int) -> tuple[list[_Item], list[str]]:
-        """Return what came within so many seconds from the first on, and the names of jobs that ended with it.
+    def collect(self, *, seconds: float, max_items: int) -> tuple[list[_Item], list[str]]:
+        """Collect a batch of items.
 
-        Raises what a job has raised.
+        Args:
+            seconds: time to wait for items.
+            max_items: maximum size of the batch.
+
+        Returns:
+            The items, and the names of the jobs that have ended.
+
+        Raises:
+            Exception: that a job has raised, after all items before it were returned.
         """
         items: list[_Item] = []
         ended: list[str] = []
         until = time.monotonic() + seconds
-        while len(items) < most and len(ended) < len(self.busy):
+        while len(items) < max_items and len(ended) < len(self.busy):
             try:
                 item = self._items.get(timeout=max(until - time.monotonic(), 0.0))
             except queue.Empty:
                 break
-            if not isinstance(item, _Ended):
+            if not isinstance(item, _JobEnd):
                 items.append(item)
                 continue
             ended.append(item.name)
             self._problem = self._problem or item.problem
-        if self._problem and not items:  # what came before it is put away first
+        if self._problem and not items:  # items before it are written first
             self.busy.difference_update(ended)
             problem, self._problem = self._problem, None
             raise problem
@@ -227,7 +250,7 @@ class WorkerPool(Generic[_Item]):
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left = True
+        self._exited = True
         self._stopping.set()
         self._pool.shutdown(cancel_futures=True)
 
@@ -240,12 +263,12 @@ class WorkerPool(Generic[_Item]):
                     break
         except CrawlStopped:
             pass
-        except Exception as exc:  # noqa: BLE001 - it is raised where the items are collected
+        except Exception as exc:  # noqa: BLE001 - raised again by collect()
             problem = exc
-        self._put(_Ended(name, problem))
+        self._put(_JobEnd(name, problem))
 
-    def _put(self, item: _Item | _Ended) -> None:
-        while not self._left:  # nobody collects any more
+    def _put(self, item: _Item | _JobEnd) -> None:
+        while not self._exited:  # afterwards no consumer is left
             try:
                 return self._items.put(item, timeout=0.2)
             except queue.Full:

@@ -1,1 +1,1 @@
-"""Evaluation: the same chain asked a test set, measured, compared and gated."""
+"""Evaluation of the answering pipeline on a test set: metrics, comparisons, gates and reports."""

@@ -1,4 +1,4 @@
-"""Compares two runs of the same questions: what was set differently, and what became better or worse by it."""
+"""Paired comparison of two runs of the same questions: settings that differ, and metrics that changed."""
 
 from __future__ import annotations
 
@@ -23,45 +23,48 @@ from bot.evaluation.paired_tests import (
     difference_of_means,
     difference_of_percentiles,
 )
-from bot.evaluation.reports.text import format_comparison
 from bot.evaluation.run_log import flatten
 from bot.evaluation.statistics import minimum_detectable_drop
 
-__all__ = ["Comparison", "compare", "format_comparison"]
+__all__ = ["Comparison", "compare"]
 
 MAIN_METRICS = ("answer", "hit@1")
-_EQUAL = 1e-12
-"""Means that differ by less are equal: their last digits depend on the order of the sum."""
+_EQUALITY_TOLERANCE = 1e-12
+"""Means that differ by less are equal, because their last digits depend on the summation order."""
 
 Observed = Sequence[Observations]
 
 
 def compare(a: Run, b: Run) -> Comparison:
-    """Compare run B with run A, question by question. Raises EvaluationError where no question is in both."""
-    pairing = pair(a, b)
+    """Compare run B with run A, question by question.
+
+    Raises:
+        EvaluationError: if the runs have no question in common, or a run contains a question twice.
+    """
+    pairing = pair_outcomes(a, b)
     if not pairing.pairs:
         raise EvaluationError(_explain_no_pairs(a, b, pairing))
     before, after = [one for one, _ in pairing.pairs], [two for _, two in pairing.pairs]
-    seen = _observed(a, before), _observed(b, after)
+    seen = _select_observations(a, before), _select_observations(b, after)
     unanswered = retrieval_only(a.outcomes), retrieval_only(b.outcomes)
-    rows = [*_means(*seen), *_times(before, after)]
+    rows = [*_compare_means(*seen), *_compare_times(before, after)]
     if not any(unanswered):
-        rows += _auroc(before, after)
+        rows += _compare_auroc(before, after)
     return Comparison(
-        settings=_settings(a, b),
+        settings=_changed_settings(a, b),
         paired=len(pairing.pairs),
         only_a=pairing.only_a,
         only_b=pairing.only_b,
         changed=pairing.changed,
-        failed=(sum(map(_failed, before)), sum(map(_failed, after))),
+        failed=(sum(map(_has_failed, before)), sum(map(_has_failed, after))),
         metrics=tuple(sorted(rows, key=_regressions_then_p)),
-        metrics_in_one=_unpaired(before, unanswered, *seen),
-        detectable=_detectable(*seen),
+        metrics_in_one=_metrics_in_one_run(before, unanswered, *seen),
+        detectable=_detectable_drop(*seen),
     )
 
 
-def _observed(run: Run, paired: Sequence[Outcome]) -> Observed:
-    """Return the observations of the paired questions; what applies is said by the run as a whole."""
+def _select_observations(run: Run, paired: Sequence[Outcome]) -> Observed:
+    """Return the observations of the paired questions; the whole run determines which metrics apply."""
     by_id = {
         outcome.case.id: found
         for outcome, found in zip(run.outcomes, run_observations(run.outcomes), strict=True)
@@ -69,7 +72,7 @@ def _observed(run: Run, paired: Sequence[Outcome]) -> Observed:
     return [by_id[outcome.case.id] for outcome in paired]
 
 
-def _means(a: Observed, b: Observed) -> Iterator[Row]:
+def _compare_means(a: Observed, b: Observed) -> Iterator[Row]:
     for name, metric in METRICS.items():
         one, two = [x.get(name, ()) for x in a], [y.get(name, ()) for y in b]
         if not any(one) or not any(two):
@@ -77,26 +80,31 @@ def _means(a: Observed, b: Observed) -> Iterator[Row]:
         groups = [(x, y) for x, y in zip(one, two, strict=True) if x or y]
         both = [_mean(y) - _mean(x) for x, y in groups if x and y]
         found = difference_of_means([x for x, _ in groups], [y for _, y in groups], share=metric.share)
-        yield _row(name, found, n=len(groups), in_one=len(groups) - len(both), differences=both)
+        yield _build_row(name, found, n=len(groups), in_one=len(groups) - len(both), differences=both)
 
 
-def _auroc(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
+def _compare_auroc(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
     known = [(x, y) for x, y in zip(before, after, strict=True) if x.case.answerable is not None]
     labels = [bool(x.case.answerable) for x, _ in known]
     if any(labels) and not all(labels):
         one, two = [confidence(x) for x, _ in known], [confidence(y) for _, y in known]
-        yield _row("auroc", difference_of_auroc(labels, one, two), n=len(known))
+        yield _build_row("auroc", difference_of_auroc(labels, one, two), n=len(known))
 
 
-def _times(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
+def _compare_times(before: Sequence[Outcome], after: Sequence[Outcome]) -> Iterator[Row]:
     one, two = [x.milliseconds for x in before], [y.milliseconds for y in after]
     for name, share in PERCENTILES.items():
-        yield _row(name, difference_of_percentiles(share, one, two), n=len(one))
+        yield _build_row(name, difference_of_percentiles(share, one, two), n=len(one))
 
 
-def _row(name: str, found: Difference, *, n: int, in_one: int = 0, differences: Sequence[float] = ()) -> Row:
+def _build_row(
+    name: str, found: Difference, *, n: int, in_one: int = 0, differences: Sequence[float] = ()
+) -> Row:
     better = METRICS[name].better
-    up, down = sum(d > _EQUAL for d in differences), sum(d < -_EQUAL for d in differences)
+    up, down = (
+        sum(d > _EQUALITY_TOLERANCE for d in differences),
+        sum(d < -_EQUALITY_TOLERANCE for d in differences),
+    )
     counts: tuple[int, int, int] | tuple[None, None, None] = (None, None, None)
     if better and differences:
         ties = len(differences) - up - down
@@ -104,7 +112,7 @@ def _row(name: str, found: Difference, *, n: int, in_one: int = 0, differences: 
     return Row(name, better, found.a, found.b, found.value, found.ci, found.p, n, in_one, *counts)
 
 
-def _unpaired(
+def _metrics_in_one_run(
     before: Sequence[Outcome], unanswered: tuple[bool, bool], seen_a: Observed, seen_b: Observed
 ) -> tuple[str, ...]:
     names = [{name for one in seen for name in one} for seen in (seen_a, seen_b)]
@@ -115,7 +123,7 @@ def _unpaired(
     return tuple(name for name in METRICS if (name in names[0]) != (name in names[1]))
 
 
-def _detectable(a: Observed, b: Observed) -> MinimumDetectableDrop | None:
+def _detectable_drop(a: Observed, b: Observed) -> MinimumDetectableDrop | None:
     for name in MAIN_METRICS:
         pairs = [
             (_mean(x[name]), _mean(y[name])) for x, y in zip(a, b, strict=True) if name in x and name in y
@@ -126,14 +134,14 @@ def _detectable(a: Observed, b: Observed) -> MinimumDetectableDrop | None:
 
 
 def _smallest_drop(name: str, pairs: Sequence[tuple[float, float]]) -> MinimumDetectableDrop:
-    identical = all(abs(y - x) <= _EQUAL for x, y in pairs)
-    # Of two independent runs, the differences spread by the square root of two more than one of them.
+    identical = all(abs(y - x) <= _EQUALITY_TOLERANCE for x, y in pairs)
+    # The differences between two independent runs have a standard deviation sqrt(2) times that of one run.
     spread = [math.sqrt(2) * x if identical else y - x for x, y in pairs]
     drop = minimum_detectable_drop(spread, binary=METRICS[name].share) if len(pairs) > 1 else math.inf
     return MinimumDetectableDrop(name, len(pairs), drop if drop <= 1 else None, identical)
 
 
-def _settings(a: Run, b: Run) -> tuple[Setting, ...]:
+def _changed_settings(a: Run, b: Run) -> tuple[Setting, ...]:
     before, after = flatten(a.header), flatten(b.header)
     keys = [*before, *(key for key in after if key not in before)]
     return tuple(
@@ -162,13 +170,20 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _failed(outcome: Outcome) -> bool:
+def _has_failed(outcome: Outcome) -> bool:
     return bool(outcome.error) or (outcome.answer is not None and outcome.answer.status == "error")
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """The questions of two runs: in both, in one only, and with one id but another content (ids)."""
+    """The questions of two runs.
+
+    Args:
+        pairs: outcomes of the questions in both runs.
+        only_a: ids of the questions only in run A.
+        only_b: ids of the questions only in run B.
+        changed: ids in both runs, but with different content.
+    """
 
     pairs: tuple[tuple[Outcome, Outcome], ...]
     only_a: tuple[str, ...]
@@ -176,14 +191,17 @@ class Pairing:
     changed: tuple[str, ...]
 
 
-def pair(a: Run, b: Run) -> Pairing:
-    """Pair two runs' outcomes by id and content. Raises EvaluationError for an id that stands twice in a run.
+def pair_outcomes(a: Run, b: Run) -> Pairing:
+    """Pair the outcomes of two runs by id and content.
 
-    The pairs are in the order of their ids: which answer came first changes no draw and so no p-value.
+    The pairs are ordered by id, so that the order of the answers affects neither a random draw nor a p-value.
+
+    Raises:
+        EvaluationError: if a run contains an id twice.
     """
     before, after = _by_id(a, "A"), _by_id(b, "B")
     shared = [name for name in before if name in after]
-    same = {name: None for name in shared if content(before[name].case) == content(after[name].case)}
+    same = {name: None for name in shared if content_key(before[name].case) == content_key(after[name].case)}
     return Pairing(
         pairs=tuple((before[name], after[name]) for name in sorted(same)),
         only_a=tuple(name for name in before if name not in after),
@@ -192,8 +210,8 @@ def pair(a: Run, b: Run) -> Pairing:
     )
 
 
-def content(case: Case) -> tuple[object, ...]:
-    """Return what makes a question the same one: all but its tags and the keys that Citewire does not know."""
+def content_key(case: Case) -> tuple[object, ...]:
+    """Return the fields that identify a question: all except its id, its tags and keys unknown to Citewire."""
     return (
         case.question,
         case.answers,

@@ -1,4 +1,4 @@
-"""The shapes of a comparison of two runs: settings, metrics, questions left over, and what could be seen at all."""
+"""Result types of a comparison: settings, metrics, unpaired questions and the minimum detectable drop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.evaluation.statistics import ALPHA
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A key of the headers that differs; None where a run does not have it."""
+    """A header key with different values in the runs; a value is None if a run does not have the key."""
 
     key: str
     a: Any
@@ -19,10 +19,21 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric in both runs, over the paired questions; the difference is B minus A.
+    """One metric in both runs, over the paired questions.
 
-    `p` is None where there is no test, `wins` (B better), `ties` and `losses` where a single question has no
-    better or worse. `n` questions have the metric in either run, `in_one` of them in one only.
+    Args:
+        metric: name of the metric.
+        better: direction of the metric, or None if it has none.
+        a: value in run A.
+        b: value in run B.
+        difference: B minus A.
+        ci: 95 % confidence interval of the difference.
+        p: p-value, or None if the metric is not tested.
+        n: questions with the metric in at least one run.
+        in_one: questions with the metric in only one run.
+        wins: questions for which B is better, or None if the metric cannot be compared for a single question.
+        ties: questions for which both runs are equal, or None.
+        losses: questions for which B is worse, or None.
     """
 
     metric: str
@@ -40,12 +51,12 @@ class Row:
 
     @property
     def drop(self) -> float:
-        """By how much B is worse; for a metric without a direction, by how much it is lower."""
+        """The amount by which B is worse, or lower if the metric has no direction."""
         return self.b - self.a if self.better == "lower" else self.a - self.b
 
     @property
     def change(self) -> Literal["worse", "better"] | None:
-        """Whether B is significantly worse or better at 5 %."""
+        """The significant change of B at the 5 % level, or None."""
         if self.p is None or self.better is None or self.p >= ALPHA:
             return None
         return "worse" if self.drop > 0 else "better"
@@ -53,9 +64,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class MinimumDetectableDrop:
-    """The smallest drop of a metric that these questions show; None where they are too few for any.
+    """The smallest drop of a metric that these questions can show.
 
-    `identical`: the runs do not differ, so that the spread is a single run's, as if two were independent.
+    Args:
+        metric: name of the metric.
+        n: number of paired questions.
+        drop: the drop, or None if there are too few questions.
+        identical: the runs are equal, so the drop is computed for two independent runs from the spread of one.
     """
 
     metric: str
@@ -66,9 +81,18 @@ class MinimumDetectableDrop:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Run B against run A; `failed` counts both runs'.
+    """Comparison of run B with run A.
 
-    `metrics` holds what is significantly worse, then what is better, then the rest, each by p.
+    Args:
+        settings: settings that differ.
+        paired: number of questions in both runs.
+        only_a: ids of the questions only in run A.
+        only_b: ids of the questions only in run B.
+        changed: ids in both runs, but with different content.
+        failed: number of failed questions in A and in B.
+        metrics: significantly worse metrics, then better ones, then the rest, each group ordered by p-value.
+        metrics_in_one: names of the metrics that only one run has.
+        detectable: minimum detectable drop, or None if no main metric is in both runs.
     """
 
     settings: tuple[Setting, ...]
@@ -83,10 +107,10 @@ class Comparison:
 
     @property
     def regressions(self) -> tuple[Row, ...]:
-        """The metrics that are significantly worse in B."""
+        """Metrics that are significantly worse in B."""
         return tuple(row for row in self.metrics if row.change == "worse")
 
     def fields(self) -> dict[str, Any]:
-        """Return everything, ready for JSON."""
+        """Return all fields as JSON-serializable values."""
         metrics = [{**asdict(row), "change": row.change} for row in self.metrics]
         return {**asdict(self), "metrics": metrics, "regressions": [row.metric for row in self.regressions]}

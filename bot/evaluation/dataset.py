@@ -1,4 +1,4 @@
-"""Reads test sets: JSON lines or CSV, with the names that other tools give the same fields."""
+"""Load and validate test sets (JSON Lines or CSV), including the field names of other tools."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bot.evaluation.models import Case
 from bot.text.tokens import tokens
 
 _T = TypeVar("_T")
-# What the fields are called elsewhere (Ragas, TruLens, SQuAD, LangSmith, DeepEval, promptfoo). Of several names
-# in a row the first counts, and the others are kept as they are: beside Ragas's "ground_truth", "answer" is a model's.
+# Field names of other tools (Ragas, TruLens, SQuAD, LangSmith, DeepEval, promptfoo). If a row has several names of one
+# field, the first is used and the others remain extra keys: next to Ragas's "ground_truth", "answer" is a model's.
 SYNONYMS = {
     "id": ("qid", "question_id", "query_id", "uid"),
     "question": ("query", "user_input", "input", "prompt"),
@@ -33,12 +33,12 @@ SYNONYMS = {
     "curated": (),
 }  # fmt: skip
 LISTS = ("answers", "long_answer", "articles", "history", "tags")
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a test set, at a line that counts from 1."""
+    """An error in a test set; `line` starts at 1."""
 
     line: int
     reason: str
@@ -49,16 +49,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """The questions of a file, with everything that is wrong in it."""
+    """The questions of a file and its errors."""
 
-    __test__ = False  # no test class, whatever pytest thinks of the name
+    __test__ = False  # not a test class, in spite of the name that pytest matches
 
     path: Path
     sha256: str
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
     lines: Mapping[str, int] = field(default_factory=dict)
-    """Where each question stands, by its id."""
+    """Line number of each question, by id."""
 
 
 NO_QUESTIONS = Problem(1, "no questions")
@@ -66,7 +66,11 @@ _Rows = Iterator[Problem | tuple[int, dict[str, Any]]]
 
 
 def load_testset(path: Path) -> TestSet:
-    """Read a test set; what is wrong in it stands in `problems`. Raises EvaluationError if it cannot be read."""
+    """Read a test set; invalid lines are reported in `problems`.
+
+    Raises:
+        EvaluationError: if the file cannot be read or is not UTF-8.
+    """
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -82,7 +86,7 @@ def load_testset(path: Path) -> TestSet:
         if isinstance(row, Problem):
             problems.append(row)
             continue
-        line, (case, faults) = row[0], _case(*row)
+        line, (case, faults) = row[0], _parse_case(*row)
         if case.id in lines:
             faults.append(f"id {case.id!r} stands on line {lines[case.id]} too")
         lines.setdefault(case.id, line)
@@ -93,8 +97,13 @@ def load_testset(path: Path) -> TestSet:
     return TestSet(path, hashlib.sha256(data).hexdigest(), tuple(cases), tuple(problems), lines)
 
 
-def unknown_articles(cases: Sequence[Case], find: Callable[[str], str | None]) -> list[tuple[Case, str]]:
-    """Return the gold articles that the library does not hold, each with its question."""
+def find_unknown_articles(cases: Sequence[Case], find: Callable[[str], str | None]) -> list[tuple[Case, str]]:
+    """Return the gold articles that are missing from the article store, each with its question.
+
+    Args:
+        cases: the questions.
+        find: returns the id of the article with an id or a URL, or None if the article store does not have it.
+    """
     return [(case, article) for case in cases for article in case.articles if find(article) is None]
 
 
@@ -102,15 +111,17 @@ def _json_rows(text: str) -> _Rows:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                found = json.loads(line, object_pairs_hook=_each_once, parse_constant=_refuse_constant)
-                row = _object(number, found)
+                found = json.loads(
+                    line, object_pairs_hook=_require_unique_keys, parse_constant=_reject_constant
+                )
+                row = _check_object(number, found)
             except (ValueError, RecursionError) as exc:
                 yield Problem(number, f"not valid JSON: {exc}")
             else:
                 yield row
 
 
-def _object(line: int, row: object) -> Problem | tuple[int, dict[str, Any]]:
+def _check_object(line: int, row: object) -> Problem | tuple[int, dict[str, Any]]:
     if not isinstance(row, dict):
         return Problem(line, "expected an object")
     try:
@@ -122,14 +133,14 @@ def _object(line: int, row: object) -> Problem | tuple[int, dict[str, Any]]:
     return line, row
 
 
-def _each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+def _require_unique_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"a key stands twice among {', '.join(key for key, _ in pairs)}")
     return found
 
 
-def _refuse_constant(name: str) -> object:
+def _reject_constant(name: str) -> object:
     raise ValueError(f"{name} is no number in JSON")
 
 
@@ -137,7 +148,7 @@ def _csv_rows(text: str) -> _Rows:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
     while True:
-        line = reader.line_num + 1  # where the row begins: a cell may hold line breaks
+        line = reader.line_num + 1  # the row's first line: a cell may contain line breaks
         try:
             cells = next(reader, None)
         except csv.Error as exc:
@@ -152,8 +163,8 @@ def _csv_rows(text: str) -> _Rows:
         elif len(cells) > len(header):
             yield Problem(line, "more cells than the header has columns")
         elif any(cells):
-            named = zip(header, cells, strict=False)  # the cells at the end of a row may be left out
-            yield line, {key: _cell(key, value) for key, value in named if value}
+            named = zip(header, cells, strict=False)  # trailing cells of a row may be missing
+            yield line, {key: _parse_cell(key, value) for key, value in named if value}
 
 
 def _fault_of_header(columns: Sequence[str]) -> str | None:
@@ -164,12 +175,12 @@ def _fault_of_header(columns: Sequence[str]) -> str | None:
     return f"a column stands twice: {', '.join(twice)}" if twice else None
 
 
-def _cell(column: str, value: str) -> object:
+def _parse_cell(column: str, value: str) -> object:
     return value.split("|") if FIELDS.get(column.strip().lower()) in LISTS else value
 
 
-def _case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
-    """Return a row's case and all that is wrong with it."""
+def _parse_case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
+    """Return the case of a row and its errors."""
     fields, extra = split_known_fields(row)
     faults: list[str] = []
 
@@ -182,8 +193,8 @@ def _case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
 
     case = Case(
         id=read("id", parse_id, "") or f"line-{line}",
-        question=read("question", question, ""),
-        answers=read("answers", answers, ()),
+        question=read("question", parse_question, ""),
+        answers=read("answers", parse_answers, ()),
         long_answers=read("long_answer", parse_texts, ()),
         articles=read("articles", parse_texts, ()),
         answerable=read("answerable", parse_bool, None),
@@ -193,16 +204,16 @@ def _case(line: int, row: Mapping[str, Any]) -> tuple[Case, list[str]]:
         curated=read("curated", parse_bool, True),
         extra=extra,
     )
-    return _settled(case), [*faults, *_faults(case)]
+    return _infer_answerable(case), [*faults, *_find_faults(case)]
 
 
-def _settled(case: Case) -> Case:
-    """Who gives a right answer means that there is one."""
+def _infer_answerable(case: Case) -> Case:
+    """Mark a case with gold answers or articles as answerable, unless it says otherwise."""
     known = case.answers or case.long_answers or case.articles
     return replace(case, answerable=True) if case.answerable is None and known else case
 
 
-def _faults(case: Case) -> Iterator[str]:
+def _find_faults(case: Case) -> Iterator[str]:
     if not case.question:
         yield "no question"
     if case.answerable is False and (case.answers or case.long_answers):
@@ -213,7 +224,7 @@ FIELDS = {name: field for field, names in SYNONYMS.items() for name in (field, *
 
 
 def split_known_fields(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part a row into the fields we know, by whatever name, and the rest."""
+    """Split a row into known fields, by any of their names, and the rest."""
     keys = {key.strip().lower(): key for key, value in row.items() if value is not None}
     used = {
         field: next((keys[name] for name in (field, *names) if name in keys), None)
@@ -224,30 +235,42 @@ def split_known_fields(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
     return fields, {key: value for key, value in row.items() if key not in {*used.values(), *empty}}
 
 
-def question(value: object) -> str:
-    """Return the question as one line; empty where there is none."""
+def parse_question(value: object) -> str:
+    """Return the question as one line, or an empty string if it is missing."""
     return clean_line(value) if isinstance(value, str) else ""
 
 
 def parse_id(value: object) -> str:
-    """Return an id. Raises ValueError, as do all below."""
-    return _one_text(value, "a text or a number")
+    """Return an id.
+
+    Raises:
+        ValueError: if the value is neither a text nor a number.
+    """
+    return _parse_text(value, "a text or a number")
 
 
 def parse_texts(value: object) -> tuple[str, ...]:
-    """Return one text or a list of them as texts, without the empty ones."""
+    """Return a text or a list of texts as a tuple, without empty texts.
+
+    Raises:
+        ValueError: if a value is neither a text nor a number.
+    """
     values = value if isinstance(value, list) else [value]
-    return tuple(text for item in values if (text := _one_text(item, "a text or a list of texts")))
+    return tuple(text for item in values if (text := _parse_text(item, "a text or a list of texts")))
 
 
-def _one_text(value: object, expected: str) -> str:
+def _parse_text(value: object, expected: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"expected {expected}")
     return str(value).strip()
 
 
-def answers(value: object) -> tuple[str, ...]:
-    """Return gold answers, each of which could be found in a text."""
+def parse_answers(value: object) -> tuple[str, ...]:
+    """Return gold answers, each with at least one word or number.
+
+    Raises:
+        ValueError: if an answer has no tokens, so that no text could contain it.
+    """
     found = parse_texts(value)
     if nothing := [answer for answer in found if not tokens(answer)]:
         raise ValueError(f"{nothing[0]!r} holds no word and no number, so that it would be found nowhere")
@@ -255,15 +278,23 @@ def answers(value: object) -> tuple[str, ...]:
 
 
 def parse_bool(value: object) -> bool:
-    """Return what a word such as "yes" says."""
-    known = value if isinstance(value, bool) else _TRUTH.get(str(value).strip().lower())
+    """Return the boolean for a word such as "yes".
+
+    Raises:
+        ValueError: if the word is unknown.
+    """
+    known = value if isinstance(value, bool) else _BOOLEANS.get(str(value).strip().lower())
     if known is None:
         raise ValueError(f"{value!r} is neither true nor false")
     return known
 
 
 def parse_date(value: object) -> date:
-    """Return the day of a date or a time."""
+    """Return the date of an ISO 8601 date or time.
+
+    Raises:
+        ValueError: if the value is neither.
+    """
     try:
         return datetime.fromisoformat(str(value).strip()).date()
     except ValueError as exc:

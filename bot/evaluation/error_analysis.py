@@ -1,4 +1,4 @@
-"""Where a question went wrong: one word for each, so that the commonest fault can be mended first."""
+"""Classify why a question failed: one category per question, so that the most common fault can be fixed first."""
 
 from __future__ import annotations
 
@@ -28,84 +28,89 @@ DEPTH: Final = 10  # passages of the ranking that count as retrieved
 
 
 def classify(outcome: Outcome) -> ErrorCategory | None:
-    """Say where a question went wrong; None when it went right, or when nothing tells (see `is_gradable`).
+    """Return the error category of a question, or None if it went right or cannot be judged (see `is_gradable`).
 
-    The first that holds: failed; answered the unanswerable (small talk is no refusal either); for an
-    answerable question that was refused, "not retrieved" when no gold article is among the first ten
-    passages (no gold answer, where the articles are not known), else "refused wrongly"; for one whose answer
-    lacks every gold answer, "not retrieved" when neither a gold article nor a gold answer is among those
-    passages, else "retrieved but not used"; "badly cited" when no gold article is cited. Without an answer
-    (retrieval only) "not retrieved" alone is possible; without gold answers the text is not judged.
+    The first that applies:
+
+    - "failed".
+    - "answered the unanswerable": small talk is not a refusal either.
+    - For an answerable question that was refused: "not retrieved" if no gold article is among the first ten passages
+      (no gold answer if the articles are not known), else "refused wrongly".
+    - For an answer without any gold answer: "not retrieved" if neither a gold article nor a gold answer is among those
+      passages, else "retrieved but not used".
+    - "badly cited" if no gold article is cited.
+
+    Without an answer (retrieval only), only "not retrieved" is possible. Without gold answers, the text is not judged.
     """
-    if failed(outcome):
+    if has_failed(outcome):
         return "failed"
     if outcome.case.answerable is False:
         refused = outcome.answer is None or outcome.answer.status == "not_found"
         return None if refused else "answered the unanswerable"
-    if not answerable(outcome):
+    if not is_answerable(outcome):
         return None
     if outcome.answer is None:
-        return None if _retrieved(outcome) else "not retrieved"
-    if not answered(outcome):
-        return "refused wrongly" if _gold_retrieved(outcome) else "not retrieved"
-    return _fault_of_answer(outcome)
+        return None if _is_retrieved(outcome) else "not retrieved"
+    if not is_answered(outcome):
+        return "refused wrongly" if _is_gold_article_retrieved(outcome) else "not retrieved"
+    return _classify_answer(outcome)
 
 
 def is_gradable(outcome: Outcome) -> bool:
-    """Return whether the test set says enough of a question to find it right or wrong."""
-    if failed(outcome):
+    """Return True if the test set has enough information to judge the question as right or wrong."""
+    if has_failed(outcome):
         return True
     if outcome.answer is None:
-        return answerable(outcome) and _known(outcome)
-    if not answered(outcome):
-        return outcome.case.answerable is False or answerable(outcome)
-    return outcome.case.answerable is False or _known(outcome)
+        return is_answerable(outcome) and _has_gold(outcome)
+    if not is_answered(outcome):
+        return outcome.case.answerable is False or is_answerable(outcome)
+    return outcome.case.answerable is False or _has_gold(outcome)
 
 
-def answerable(outcome: Outcome) -> bool:
-    """Return whether a question has an answer, as the test set says or as its gold answers and articles show."""
+def is_answerable(outcome: Outcome) -> bool:
+    """Return True if a question is answerable, as stated by the test set or implied by gold answers or articles."""
     case = outcome.case
     known = bool(case.answers or case.long_answers or case.articles)
     return known if case.answerable is None else case.answerable
 
 
-def failed(outcome: Outcome) -> bool:
-    """Return whether a question got neither an answer nor a refusal."""
+def has_failed(outcome: Outcome) -> bool:
+    """Return True if a question got neither an answer nor a refusal."""
     return outcome.error is not None or (outcome.answer is not None and outcome.answer.status == "error")
 
 
-def answered(outcome: Outcome) -> bool:
-    """Return whether an answer was given, right or wrong."""
+def is_answered(outcome: Outcome) -> bool:
+    """Return True if an answer was given, right or wrong."""
     return outcome.answer is not None and outcome.answer.status == "answered"
 
 
 def contains_gold_answer(text: str, outcome: Outcome) -> bool:
-    """Return whether one of the gold answers stands in a text."""
+    """Return True if a text contains one of the gold answers."""
     return any(contains_answer(text, gold) for gold in outcome.case.answers)
 
 
-def _fault_of_answer(outcome: Outcome) -> ErrorCategory | None:
+def _classify_answer(outcome: Outcome) -> ErrorCategory | None:
     assert outcome.answer is not None
     wrong = bool(outcome.case.answers) and not contains_gold_answer(outcome.answer.text, outcome)
     if wrong:
-        return "retrieved but not used" if _retrieved(outcome) else "not retrieved"
+        return "retrieved but not used" if _is_retrieved(outcome) else "not retrieved"
     cited = {citation.article_id for citation in outcome.answer.citations}
     return "badly cited" if outcome.gold and not cited.intersection(outcome.gold) else None
 
 
-def _known(outcome: Outcome) -> bool:
+def _has_gold(outcome: Outcome) -> bool:
     return bool(outcome.case.answers or outcome.case.articles)
 
 
-def _gold_retrieved(outcome: Outcome) -> bool:
+def _is_gold_article_retrieved(outcome: Outcome) -> bool:
     if not outcome.case.articles:
-        return _retrieved(outcome)
+        return _is_retrieved(outcome)
     return any(passage.article_id in outcome.gold for passage in outcome.passages[:DEPTH])
 
 
-def _retrieved(outcome: Outcome) -> bool:
-    """True also where nothing is known of what should have been retrieved."""
-    if not _known(outcome):
+def _is_retrieved(outcome: Outcome) -> bool:
+    """Return True if a gold article or answer was retrieved, or if the test set has neither."""
+    if not _has_gold(outcome):
         return True
     first = outcome.passages[:DEPTH]
     return any(hit.article_id in outcome.gold or contains_gold_answer(hit.text, outcome) for hit in first)

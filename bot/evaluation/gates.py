@@ -1,8 +1,8 @@
-"""Gates: bounds that a run must keep, and the one function that gives verdict and exit code.
+"""Pass/fail thresholds of a run, and the exit code of the command.
 
-0: every gate passed (or there is none); 1: a gate failed; 2: a gate cannot be judged; 3: the run is
-incomplete. What could not be judged outranks what is incomplete, and that outranks what failed; but where
-nothing was run at all it is 3, since then no metric can apply.
+Exit codes: 0 if all gates passed or there are none, 1 if a gate failed, 2 if a gate cannot be evaluated, 3 if the run
+is incomplete. Code 2 takes precedence over 3, and 3 over 1. If no question was run, the code is 3, because no metric
+can apply.
 """
 
 from __future__ import annotations
@@ -23,16 +23,24 @@ ExitCode = Literal[0, 1, 2, 3]
 Bounds = Mapping[str, float]
 
 TIMES = frozenset(PERCENTILES)
-"""Gated only by name: a busy machine must not fail a comparison of answers."""
+"""Metrics gated only by name: a busy machine must not fail a comparison of answers."""
 _UNBOUNDED = TIMES | {"words"}
 _NO_DIRECTION = "is neither better high nor low; use --fail-under or --fail-over"
-_SLACK = 1e-9
-"""A drop from 0.8 to 0.75 is 0.05 and a bit in floats; it keeps a bound of 0.05."""
+_BOUND_TOLERANCE = 1e-9
+"""Tolerance of bounds: a drop from 0.8 to 0.75 is slightly above 0.05 in floats, but satisfies a bound of 0.05."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What became of one gate. `value` is what is held against `get_context`; None where it cannot be judged."""
+    """Result of one gate.
+
+    Args:
+        name: the gate.
+        passed: True if the value satisfies the bound.
+        value: the value compared with `bound`, or None if the gate cannot be evaluated.
+        bound: the bound.
+        message: explanation for users.
+    """
 
     name: str
     passed: bool
@@ -43,14 +51,18 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All gates' results and the exit code they come to."""
+    """Results of all gates and the resulting exit code."""
 
     results: tuple[GateResult, ...]
     exit_code: ExitCode
 
 
 def parse_bounds(texts: Sequence[str]) -> dict[str, float]:
-    """Read bounds such as "answer=0.6". Raises EvaluationError for what could never hold or never fail."""
+    """Parse bounds such as "answer=0.6".
+
+    Raises:
+        EvaluationError: if a bound is malformed, names an unknown metric, is repeated or is out of range.
+    """
     bounds: dict[str, float] = {}
     for text in texts:
         name, equals, number = (part.strip() for part in text.partition("="))
@@ -60,12 +72,16 @@ def parse_bounds(texts: Sequence[str]) -> dict[str, float]:
             raise EvaluationError(f"gate {text!r}: no metric is called {name!r}; known: {', '.join(METRICS)}")
         if name in bounds:
             raise EvaluationError(f"gate {text!r}: {name} is given twice; keep one")
-        bounds[name] = _number(text, number, highest=math.inf if name in _UNBOUNDED else 1)
+        bounds[name] = _parse_number(text, number, highest=math.inf if name in _UNBOUNDED else 1)
     return bounds
 
 
 def parse_drops(texts: Sequence[str]) -> dict[str, float]:
-    """Read drops such as "answer=0.02". Raises EvaluationError as `parse_bounds`, or for what cannot get worse."""
+    """Parse drops such as "answer=0.02".
+
+    Raises:
+        EvaluationError: if a bound is invalid (see `parse_bounds`) or its metric has no direction.
+    """
     bounds = parse_bounds(texts)
     for name in bounds:
         if METRICS[name].better is None:
@@ -83,32 +99,42 @@ def evaluate_gates(
     max_drop: Bounds | None = None,
     strict: bool = False,
 ) -> Verdict:
-    """Hold a run against its gates and say how the command ends. Raises EvaluationError for a broken header.
+    """Evaluate the gates of a run and return the verdict with the exit code.
 
-    `max_drop` fails where a metric is worse than the baseline's by more than its bound, and significantly
-    so (5 %, Holm over the metrics so gated); `strict` goes without the test. A baseline without
-    `max_drop` gates every metric of both runs that has a direction, times aside, with a bound of 0.
+    Args:
+        summary: the metrics of the run.
+        run: the run.
+        fail_under: lower bounds of metrics.
+        fail_over: upper bounds of metrics.
+        baseline: the run to compare with. Without `max_drop`, every metric with a direction in both runs, except
+            times, is gated with a bound of 0.
+        max_drop: bounds by which a metric may be worse than in the baseline. A gate fails only if the drop is also
+            significant (5 %, Holm correction over these metrics).
+        strict: fail without the significance test.
+
+    Raises:
+        EvaluationError: if the header of the run does not contain the number of questions.
     """
     results = [
-        *_incomplete(run),
-        *_bounded("fail-under", fail_under or {}, summary),
-        *_bounded("fail-over", fail_over or {}, summary),
-        *_baseline_gates(run, baseline, max_drop or {}, strict=strict),
+        *_check_complete(run),
+        *_evaluate_bounds("fail-under", fail_under or {}, summary),
+        *_evaluate_bounds("fail-over", fail_over or {}, summary),
+        *_evaluate_baseline(run, baseline, max_drop or {}, strict=strict),
     ]
-    return Verdict(tuple(results), _exit_code(run, results))
+    return Verdict(tuple(results), _decide_exit_code(run, results))
 
 
-def _exit_code(run: Run, results: Sequence[GateResult]) -> ExitCode:
+def _decide_exit_code(run: Run, results: Sequence[GateResult]) -> ExitCode:
     if not run.outcomes:
         return 3
     if any(result.value is None for result in results):
         return 2
-    if any(_incomplete(run)):
+    if any(_check_complete(run)):
         return 3
     return 0 if all(result.passed for result in results) else 1
 
 
-def _incomplete(run: Run) -> Iterator[GateResult]:
+def _check_complete(run: Run) -> Iterator[GateResult]:
     done, asked = len({outcome.case.id for outcome in run.outcomes}), run.header.get("questions")
     if not isinstance(asked, int):
         raise EvaluationError("the run's header does not say how many questions it has: run it again")
@@ -119,51 +145,53 @@ def _incomplete(run: Run) -> Iterator[GateResult]:
         yield GateResult("complete", False, float(done), float(asked), message)
 
 
-def _bounded(gate: str, bounds: Bounds, summary: Summary) -> Iterator[GateResult]:
+def _evaluate_bounds(gate: str, bounds: Bounds, summary: Summary) -> Iterator[GateResult]:
     for metric, bound in bounds.items():
         value = summary.metrics.get(metric)
         if value is None or not math.isfinite(value):
-            yield _inconclusive(f"{gate} {metric}={bound:g}", bound, _not_applicable(metric))
+            yield _build_inconclusive(f"{gate} {metric}={bound:g}", bound, _explain_not_applicable(metric))
             continue
         low = gate == "fail-under"
-        passed = value >= bound - _SLACK if low else value <= bound + _SLACK
+        passed = value >= bound - _BOUND_TOLERANCE if low else value <= bound + _BOUND_TOLERANCE
         side = "under" if low else "over"
         message = f"{metric} is {value:.6g}, {'not ' if passed else ''}{side} {bound:g}"
         yield GateResult(f"{gate} {metric}={bound:g}", passed, value, bound, message)
 
 
-def _baseline_gates(
+def _evaluate_baseline(
     run: Run, baseline: Run | None, max_drop: Bounds, *, strict: bool
 ) -> Iterator[GateResult]:
     if baseline is None:
         for metric, bound in max_drop.items():
             reason = "there is nothing to compare with; name a run with --baseline"
-            yield _inconclusive(f"max-drop {metric}={bound:g}", bound, f"{metric}: {reason}")
+            yield _build_inconclusive(f"max-drop {metric}={bound:g}", bound, f"{metric}: {reason}")
         return
     try:
         comparison = compare(baseline, run)
     except EvaluationError as exc:
-        yield _inconclusive("baseline", 0.0, f"the baseline (A) cannot be compared with this run (B): {exc}")
+        yield _build_inconclusive(
+            "baseline", 0.0, f"the baseline (A) cannot be compared with this run (B): {exc}"
+        )
         return
     rows = {row.metric: row for row in comparison.metrics}
-    bounds = max_drop or {name: 0.0 for name in METRICS if name in rows and _gated_by_default(rows[name])}
-    yield from _unpaired_note(comparison, named=bool(max_drop))
+    bounds = max_drop or {name: 0.0 for name in METRICS if name in rows and _is_gated_by_default(rows[name])}
+    yield from _build_unpaired_note(comparison, named=bool(max_drop))
     if not bounds:
-        yield _inconclusive("baseline", 0.0, "no metric that can become worse applies to both runs")
-    adjusted = _adjusted([rows[name] for name in bounds if name in rows])
+        yield _build_inconclusive("baseline", 0.0, "no metric that can become worse applies to both runs")
+    adjusted = _adjust_p_values([rows[name] for name in bounds if name in rows])
     for metric, bound in bounds.items():
-        yield _drop(metric, bound, rows.get(metric), adjusted, strict=strict)
+        yield _evaluate_drop(metric, bound, rows.get(metric), adjusted, strict=strict)
 
 
-def _drop(
+def _evaluate_drop(
     metric: str, bound: float, row: Row | None, adjusted: Mapping[str, float], *, strict: bool
 ) -> GateResult:
     name = f"max-drop {metric}={bound:g}"
     if METRICS[metric].better is None:
-        return _inconclusive(name, bound, f"{metric} {_NO_DIRECTION}")
+        return _build_inconclusive(name, bound, f"{metric} {_NO_DIRECTION}")
     if row is None:
-        return _inconclusive(name, bound, f"{_not_applicable(metric)}, in both runs")
-    larger = row.drop > bound + _SLACK
+        return _build_inconclusive(name, bound, f"{_explain_not_applicable(metric)}, in both runs")
+    larger = row.drop > bound + _BOUND_TOLERANCE
     tested = not strict and metric in adjusted
     passed = not larger or (tested and adjusted[metric] >= ALPHA)
     size = f"worse by more than {bound:g}" if larger else f"not worse by more than {bound:g}"
@@ -173,8 +201,8 @@ def _drop(
     return GateResult(name, passed, row.drop, bound, message + (test if larger else ""))
 
 
-def _unpaired_note(comparison: Comparison, *, named: bool) -> Iterator[GateResult]:
-    """Say what the baseline's gates did not look at: it fails nothing, but nobody should have to guess it."""
+def _build_unpaired_note(comparison: Comparison, *, named: bool) -> Iterator[GateResult]:
+    """Yield a passing result that names the questions and metrics excluded from the comparison with the baseline."""
     parts = [
         f"{len(ids)} {where}"
         for ids, where in (
@@ -191,24 +219,24 @@ def _unpaired_note(comparison: Comparison, *, named: bool) -> Iterator[GateResul
         yield GateResult("baseline", True, float(comparison.paired), 0.0, message)
 
 
-def _adjusted(rows: Sequence[Row]) -> dict[str, float]:
+def _adjust_p_values(rows: Sequence[Row]) -> dict[str, float]:
     tested = [(row.metric, row.p) for row in rows if row.p is not None and row.better]
     return dict(zip([name for name, _ in tested], holm([p for _, p in tested]), strict=True))
 
 
-def _gated_by_default(row: Row) -> bool:
+def _is_gated_by_default(row: Row) -> bool:
     return row.better is not None and row.metric not in TIMES
 
 
-def _inconclusive(name: str, bound: float, message: str) -> GateResult:
+def _build_inconclusive(name: str, bound: float, message: str) -> GateResult:
     return GateResult(name, False, None, bound, message)
 
 
-def _not_applicable(metric: str) -> str:
+def _explain_not_applicable(metric: str) -> str:
     return f"{metric} does not apply (it is over: {METRICS[metric].over})"
 
 
-def _number(text: str, number: str, *, highest: float) -> float:
+def _parse_number(text: str, number: str, *, highest: float) -> float:
     try:
         value = float(number)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The shapes of an evaluation: what is asked, what came back, and what it is worth."""
+"""Data types of an evaluation: Case, RetrievedPassage, Outcome, Summary and Run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ from bot.answering.answer import Answer
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question of a test set with what is known to be right. Empty fields make their metrics n/a.
+    """One question of a test set with its gold data. Metrics that need an empty field are not applicable.
 
-    `answerable` is None where the test set does not say. `articles` are ids or URLs as they were written;
-    `curated` is false for a candidate that nobody has set right yet; `extra` keeps the keys that mean nothing
-    to Citewire.
+    Args:
+        id: id of the question.
+        question: the question.
+        answers: gold answers.
+        long_answers: gold answers in sentences.
+        articles: ids or URLs of the gold articles, as written in the test set.
+        answerable: None if the test set does not state it.
+        asked: date of the question.
+        history: earlier questions of the conversation.
+        tags: tags for grouping.
+        curated: False for a candidate that no person has corrected yet.
+        extra: keys unknown to Citewire.
     """
 
     id: str
@@ -33,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class RetrievedPassage:
-    """A retrieved passage, in the order of the ranking."""
+    """A retrieved passage of the ranking."""
 
     passage_id: str
     article_id: str
@@ -44,12 +53,17 @@ class RetrievedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one question gave, with all that the metrics need: none of them looks at the library again.
+    """The result of one question, with everything the metrics need: none of them reads the article store again.
 
-    `gold` are the ids of the case's articles in the library. `quotes_valid` says for each citation whether
-    its quote is verbatim in the stored article, `supported` for each sentence whether its citations support
-    it. `answer` is None where only retrieval was run or the question failed; then `error` says why.
-    `milliseconds` is the time from question to answer.
+    Args:
+        case: the question.
+        gold: ids of the gold articles that are in the article store.
+        passages: retrieved passages, best first.
+        answer: the answer, or None if the run was retrieval-only or the question failed.
+        quotes_valid: for each citation, True if its quote is verbatim in the stored article.
+        supported: for each sentence, True if its citations support it.
+        milliseconds: time from question to answer.
+        error: reason of the failure, or None.
     """
 
     case: Case
@@ -64,9 +78,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The metrics of a run: value, 95 % interval and how many observations each stands on.
+    """The metrics of a run by name; metrics that do not apply are absent.
 
-    A metric that does not apply is absent. The keys are the names of the design's table.
+    Args:
+        metrics: values.
+        ci: 95 % confidence intervals.
+        n: numbers of observations.
     """
 
     metrics: dict[str, float]
@@ -76,7 +93,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as its file holds it: the header (settings, versions, hashes) and an outcome a question."""
+    """The content of a run file: the header (settings, versions, hashes) and one outcome per question."""
 
     header: dict[str, Any]
     outcomes: tuple[Outcome, ...]

@@ -1,7 +1,7 @@
-"""Differences between two runs that answered the same questions: intervals and p-values, question by question.
+"""Paired confidence intervals and significance tests for two runs of the same questions.
 
-Row i of A and row i of B belong to one question. Intervals redraw questions, p-values swap the two runs'
-answers to a question: if the runs do not differ, each swap is as likely as what was seen.
+Row i of A and row i of B belong to the same question. Intervals resample questions; p-values swap the answers of the
+two runs to a question: if the runs do not differ, every swap is as likely as the observation.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bot.evaluation.statistics import (
     Interval,
     as_finite_array,
     auroc,
+    iter_resamples,
     mcnemar_exact,
     paired_bootstrap,
     percentile_interval,
     random_swaps,
-    resampled,
     sign_flip_p,
 )
 
@@ -32,7 +32,14 @@ Group = Sequence[float]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """B minus A with its 95 % interval; `p` is None where there is no test."""
+    """Difference of a statistic between runs A and B.
+
+    Args:
+        a: value in run A.
+        b: value in run B.
+        ci: 95 % confidence interval of B minus A.
+        p: p-value, or None if the difference is not tested.
+    """
 
     a: float
     b: float
@@ -46,13 +53,24 @@ class Difference:
 
 
 def difference_of_means(a: Sequence[Group], b: Sequence[Group], *, share: bool) -> Difference:
-    """Compare the means over all observations; a group holds one question's, and may be empty.
+    """Compare the means over all observations.
 
-    One observation a question in both runs: exact McNemar for shares, sign flips else. Otherwise (sentences,
-    citations, or a metric that applies to a question in one run only) whole groups are swapped.
+    If every question has one observation in both runs, the test is exact McNemar for shares and a sign-flip test
+    otherwise. In all other cases (sentences, citations, or a metric that applies to a question in only one run), a
+    permutation test swaps whole groups.
+
+    Args:
+        a: observations in run A, one group per question; a group may be empty.
+        b: observations in run B.
+        share: every observation is 0 or 1.
+
+    Raises:
+        ValueError: if a run has no observations.
     """
     if all(len(x) == len(y) == 1 for x, y in zip(a, b, strict=True)):
-        return _one_each(as_finite_array([x[0] for x in a]), as_finite_array([y[0] for y in b]), share=share)
+        return _compare_single_values(
+            as_finite_array([x[0] for x in a]), as_finite_array([y[0] for y in b]), share=share
+        )
     sums = np.asarray([[sum(x), sum(y)] for x, y in zip(a, b, strict=True)], dtype=np.float64)
     counts = np.asarray([[len(x), len(y)] for x, y in zip(a, b, strict=True)], dtype=np.float64)
     if not counts.sum(0).all():
@@ -62,10 +80,18 @@ def difference_of_means(a: Sequence[Group], b: Sequence[Group], *, share: bool) 
 
 
 def difference_of_auroc(labels: Sequence[bool], a: Sequence[float], b: Sequence[float]) -> Difference:
-    """Compare how well two runs' confidences rank the questions with a true label above the others.
+    """Compare how well the confidences of two runs rank the questions with a true label above the others.
 
-    Confidences are ranked within each run before they are swapped (Bandos et al. 2005): two models may
-    well be sure on different scales. Raises ValueError unless both kinds are present.
+    Confidences are converted to ranks within each run before they are swapped (Bandos et al. 2005), because two
+    models may use different scales of confidence.
+
+    Args:
+        labels: True for answerable questions.
+        a: confidences in run A.
+        b: confidences in run B.
+
+    Raises:
+        ValueError: if the labels are all equal.
     """
     kinds, before, after = np.asarray(labels, dtype=np.bool_), ranks(a), ranks(b)
     yes, no = np.flatnonzero(kinds), np.flatnonzero(~kinds)
@@ -88,25 +114,31 @@ def difference_of_auroc(labels: Sequence[bool], a: Sequence[float], b: Sequence[
 
 
 def difference_of_percentiles(share: float, a: Sequence[float], b: Sequence[float]) -> Difference:
-    """Compare the percentile `share` (0 to 100) of one value a question, such as a time; without a test."""
+    """Compare a percentile of one value per question, such as a time, without a test.
+
+    Args:
+        share: the percentile, 0 to 100.
+        a: values in run A.
+        b: values in run B.
+    """
     before, after = as_finite_array(a), as_finite_array(b)
     draws = [
         np.percentile(after[rows], share, axis=1) - np.percentile(before[rows], share, axis=1)
-        for rows in resampled(len(before), RESAMPLES, 0)
+        for rows in iter_resamples(len(before), RESAMPLES, 0)
     ]
     first, second = float(np.percentile(before, share)), float(np.percentile(after, share))
     return Difference(first, second, percentile_interval(np.concatenate(draws)), None)
 
 
 def ranks(values: Sequence[float] | Floats) -> Floats:
-    """Return each value's rank from 1; equal values share the middle of theirs."""
+    """Return the rank of each value, starting at 1; tied values get the mean of their ranks."""
     array = as_finite_array(values)
     ordered = np.sort(array)
     left, right = np.searchsorted(ordered, array, "left"), np.searchsorted(ordered, array, "right")
     return ((left + right + 1) / 2).astype(np.float64)
 
 
-def _one_each(a: Floats, b: Floats, *, share: bool) -> Difference:
+def _compare_single_values(a: Floats, b: Floats, *, share: bool) -> Difference:
     differences = b - a
     lost, won = int((differences < 0).sum()), int((differences > 0).sum())
     p = mcnemar_exact(lost, won) if share else sign_flip_p(differences)
@@ -115,16 +147,16 @@ def _one_each(a: Floats, b: Floats, *, share: bool) -> Difference:
 
 def _bootstrap_ci(sums: Floats, counts: Floats) -> Interval:
     draws = []
-    for rows in resampled(len(sums), RESAMPLES, 0):
+    for rows in iter_resamples(len(sums), RESAMPLES, 0):
         drawn = counts[rows].sum(1)
-        usable = drawn.all(1)  # a draw may hold no question to which the metric applies
+        usable = drawn.all(1)  # a resample may have no question to which the metric applies
         means = sums[rows][usable].sum(1) / drawn[usable]
         draws.append(means[:, 1] - means[:, 0])
     return percentile_interval(np.concatenate(draws))
 
 
 def _permutation_p(sums: Floats, counts: Floats) -> float:
-    """Return the p-value of swapping whole groups; a swap that leaves a run empty counts as extreme."""
+    """Return the p-value of a permutation test that swaps groups; a swap that leaves a run empty counts as extreme."""
     seen = abs(_difference(*sums.sum(0), *counts.sum(0))) - 1e-12
     extreme = total = 0
     for swaps in random_swaps(len(sums), PERMUTATIONS, 0):

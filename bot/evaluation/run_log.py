@@ -1,6 +1,6 @@
-"""A run of a test set on disk: JSON lines, a header, an outcome a question, and a summary when all are there.
+"""Resumable JSON Lines log of a run: a header, one outcome per question, and a summary after the last outcome.
 
-Each line is on disk before the next question's is written, so that the same command resumes after Ctrl-C or kill -9.
+Each line is flushed to disk before the next one is written, so that the same command resumes after Ctrl-C or kill -9.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ from bot.errors import EvaluationError
 from bot.evaluation.models import Case, Outcome, Run, Summary
 
 FORMAT = 1
-_INCOMPARABLE = frozenset({"started", "host"})  # of the header: they say when and where, not what
+_INCOMPARABLE = frozenset({"started", "host"})  # header keys for the time and place of a run, not its content
 
 _HEADER = b'{"kind":"header",'
-_outcome: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+_OUTCOME_ADAPTER: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 
 class RunFile:
-    """A run on disk: opened to begin or to go on, appended to line by line."""
+    """Log file of a run, opened to start or to resume the run."""
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        """Open the file; one that was begun with another header is refused. Raises EvaluationError."""
+        """Open or create the file.
+
+        Raises:
+            EvaluationError: if the file cannot be written, is not a run, or was started with another header.
+        """
         self.path = path
         self.done: dict[str, Outcome] = {}
         self.header = header
@@ -45,18 +49,18 @@ class RunFile:
             self._write({"kind": "header", **header})
 
     def add(self, outcome: Outcome) -> None:
-        """Put an outcome on disk."""
-        self._write({"kind": "outcome", **_outcome.dump_python(outcome, mode="json")})
+        """Append an outcome and flush it to disk."""
+        self._write({"kind": "outcome", **_OUTCOME_ADAPTER.dump_python(outcome, mode="json")})
         self.done[outcome.case.id] = outcome
 
     def finish(self, summary: Summary) -> None:
-        """Put the summary on disk, behind the last outcome, where it is not there yet."""
+        """Append the summary after the last outcome, unless the file already ends with it."""
         last = self.path.read_bytes().rstrip().rpartition(b"\n")[2]
         if not last.startswith(b'{"kind":"summary"'):
             self._write({"kind": "summary", **asdict(summary)})
 
     def as_run(self, cases: Sequence[Case]) -> Run:
-        """Return what is done, in the order of the test set: no figure depends on which answer came first."""
+        """Return the outcomes in the order of the test set, so that no figure depends on the order of the answers."""
         return Run(self.header, tuple(self.done[case.id] for case in cases if case.id in self.done))
 
     def close(self) -> None:
@@ -72,16 +76,20 @@ class RunFile:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run file; a torn last line is passed over. Raises EvaluationError for anything that is no run."""
+    """Read a run file, skipping a partial last line.
+
+    Raises:
+        EvaluationError: if the file cannot be read or is not a run.
+    """
     header: dict[str, Any] | None = None
     outcomes: dict[str, Outcome] = {}
-    for number, row in _rows(path):
+    for number, row in _iter_rows(path):
         kind = row.pop("kind", None)
         if number == 1 and kind == "header" and row.get("format") == FORMAT:
             header = row
         elif kind == "outcome" and header:
             try:
-                outcome = _outcome.validate_python(row)
+                outcome = _OUTCOME_ADAPTER.validate_python(row)
             except ValidationError as exc:
                 raise EvaluationError(
                     f"{path}:{number}: not an outcome ({exc.error_count()} errors)"
@@ -97,7 +105,11 @@ def read_run(path: Path) -> Run:
 
 
 def is_complete(path: Path) -> bool:
-    """Say whether a file holds a run with all its questions."""
+    """Return True if a file contains a run with outcomes for all questions.
+
+    Raises:
+        EvaluationError: if the file exists but is not a run.
+    """
     if not path.exists():
         return False
     found = read_run(path)
@@ -105,7 +117,7 @@ def is_complete(path: Path) -> bool:
 
 
 def flatten(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a header's keys as one level, with dots, but those that say only when and where."""
+    """Return a header with dotted keys on one level, without the keys for the time and place of the run."""
     result: dict[str, Any] = {}
     for key, value in header.items():
         if key not in _INCOMPARABLE:
@@ -116,7 +128,7 @@ def flatten(header: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _has_content(path: Path) -> bool:
-    """Say whether a file holds more than the torn header of a run; a torn header is cut off."""
+    """Return True if a file has more than a partial header, which is truncated."""
     head = path.read_bytes()[:100_000]
     if b"\n" not in head and _HEADER.startswith(head[: len(_HEADER)]):
         _truncate_partial_line(path)
@@ -125,7 +137,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _truncate_partial_line(path: Path) -> None:
-    """Cut off what a kill left of a line in the making."""
+    """Truncate a partial last line left by a killed process."""
     data = path.read_bytes()
     if not data.endswith(b"\n"):
         with path.open("r+b") as file:
@@ -133,17 +145,21 @@ def _truncate_partial_line(path: Path) -> None:
 
 
 def _check_same_run(path: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
-    """Stop where a run would go on with something else than it began with, and name all of it."""
+    """Check that a run resumes with the header it started with.
+
+    Raises:
+        EvaluationError: with all differing keys, if the headers differ.
+    """
     before, after = flatten(begun), flatten(now)
     differing = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     if differing:
-        told = (f"{key} = {before.get(key)!r}, now it is {after.get(key)!r}" for key in differing)
+        changes = (f"{key} = {before.get(key)!r}, now it is {after.get(key)!r}" for key in differing)
         raise EvaluationError(
-            f"{path} was begun with {'; with '.join(told)}: name another file with -o, or remove this one"
+            f"{path} was begun with {'; with '.join(changes)}: name another file with -o, or remove this one"
         )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _iter_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""Shows the trade-off of the confidence from which questions are answered."""
+"""Trade-off between answered questions and false answers for confidence thresholds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 @dataclass(frozen=True, slots=True)
 class TradeOff:
-    """Shares of the questions if they were answered from this confidence.
+    """Shares of the questions for a confidence threshold.
 
     Args:
         confidence: the threshold.
@@ -29,9 +29,9 @@ class TradeOff:
 
 
 def trade_offs(outcomes: Iterable[Outcome], steps: Sequence[float] = STEPS) -> list[TradeOff]:
-    """Return the trade-off of each threshold, or nothing unless both kinds of question with gold answers were asked.
+    """Return the trade-off of each threshold, or an empty list unless both kinds of question with gold data were asked.
 
-    A question that was not answered counts with its closest passage, as a lower threshold would have shown it.
+    A question without an answer counts with its closest passage, which a lower threshold would have shown.
     """
     judged = [o for o in outcomes if o.answer and (o.case.answers or o.case.answerable is False)]
     answerable = [o for o in judged if o.case.answerable is not False]

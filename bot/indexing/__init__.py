@@ -1,1 +1,1 @@
-"""Embeddings, the vector store and the BM25 index."""
+"""Embeddings, vector stores, the BM25 index and story clusters."""

@@ -1,4 +1,4 @@
-"""The word index in tantivy: BM25 over each passage's text and its article's title."""
+"""BM25 index in tantivy, over the text of each passage and the title of its article."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from bot.indexing.filters import SearchFilters, normalize_label
 if TYPE_CHECKING:
     from bot.storage.models import PendingVersion
 
-_META = "meta.json"
+_META_FILE = "meta.json"
 _WRITER_BYTES = 128_000_000
-# A headline names the subject, the passage has the answer: without the title's field hit@1 is 0.05 to 0.09 lower.
+# The headline names the subject, and the passage contains the answer: without the title field, hit@1 is 0.05
+# to 0.09 lower.
 _TITLE_WEIGHT = 0.7
-_WITHOUT_STOP_WORDS = frozenset({"arabic", "greek", "romanian", "tamil", "turkish"})  # tantivy has none
+_WITHOUT_STOP_WORDS = frozenset({"arabic", "greek", "romanian", "tamil", "turkish"})  # not in tantivy
 
 
 class Bm25Index:
-    """One tantivy index in a folder. Readers see what another process commits; one process writes."""
+    """Tantivy index in a directory, with one writing process; readers see commits of other processes."""
 
     def __init__(self, folder: Path, *, language: str = "english") -> None:
         self.folder = folder
@@ -34,14 +35,17 @@ class Bm25Index:
         self._committed: tuple[int, int] | None = None
 
     def search(self, text: str, k: int, filters: SearchFilters) -> list[tuple[str, float]]:
-        """Return the ids of the k best passages with their BM25 scores, best first.
+        """Return the ids and BM25 scores of the top `k` passages, best first.
 
-        The words of `text` are terms, never query syntax.
+        Args:
+            text: read as plain words, never as query syntax.
+            k: maximum number of passages.
+            filters: conditions that the passages match.
         """
-        return self._search(text, k, lambda schema: _conditions(schema, filters))
+        return self._search(text, k, lambda schema: _build_conditions(schema, filters))
 
     def scores(self, text: str, passage_ids: Sequence[str]) -> dict[str, float]:
-        """Return the BM25 scores of these passages; those that share no word with `text` are left out."""
+        """Return the BM25 scores of the given passages, without those that share no word with `text`."""
         if not passage_ids:
             return {}
         ids = list(passage_ids)
@@ -52,60 +56,60 @@ class Bm25Index:
         )
 
     def analyze(self, text: str) -> list[str]:
-        """Return the stems of `text` without stop words, in this index's language."""
+        """Return the stems of `text` without stop words, in the language of the index."""
         return analyze(text, self._language)
 
     def terms(self, text: str) -> list[str]:
-        """Return the distinct stems of `text` that carry meaning, in their order."""
+        """Return the distinct stems of `text` without stop words, in text order."""
         return list(dict.fromkeys(self.analyze(text)))
 
     def idf(self, term: str) -> float:
-        """Return the inverse document frequency of a stem over passages; that of "" is the highest there is."""
-        with translated(self.folder):
-            searcher = self._searcher()
-            holding = searcher.doc_freq("text", term)
+        """Return the inverse document frequency of a stem over passages; the maximum for ""."""
+        with translate_errors(self.folder):
+            searcher = self._open_searcher()
+            document_frequency = searcher.doc_freq("text", term)
         return (
-            math.log(1 + (searcher.num_docs - holding + 0.5) / (holding + 0.5))
-            if searcher.num_docs >= holding
+            math.log(1 + (searcher.num_docs - document_frequency + 0.5) / (document_frequency + 0.5))
+            if searcher.num_docs >= document_frequency
             else 0.0
         )
 
     def exists(self) -> bool:
-        """Return whether there is an index at all."""
-        return (self.folder / _META).exists()
+        """Return True if the index exists on disk."""
+        return (self.folder / _META_FILE).exists()
 
     def count(self, filters: SearchFilters = SearchFilters()) -> int:  # noqa: B008 - frozen
-        """Return how many passages of the index pass the filters."""
-        with translated(self.folder):
-            searcher = self._searcher()
+        """Return the number of passages that match the filters."""
+        with translate_errors(self.folder):
+            searcher = self._open_searcher()
             if not filters.is_restrictive:
                 return int(searcher.num_docs)
-            query = _all_of(_conditions(self._index.schema, filters))
-            return int(searcher.search(query, limit=1, count=True).count)  # type: ignore[attr-defined]  # it has
+            query = _all_of(_build_conditions(self._index.schema, filters))
+            return int(searcher.search(query, limit=1, count=True).count)  # type: ignore[attr-defined]  # missing in the stubs
 
     def ids(self, filters: SearchFilters) -> list[str]:
-        """Return the ids of all passages that pass the filters, in no order."""
-        return self._ids(self.count(filters), lambda schema: _conditions(schema, filters))
+        """Return the ids of all passages that match the filters, in arbitrary order."""
+        return self._find_ids(self.count(filters), lambda schema: _build_conditions(schema, filters))
 
     def filter_ids(self, passage_ids: Sequence[str], filters: SearchFilters) -> set[str]:
-        """Return which of these passages pass the filters."""
+        """Return the ids of the given passages that match the filters."""
         ids = list(passage_ids)
 
         def conditions(schema: tantivy.Schema) -> Iterator[tantivy.Query]:
             yield tantivy.Query.term_set_query(schema, "passage", ids)
-            yield from _conditions(schema, filters)
+            yield from _build_conditions(schema, filters)
 
-        return set(self._ids(len(ids), conditions))
+        return set(self._find_ids(len(ids), conditions))
 
     def delete(self) -> None:
-        """Remove the index from the disk, to be made anew."""
+        """Delete the index from the disk, so that it can be rebuilt."""
         self.__dict__.pop("_index", None)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[Bm25Writer]:
-        """Open the index for writing, making it where there is none; uncommitted work is dropped at the end."""
-        with translated(self.folder):
+        """Open the index for writing, and create it if it is missing; uncommitted changes are discarded at the end."""
+        with translate_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.__dict__["_index"] = _open_or_create(self.folder, self._language)
             writer = Bm25Writer(self._index.writer(heap_size=_WRITER_BYTES, num_threads=1), self.folder)
@@ -120,24 +124,26 @@ class Bm25Index:
         terms = self.terms(text)
         if not terms:
             return []
-        with translated(self.folder):
-            searcher, schema = self._searcher(), self._index.schema
-            hits = searcher.search(_query(schema, terms, conditions(schema)), k).hits
-            # A shared score is ordered by id, so that every machine ranks alike.
+        with translate_errors(self.folder):
+            searcher, schema = self._open_searcher(), self._index.schema
+            hits = searcher.search(_build_query(schema, terms, conditions(schema)), k).hits
+            # Ties are sorted by id, so that the order is the same on every machine.
             found = [(str(searcher.doc(address)["passage"][0]), float(score)) for score, address in hits]
         return sorted(found, key=lambda hit: (-hit[1], hit[0]))
 
-    def _ids(self, limit: int, conditions: Callable[[tantivy.Schema], Iterable[tantivy.Query]]) -> list[str]:
+    def _find_ids(
+        self, limit: int, conditions: Callable[[tantivy.Schema], Iterable[tantivy.Query]]
+    ) -> list[str]:
         if not limit:
             return []
-        with translated(self.folder):
-            searcher = self._searcher()
+        with translate_errors(self.folder):
+            searcher = self._open_searcher()
             hits = searcher.search(_all_of(conditions(self._index.schema)), limit, count=False).hits
             return [str(searcher.doc(address)["passage"][0]) for _, address in hits]
 
-    def _searcher(self) -> tantivy.Searcher:
+    def _open_searcher(self) -> tantivy.Searcher:
         index = self._index
-        meta = (self.folder / _META).stat()  # replaced by every commit, of whatever process
+        meta = (self.folder / _META_FILE).stat()  # replaced by every commit of any process
         committed = (meta.st_ino, meta.st_mtime_ns)
         if committed != self._committed:
             index.reload()
@@ -154,7 +160,7 @@ class Bm25Index:
 
 
 class Bm25Writer:
-    """The one writer of a word index; nothing is seen before `commit`."""
+    """The only writer of a BM25 index; changes are visible after `commit`."""
 
     def __init__(self, writer: tantivy.IndexWriter, folder: Path) -> None:
         self._writer = writer
@@ -163,45 +169,53 @@ class Bm25Writer:
     def add(
         self, drafts: Iterable[PendingVersion], progress: Callable[[int], None] = lambda done: None
     ) -> int:
-        """Add all passages of these drafts, telling how many there are so far; return how many there were."""
+        """Add all passages of the drafts.
+
+        Args:
+            drafts: article versions with their passages.
+            progress: called after each draft with the number of passages added so far.
+
+        Returns:
+            The number of passages added.
+        """
         done = 0
-        with translated(self._folder):
+        with translate_errors(self._folder):
             for draft in drafts:
                 for passage in draft.passages:
-                    self._writer.add_document(_document(draft, passage.id, passage.text))
+                    self._writer.add_document(_build_document(draft, passage.id, passage.text))
                 done += len(draft.passages)
                 progress(done)
         return done
 
     def remove(self, article_ids: Sequence[str]) -> None:
-        """Remove all passages of these articles; ids that are not there are no error."""
-        with translated(self._folder):
+        """Remove all passages of the given articles; unknown ids are ignored."""
+        with translate_errors(self._folder):
             for article_id in article_ids:
                 self._writer.delete_documents_by_term("article", article_id)
 
     def clear(self) -> None:
-        """Remove everything."""
-        with translated(self._folder):
+        """Remove all passages."""
+        with translate_errors(self._folder):
             self._writer.delete_all_documents()
 
     def commit(self) -> None:
-        """Put all changes on disk at once, for every reader to see."""
-        with translated(self._folder):
+        """Write all changes to disk atomically and make them visible to readers."""
+        with translate_errors(self._folder):
             self._writer.commit()
 
     def close(self) -> None:
-        """Wait for merges, and free the writer's lock."""
-        with translated(self._folder):
+        """Wait for segment merges and release the writer lock."""
+        with translate_errors(self._folder):
             self._writer.rollback()
             self._writer.wait_merging_threads()
 
 
 def analyze(text: str, language: str = "english") -> list[str]:
-    """Return the stems of `text` without stop words: lower case, accents folded ("Türkiye" is "turkiy")."""
+    """Return the stems of `text` without stop words, in lower case and without accents ("Türkiye" → "turkiy")."""
     return list(_analyzer(language).analyze(text))
 
 
-@lru_cache(maxsize=4)  # building one costs more than analysing a passage
+@lru_cache(maxsize=4)  # building one takes longer than analyzing a passage
 def _analyzer(language: str) -> tantivy.TextAnalyzer:
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
     steps = [tantivy.Filter.remove_long(80), tantivy.Filter.lowercase(), tantivy.Filter.ascii_fold()]
@@ -213,14 +227,14 @@ def _analyzer(language: str) -> tantivy.TextAnalyzer:
 
 
 def _open_or_create(folder: Path, language: str) -> tantivy.Index:
-    # The name of the analyzer is part of the schema: an index of another language is refused.
+    # The analyzer name is part of the schema, so opening an index of another language fails.
     analyzer = f"news_{language}"
-    index = tantivy.Index(_schema(analyzer), path=str(folder))
+    index = tantivy.Index(_build_schema(analyzer), path=str(folder))
     index.register_tokenizer(analyzer, _analyzer(language))
     return index
 
 
-def _schema(analyzer: str) -> tantivy.Schema:
+def _build_schema(analyzer: str) -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("passage", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("article", tokenizer_name="raw", index_option="basic")
@@ -232,7 +246,7 @@ def _schema(analyzer: str) -> tantivy.Schema:
     return builder.build()
 
 
-def _document(draft: PendingVersion, passage_id: str, text: str) -> tantivy.Document:
+def _build_document(draft: PendingVersion, passage_id: str, text: str) -> tantivy.Document:
     article = draft.article
     document = tantivy.Document()
     document.add_text("passage", passage_id)
@@ -247,7 +261,7 @@ def _document(draft: PendingVersion, passage_id: str, text: str) -> tantivy.Docu
     return document
 
 
-def _query(
+def _build_query(
     schema: tantivy.Schema, terms: Sequence[str], conditions: Iterable[tantivy.Query]
 ) -> tantivy.Query:
     anywhere = [
@@ -258,7 +272,7 @@ def _query(
         for term in terms
         for field, weight in (("text", 1.0), ("title", _TITLE_WEIGHT))
     ]
-    # A condition narrows and adds nothing to the score.
+    # Conditions filter without changing the score.
     narrowed = (tantivy.Query.const_score_query(condition, 0.0) for condition in conditions)
     return _all_of([tantivy.Query.boolean_query(anywhere), *narrowed])
 
@@ -267,7 +281,7 @@ def _all_of(queries: Iterable[tantivy.Query]) -> tantivy.Query:
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, query) for query in queries])
 
 
-def _conditions(schema: tantivy.Schema, filters: SearchFilters) -> Iterator[tantivy.Query]:
+def _build_conditions(schema: tantivy.Schema, filters: SearchFilters) -> Iterator[tantivy.Query]:
     if filters.window and (filters.window.since or filters.window.until):
         since, until = filters.window.since, filters.window.until
         yield tantivy.Query.range_query(
@@ -285,11 +299,11 @@ def _conditions(schema: tantivy.Schema, filters: SearchFilters) -> Iterator[tant
 
 
 @contextlib.contextmanager
-def translated(folder: Path) -> Iterator[None]:
-    """Turn what tantivy and its files raise into a KeywordIndexError."""
+def translate_errors(folder: Path) -> Iterator[None]:
+    """Convert exceptions of tantivy and of file access to a KeywordIndexError."""
     try:
         yield
-    except (ValueError, OSError, RuntimeError) as exc:  # all that tantivy's binding raises
+    except (ValueError, OSError, RuntimeError) as exc:  # everything tantivy's binding raises
         raise KeywordIndexError(
             f"{folder}: the word index cannot be used: {exc}; run `citewire reindex --words`"
         ) from exc

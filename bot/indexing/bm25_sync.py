@@ -1,7 +1,7 @@
-"""Keeps a machine's word index at what readers of the library see, wherever that was written.
+"""Incrementally sync the local BM25 index with the article store.
 
-The index is made of the library alone. The library notes for each article in which generation it changed last; beside
-the index stands up to which generation it has followed.
+The index is derived from the article store alone. The store records the generation in which each article last changed,
+and a file in the index directory records the generation that the index was synced to.
 """
 
 from __future__ import annotations
@@ -15,83 +15,93 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from bot.errors import KeywordIndexError
-from bot.indexing.bm25_index import Bm25Index, translated
+from bot.indexing.bm25_index import Bm25Index, translate_errors
 from bot.storage.article_store import ArticleStore
 
-_MARK = "followed.json"
+_STATE_FILE = "followed.json"
 
 
 class _SyncState(NamedTuple):
-    """Up to which generation of which library an index has followed."""
+    """Article store and generation that an index was synced to; stored as JSON."""
 
     library: str
     generation: int
 
 
 class Bm25Sync:
-    """Brings one word index after one library; safe to share between threads, and between processes."""
+    """Sync of one BM25 index with one article store; safe to share between threads and between processes."""
 
-    def __init__(self, words: Bm25Index, library: ArticleStore) -> None:
-        self._words = words
-        self._library = library
-        self._folder = words.folder
-        self._followed: _SyncState | None = None
+    def __init__(self, index: Bm25Index, articles: ArticleStore) -> None:
+        self._index = index
+        self._articles = articles
+        self._folder = index.folder
+        self._last_state: _SyncState | None = None
 
     def sync(self, *, wait: bool = False) -> None:
-        """Take in what has changed in the library since the last time; where there is no index, make it.
+        """Apply the changes of the article store since the last sync; build the index if it does not exist.
 
-        Where another thread or process is at it, return at once; with `wait`, or where there is nothing to read yet,
-        when it is done. Raises KeywordIndexError.
+        If another thread or process is syncing, return immediately.
+
+        Args:
+            wait: wait for the other thread or process to finish. It is always awaited if there is no index yet.
+
+        Raises:
+            KeywordIndexError: if the index cannot be used.
         """
-        now = self._now()
-        if now in (self._followed, self._mark()):
-            self._followed = now
+        now = self._store_state()
+        if now in (self._last_state, self._index_state()):
+            self._last_state = now
             return
-        with self._only_writer(wait=wait or not self._words.exists()) as held:
-            if held:  # another process may have been faster: what it has followed is not ahead of the library
-                self._catch_up(self._mark(), self._now())
+        with self._acquire_lock(wait=wait or not self._index.exists()) as acquired:
+            if acquired:
+                # Another process may have synced it since; the index state is read first, so it is never
+                # ahead.
+                self._catch_up(self._index_state(), self._store_state())
 
     def is_stale(self) -> bool:
-        """Return whether the index has yet to take in something of the library."""
-        return self._mark() != self._now()
+        """Return True if the index is behind the article store."""
+        return self._index_state() != self._store_state()
 
     def rebuild(self, progress: Callable[[int], None] = lambda done: None) -> int:
-        """Make the index anew and return how many passages it has; readers keep the old one until it is whole."""
-        with self._only_writer(wait=True):
-            now = self._now()
-            done = self._build(progress)
-            self._set_mark(now)
+        """Rebuild the index and return the number of passages; readers use the old index until the new is complete."""
+        with self._acquire_lock(wait=True):
+            now = self._store_state()
+            done = self._reindex(progress)
+            self._save_state(now)
         return done
 
     def _catch_up(self, before: _SyncState | None, now: _SyncState) -> None:
         if before is None or before.library != now.library or before.generation > now.generation:
-            self._build()  # the last: an older state of the library was restored
+            self._reindex()  # the last condition: an older article store was restored
         elif before.generation < now.generation:
-            changed = self._library.changed_since(before.generation)
-            with self._words.writer() as writer:
+            changed = self._articles.changed_since(before.generation)
+            with self._index.writer() as writer:
                 writer.remove(changed)
-                writer.add(self._library.iter_versions(changed))
+                writer.add(self._articles.iter_versions(changed))
                 writer.commit()
         else:
             return
-        self._set_mark(now)
+        self._save_state(now)
 
-    def _build(self, progress: Callable[[int], None] = lambda done: None) -> int:
+    def _reindex(self, progress: Callable[[int], None] = lambda done: None) -> int:
         with contextlib.ExitStack() as exits:
             try:
-                writer = exits.enter_context(self._words.writer())
-            except KeywordIndexError:  # unreadable, or of an older Citewire: nothing in it is worth keeping
-                self._words.delete()
-                writer = exits.enter_context(self._words.writer())
+                writer = exits.enter_context(self._index.writer())
+            except KeywordIndexError:  # unreadable, or written by an older Citewire
+                self._index.delete()
+                writer = exits.enter_context(self._index.writer())
             writer.clear()
-            done = writer.add(self._library.iter_versions(), progress)
+            done = writer.add(self._articles.iter_versions(), progress)
             writer.commit()
         return done
 
     @contextlib.contextmanager
-    def _only_writer(self, *, wait: bool) -> Iterator[bool]:
-        """Hold the one right to write to this index; the lock is the kernel's, free the moment its holder dies."""
-        with translated(self._folder):
+    def _acquire_lock(self, *, wait: bool) -> Iterator[bool]:
+        """Acquire the write lock of the index and yield True, or yield False if it is held and `wait` is False.
+
+        The kernel releases the lock when the process that holds it dies.
+        """
+        with translate_errors(self._folder):
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder.with_name(f"{self._folder.name}.lock"), timeout=-1 if wait else 0)
             try:
@@ -104,21 +114,21 @@ class Bm25Sync:
         finally:
             lock.release()
 
-    def _now(self) -> _SyncState:
-        return _SyncState(self._library.library_id, self._library.generation())
+    def _store_state(self) -> _SyncState:
+        return _SyncState(self._articles.library_id, self._articles.generation())
 
-    def _mark(self) -> _SyncState | None:
-        if not self._words.exists():
+    def _index_state(self) -> _SyncState | None:
+        if not self._index.exists():
             return None
         try:
-            return _SyncState(**json.loads((self._folder / _MARK).read_text("utf-8")))
+            return _SyncState(**json.loads((self._folder / _STATE_FILE).read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
-    def _set_mark(self, mark: _SyncState) -> None:
-        """Note what is on disk; after a crash before this the same changes are taken in once more."""
-        with translated(self._folder):
-            draft = self._folder / f".{_MARK}"
-            draft.write_text(json.dumps(mark._asdict()), encoding="utf-8")
-            os.replace(draft, self._folder / _MARK)  # noqa: PTH105
-        self._followed = mark
+    def _save_state(self, state: _SyncState) -> None:
+        """Record the state that the index was synced to; after a crash before this, the changes are applied again."""
+        with translate_errors(self._folder):
+            draft = self._folder / f".{_STATE_FILE}"
+            draft.write_text(json.dumps(state._asdict()), encoding="utf-8")
+            os.replace(draft, self._folder / _STATE_FILE)  # noqa: PTH105
+        self._last_state = state

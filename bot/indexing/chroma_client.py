@@ -1,7 +1,7 @@
-"""Sends calls to a Chroma server, and says in plain words what came between.
+"""HTTP client for a Chroma server: pooling, timeouts, error translation.
 
-Not by chromadb's own client: that takes more than a second to import, waits without end and knows no certificates
-but public ones. Nor by httpx, whose import alone takes longer than an answer; urllib3 takes a tenth of that.
+chromadb's own client takes more than a second to import, has no timeout and accepts only certificates of public
+authorities. The import of httpx alone takes longer than an answer; urllib3 takes a tenth of that.
 """
 
 from __future__ import annotations
@@ -30,51 +30,70 @@ from bot.errors import (
     VectorStoreUnavailableError,
 )
 
-_READ, _WRITE = 30.0, 120.0  # seconds without a word from the server
-_CONNECT = 5.0
-_CONNECTIONS = 8  # Chroma Cloud lets 10 at once read a collection
-# A server that was killed while it wrote a collection's index may die of each question to it (seen with 1.5.9).
+# Seconds without data from the server.
+_READ_TIMEOUT = 30.0
+_WRITE_TIMEOUT = 120.0
+_CONNECT_TIMEOUT = 5.0
+_MAX_CONNECTIONS = 8  # Chroma Cloud allows 10 concurrent reads of a collection
+# A server that was killed while writing a collection's index may crash on every query of it (seen with
+# 1.5.9).
 _RETRY_HINT = "try again, see its log, and where that does not help run `citewire reindex`"
-_SHOWN = 300  # characters of what a server says
-# A kept connection that a router on the way has forgotten is noticed before the next question waits for it.
+_MAX_DETAIL_CHARS = 300  # of a server's error message
+# Detects pooled connections that a router has dropped before the next question waits for one of them.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 class ChromaClient:
-    """A server's address with what every call to it bears; safe between threads, its connections are kept."""
+    """HTTP client for one Chroma server with pooled connections; safe to share between threads."""
 
     def __init__(self, url: str, *, headers: Mapping[str, str], ca_file: Path | None) -> None:
-        """Name the server; nothing is sent yet. Raises SettingsError for a `ca_file` that holds no certificate.
+        """Configure the client without connecting.
 
-        `headers` are secret: no error repeats their values, even where the server does.
+        Args:
+            url: the address of the server.
+            headers: sent with every request. Their values are secret and removed from error messages, even if the
+                server repeats them.
+            ca_file: certificates to trust instead of the public authorities.
+
+        Raises:
+            SettingsError: if `ca_file` contains no certificate.
         """
         self.url = url.rstrip("/")
         self._secrets = [word for value in headers.values() for word in (value, *value.split()) if word]
         own = {"Content-Type": "application/json", "User-Agent": f"citewire/{__version__}"}
-        self._manager = _manager(self.url, ca_file, {**headers, **own})
+        self._build_pool = _build_pool(self.url, ca_file, {**headers, **own})
 
     def call(
-        self, method: str, path: str, body: Mapping[str, object] | None = None, *, writing: bool = False
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, is_write: bool = False
     ) -> Any:
-        """Return what the server answers. Raises VectorStoreError, of the kind that it is.
+        """Send a request and return the parsed JSON response.
 
-        It may be sent twice, and so may only be what has the same effect twice.
+        The request must be idempotent, because it may be sent twice.
+
+        Args:
+            method: the HTTP method.
+            path: path and query, appended to the URL of the server.
+            body: sent as JSON.
+            is_write: use the timeout for writes.
+
+        Raises:
+            VectorStoreError: if the request fails; a subclass tells the reason.
         """
         content = None if body is None else json.dumps(body).encode()
-        patience = _WRITE if writing else _READ
-        with self._translated(patience):
+        timeout = _WRITE_TIMEOUT if is_write else _READ_TIMEOUT
+        with self._translate_errors(timeout):
             try:
-                response = self._send(method, path, content, patience)
-            except exceptions.ProtocolError:  # kept from before the server was started anew
-                response = self._send(method, path, content, patience)
+                response = self._send(method, path, content, timeout)
+            except exceptions.ProtocolError:  # a pooled connection from before a restart of the server
+                response = self._send(method, path, content, timeout)
         if response.status >= 300:
-            raise self._refusal(response)
+            raise self._build_error(response)
         with self.validate_response():
             return json.loads(response.data)
 
     @contextlib.contextmanager
     def validate_response(self) -> Iterator[None]:
-        """Turn what it means that an answer has not Chroma's form into a VectorStoreError."""
+        """Convert exceptions from reading a response that does not have Chroma's format to a VectorStoreError."""
         try:
             yield
         except (ValueError, TypeError, LookupError, AttributeError) as exc:
@@ -83,24 +102,24 @@ class ChromaClient:
             ) from exc
 
     def close(self) -> None:
-        """Give back the connections."""
-        self._manager.clear()
+        """Close all connections."""
+        self._build_pool.clear()
 
     def _send(
-        self, method: str, path: str, content: bytes | None, patience: float
+        self, method: str, path: str, content: bytes | None, timeout: float
     ) -> urllib3.BaseHTTPResponse:
-        return self._manager.request(
+        return self._build_pool.request(
             method,
             self.url + path,
             body=content,
             retries=False,
-            redirect=False,  # another address is not to be shown the headers
-            timeout=urllib3.Timeout(connect=_CONNECT, read=patience),
-            pool_timeout=patience,
+            redirect=False,  # headers must not be sent to another address
+            timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=timeout),
+            pool_timeout=timeout,
         )
 
     @contextlib.contextmanager
-    def _translated(self, patience: float) -> Iterator[None]:
+    def _translate_errors(self, timeout: float) -> Iterator[None]:
         try:
             yield
         except exceptions.SSLError as exc:
@@ -116,17 +135,19 @@ class ChromaClient:
                 else "start it, or check CITEWIRE_CHROMA_URL"
             )
             raise VectorStoreUnavailableError(
-                f"Chroma at {self.url} does not answer: {_reason(exc, patience)}; {remedy}"
+                f"Chroma at {self.url} does not answer: {_describe_failure(exc, timeout)}; {remedy}"
             ) from exc
 
-    def _refusal(self, response: urllib3.BaseHTTPResponse) -> VectorStoreError:
-        kind, said = _error_details(response)
+    def _build_error(self, response: urllib3.BaseHTTPResponse) -> VectorStoreError:
+        kind, message = _error_details(response)
         for secret in self._secrets:
-            said = said.replace(secret, "…")
-        told = f"status {response.status}" + (f": {clean_line(said)[:_SHOWN]}" if said else "")
+            message = message.replace(secret, "…")
+        details = f"status {response.status}" + (
+            f": {clean_line(message)[:_MAX_DETAIL_CHARS]}" if message else ""
+        )
         if response.status == 404 and kind == "NotFoundError":
             return CollectionNotFoundError(
-                f"Chroma at {self.url} does not have the vectors ({told}); run `citewire reindex`"
+                f"Chroma at {self.url} does not have the vectors ({details}); run `citewire reindex`"
             )
         if response.status in (401, 403):
             return VectorStoreError(
@@ -135,27 +156,27 @@ class ChromaClient:
             )
         if response.status == 429 or response.status >= 500:
             return VectorStoreUnavailableError(
-                f"Chroma at {self.url} cannot answer now ({told}); {_RETRY_HINT}"
+                f"Chroma at {self.url} cannot answer now ({details}); {_RETRY_HINT}"
             )
         if kind:
             return VectorStoreRequestError(
-                f"Chroma at {self.url} refuses a call ({told}); `citewire doctor` says more"
+                f"Chroma at {self.url} refuses a call ({details}); `citewire doctor` says more"
             )
         return VectorStoreError(
-            f"there is no Chroma with version 2 of its API at {self.url} ({told}); check CITEWIRE_CHROMA_URL"
+            f"there is no Chroma with version 2 of its API at {self.url} ({details}); check CITEWIRE_CHROMA_URL"
         )
 
 
-def _manager(url: str, ca_file: Path | None, headers: Mapping[str, str]) -> urllib3.PoolManager:
-    """Return what keeps the connections, through the proxy that the environment names for this address."""
+def _build_pool(url: str, ca_file: Path | None, headers: Mapping[str, str]) -> urllib3.PoolManager:
+    """Build the connection pool, with the proxy that the environment sets for this URL."""
     parts = urlsplit(url)
     try:
         context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
-    except OSError as exc:  # ssl.SSLError is one
+    except OSError as exc:  # includes ssl.SSLError
         raise SettingsError(f"CITEWIRE_CHROMA_CA_FILE: {ca_file} holds no certificate: {exc}") from exc
     options: dict[str, Any] = {
         "num_pools": 1,
-        "maxsize": _CONNECTIONS,
+        "maxsize": _MAX_CONNECTIONS,
         "block": True,
         "headers": dict(headers),
         "ssl_context": context,
@@ -172,21 +193,21 @@ def _socket_options() -> list[tuple[int, int, int]]:
     timing = [
         (socket.IPPROTO_TCP, getattr(socket, name), value)
         for name, value in _KEEPALIVE.items()
-        if hasattr(socket, name)  # not on every system
+        if hasattr(socket, name)  # not available on every system
     ]
     return [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *timing]
 
 
 def _error_details(response: urllib3.BaseHTTPResponse) -> tuple[str, str]:
-    """Return the kind of error and its words as Chroma writes them; "" where it is not Chroma that speaks."""
+    """Return kind and message of a Chroma error, or two empty strings if the response is not from Chroma."""
     try:
-        told = json.loads(response.data)
-        return str(told["error"]), str(told["message"])
+        details = json.loads(response.data)
+        return str(details["error"]), str(details["message"])
     except (ValueError, TypeError, LookupError):
         return "", ""
 
 
-def _reason(exc: exceptions.HTTPError, patience: float) -> str:
+def _describe_failure(exc: exceptions.HTTPError, timeout: float) -> str:
     if isinstance(exc, exceptions.ProxyError):
         return "the proxy on the way to it does not let it through"
     if isinstance(exc, exceptions.NameResolutionError):
@@ -194,7 +215,7 @@ def _reason(exc: exceptions.HTTPError, patience: float) -> str:
     if isinstance(exc, exceptions.NewConnectionError):
         return getattr(exc.__cause__, "strerror", "") or "no connection"
     if isinstance(exc, exceptions.ConnectTimeoutError):
-        return f"no connection within {_CONNECT:.0f} seconds"
+        return f"no connection within {_CONNECT_TIMEOUT:.0f} seconds"
     if isinstance(exc, exceptions.ReadTimeoutError):
-        return f"no answer within {patience:.0f} seconds"
+        return f"no answer within {timeout:.0f} seconds"
     return "the connection broke off"

@@ -1,6 +1,6 @@
-"""Chroma on a server: the calls of its HTTP API, version 2, that vectors need.
+"""Collections on a Chroma server, over its HTTP API v2.
 
-Collections are written in place: a server keeps what it has confirmed, and shows each reader what is there.
+Collections are written in place: a confirmed write is durable and visible to every reader.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# A call: what Chroma Cloud allows (its pre-flight checks name more), and nearly as fast as 5,000.
-_RECORDS = 300
-_PAGE = 100  # collections listed at once
+# Per call: the quota of Chroma Cloud (its pre-flight checks report more), and nearly as fast as 5,000.
+_MAX_RECORDS = 300
+_PAGE_SIZE = 100  # collections per listing call
 
 
-class ServerStore:
+class ServerVectorStore:
     """Collections on a Chroma server, written in place."""
 
     in_place = True
@@ -47,23 +47,30 @@ class ServerStore:
     def search(
         self, location: str, vector: NDArray[np.float32], k: int, *, within: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Return the ids of the k nearest passages, or of those `within`, with their cosines, best first.
+        """Return ids and cosine similarities of the `k` nearest passages, best first.
 
-        A server with a quota returns fewer.
+        Args:
+            location: the collection.
+            vector: of the question, shape (dimension,).
+            k: maximum number of passages; a server with a quota returns fewer.
+            within: ids to restrict the search to.
+
+        Raises:
+            VectorStoreError: if the request fails, or an id of `within` is missing in the collection.
         """
-        asked: dict[str, object] = {
+        body: dict[str, object] = {
             "query_embeddings": [vector.tolist()],
             "n_results": k,
             "include": ["distances"],
         }
         if within is not None:
-            asked["ids"] = within
+            body["ids"] = within
         try:
-            found = self._collections.ask(location, "query", asked)
+            found = self._collections.request(location, "query", body)
         except VectorStoreRequestError:
-            if k <= _RECORDS:
+            if k <= _MAX_RECORDS:
                 raise
-            found = self._collections.ask(location, "query", asked | {"n_results": _RECORDS})
+            found = self._collections.request(location, "query", body | {"n_results": _MAX_RECORDS})
         with self._collections.http.validate_response():
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             return [(str(key), 1.0 - distance) for key, distance in pairs]
@@ -71,141 +78,152 @@ class ServerStore:
     def cosines(
         self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
     ) -> dict[str, float]:
-        """Return the cosines of these passages; those that are not there are left out."""
+        """Return the cosine similarities of the given passages; unknown ids are omitted."""
         known: dict[str, float] = {}
-        for ids in _batches(passage_ids, _RECORDS):
-            found = self._collections.ask(location, "get", {"ids": ids, "include": ["embeddings"]})
+        for ids in _batches(passage_ids, _MAX_RECORDS):
+            found = self._collections.request(location, "get", {"ids": ids, "include": ["embeddings"]})
             with self._collections.http.validate_response():
                 known |= cosines(found["ids"], found["embeddings"], vector)
         return known
 
     def count(self, location: str) -> int:
-        """Return how many vectors a collection holds."""
-        counted = self._collections.ask(location, "count")
+        """Return the number of vectors in a collection."""
+        total = self._collections.request(location, "count")
         with self._collections.http.validate_response():
-            return int(counted)
+            return int(total)
 
-    def open_writer(self, base: str | None, name: str) -> ServerStage:
-        """Open `base`, or make a new collection."""
+    def open_writer(self, base: str | None, name: str) -> ServerWriter:
+        """Open the collection `base` for writing, or create one whose location starts with `name`."""
         location = base or f"{name}-{uuid.uuid4().hex[:8]}"
         if base:
-            self._collections.look_up(base)  # refused before anything is embedded for it
+            self._collections.look_up(base)  # fails before anything is embedded for it
         else:
             self._collections.create(location)
-        return ServerStage(self._collections, location)
+        return ServerWriter(self._collections, location)
 
-    def delete_unused(self, name: str, keep: set[str]) -> None:
-        """Remove the collections that begin with `parse_id`, but those to keep."""
+    def delete_unused_collections(self, name: str, keep: set[str]) -> None:
+        """Delete the collections whose location starts with `name`, except those in `keep`."""
         for location in [found for found in self._collections.names() if found.startswith(name)]:
             if location not in keep:
                 self._collections.delete(location)
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close all connections."""
         self._collections.http.close()
 
 
-class ServerStage:
-    """A collection on a server, open for writing."""
+class ServerWriter:
+    """Collection on a server, open for writing."""
 
     def __init__(self, collections: _Collections, location: str) -> None:
         self._collections = collections
         self.location = location
 
     def upsert(self, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        """Write the vectors of these passages, a row each."""
-        size = self._collections.most_records
+        """Insert or replace the vectors of passages, shape (len(passage_ids), dimension)."""
+        size = self._collections.max_records
         for at, ids in enumerate(_batches(passage_ids, size)):
-            embeddings = self._collections.encoded(vectors[at * size : at * size + len(ids)])
+            embeddings = self._collections.encode_vectors(vectors[at * size : at * size + len(ids)])
             body = {"ids": ids, "embeddings": embeddings}
-            self._collections.ask(self.location, "upsert", body, writing=True)
+            self._collections.request(self.location, "upsert", body, is_write=True)
 
     def remove(self, passage_ids: Sequence[str]) -> None:
-        """Remove these passages; ids that are not there are no error."""
-        for ids in _batches(passage_ids, self._collections.most_records):
-            self._collections.ask(self.location, "delete", {"ids": ids}, writing=True)
+        """Remove passages; unknown ids are ignored."""
+        for ids in _batches(passage_ids, self._collections.max_records):
+            self._collections.request(self.location, "delete", {"ids": ids}, is_write=True)
 
     def commit(self) -> None:
-        """End writing: what the server has confirmed is on its disk."""
+        """Do nothing; confirmed writes are on the server's disk already."""
 
 
 class _Collections:
-    """The collections of one database on a server. They are named by us and called by ids that the server gives."""
+    """Collections of one database on a server, addressed by the ids that the server assigns to their names."""
 
     def __init__(self, http: ChromaClient, tenant: str, database: str) -> None:
         self.http = http
-        place = f"/api/v2/tenants/{quote(tenant, safe='')}/databases/{quote(database, safe='')}"
-        self._path = f"{place}/collections"
-        # Names are never used twice, so that an id is good for as long as it works.
+        base_path = f"/api/v2/tenants/{quote(tenant, safe='')}/databases/{quote(database, safe='')}"
+        self._path = f"{base_path}/collections"
+        # A name is never reused, so a cached id is correct for as long as the server accepts it.
         self._ids: dict[str, str] = {}
 
-    def ask(
+    def request(
         self,
         name: str,
         call: str,
         body: Mapping[str, object] | None = None,
         *,
-        writing: bool = False,
+        is_write: bool = False,
     ) -> Any:
-        """Make a call of a collection; an id that was kept and is not known any more is looked up again."""
+        """Call an endpoint of a collection; if the server rejects the cached id, look it up again.
 
-        def of(key: str) -> Any:
+        Args:
+            name: the collection.
+            call: the last part of the path, such as "query".
+            body: sent as JSON by POST; without it the method is GET.
+            is_write: use the timeout for writes.
+        """
+
+        def call_by_id(key: str) -> Any:
             method = "GET" if body is None else "POST"
-            return self.http.call(method, f"{self._path}/{key}/{call}", body, writing=writing)
+            return self.http.call(method, f"{self._path}/{key}/{call}", body, is_write=is_write)
 
         if known := self._ids.get(name):
             try:
-                return of(known)
+                return call_by_id(known)
             except CollectionNotFoundError:
                 self._ids.pop(name, None)
-        return of(self.look_up(name))
+        return call_by_id(self.look_up(name))
 
     def look_up(self, name: str) -> str:
-        """Return the id of a collection. Raises CollectionNotFoundError."""
+        """Return the id of a collection.
+
+        Raises:
+            CollectionNotFoundError: if the server has no collection of this name.
+        """
         found = self.http.call("GET", f"{self._path}/{quote(name, safe='')}")
-        return self._keep(name, found)
+        return self._store_id(name, found)
 
     def create(self, name: str) -> None:
-        """Make a collection that compares by cosine."""
+        """Create a collection with cosine distance."""
         body = {"name": name, "configuration": {"hnsw": {"space": "cosine"}}, "get_or_create": True}
-        self._keep(name, self.http.call("POST", self._path, body, writing=True))
+        self._store_id(name, self.http.call("POST", self._path, body, is_write=True))
 
     def delete(self, name: str) -> None:
-        """Remove a collection, if it is still there."""
+        """Delete a collection, if it exists."""
         self._ids.pop(name, None)
         with contextlib.suppress(CollectionNotFoundError):
-            self.http.call("DELETE", f"{self._path}/{quote(name, safe='')}", writing=True)
+            self.http.call("DELETE", f"{self._path}/{quote(name, safe='')}", is_write=True)
 
     def names(self) -> list[str]:
-        """Return the names of all collections in the database, of other programs too."""
+        """Return the names of all collections in the database, including those of other programs."""
         names: list[str] = []
         while True:
-            page = self.http.call("GET", f"{self._path}?limit={_PAGE}&offset={len(names)}")
+            page = self.http.call("GET", f"{self._path}?limit={_PAGE_SIZE}&offset={len(names)}")
             with self.http.validate_response():
                 names += [str(found["name"]) for found in page]
-            if len(page) < _PAGE:
+            if len(page) < _PAGE_SIZE:
                 return names
 
     @property
-    def most_records(self) -> int:
-        """How many records one call may hold."""
+    def max_records(self) -> int:
+        """Maximum number of records per call."""
         with self.http.validate_response():
-            return min(_RECORDS, int(self._abilities["max_batch_size"]))
+            return min(_MAX_RECORDS, int(self._capabilities["max_batch_size"]))
 
-    def encoded(self, vectors: NDArray[np.float32]) -> list[str] | list[list[float]]:
-        """Write vectors as the server reads them, where it can as the base64 of their bytes."""
-        if self._abilities.get("supports_base64_encoding"):
+    def encode_vectors(self, vectors: NDArray[np.float32]) -> list[str] | list[list[float]]:
+        """Encode vectors for a request: as base64 of their bytes if the server supports it, otherwise as numbers."""
+        if self._capabilities.get("supports_base64_encoding"):
             return [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
         return [vector.tolist() for vector in vectors]
 
     @cached_property
-    def _abilities(self) -> dict[str, Any]:
+    def _capabilities(self) -> dict[str, Any]:
         with self.http.validate_response():
             return dict(self.http.call("GET", "/api/v2/pre-flight-checks"))
 
-    def _keep(self, name: str, found: Any) -> str:
+    def _store_id(self, name: str, found: Any) -> str:
         with self.http.validate_response():
-            self._ids[name] = str(uuid.UUID(found["id"]))  # it becomes part of an address
+            self._ids[name] = str(uuid.UUID(found["id"]))  # validated, because it becomes part of a URL
             return self._ids[name]
 
 

@@ -1,4 +1,4 @@
-"""The conditions that narrow a search before anything is ranked."""
+"""Search filters: publication window, sources and tags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-# calendar.month_name would follow the server's language.
+# calendar.month_name depends on the locale of the server.
 _MONTHS = re.findall(
     r"\w+", "January February March April May June July August September October November December"
 )
@@ -20,9 +20,10 @@ _MONTHS = re.findall(
 
 @dataclass(frozen=True, slots=True)
 class SearchFilters:
-    """Which articles may be searched; nothing set means all. Values are data: they are compared, never parsed.
+    """Conditions that restrict a search; without any, all articles match.
 
-    An article passes when it lies in the window, is of one of the sources, and has one of the tags.
+    An article matches if it was published in the window, is from one of the sources, and has one of the tags. Values
+    are compared, never parsed as query syntax.
     """
 
     window: TimeWindow | None = None
@@ -31,12 +32,12 @@ class SearchFilters:
 
     @property
     def is_restrictive(self) -> bool:
-        """Whether there is an article that might not pass."""
-        timed = self.window and (self.window.since or self.window.until)
-        return bool(timed or self.sources or self.tags)
+        """True if the filters can exclude an article."""
+        has_window = self.window and (self.window.since or self.window.until)
+        return bool(has_window or self.sources or self.tags)
 
     def matches(self, published: datetime | None, source: str, tags: Iterable[str]) -> bool:
-        """Say whether an article with these passes, as the indexes do."""
+        """Return True if an article with these values matches the filters; the indexes apply the same rules."""
         window = self.window
         if window and window.since and (published is None or published < window.since):
             return False
@@ -48,13 +49,17 @@ class SearchFilters:
 
 
 def normalize_label(label: str) -> str:
-    """Return the form of an outlet's name or a tag in which case, blanks and the writing of accents do not matter."""
+    """Normalize case, whitespace and Unicode composition of a source or tag."""
     return unicodedata.normalize("NFC", " ".join(label.split()).casefold())
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """Published from `since` up to but not including `until`; `text_element` are those of the question that said so."""
+    """Publication window from `since` (inclusive) to `until` (exclusive).
+
+    Attributes:
+        words: the words of the question that it was read from; empty if it was set by an option.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -62,28 +67,31 @@ class TimeWindow:
 
     @property
     def label(self) -> str:
-        """The window as people write it: "10–17 June 2022", "June 2022", "since 6 January 2021"."""
+        """Window in words: "10–17 June 2022", "June 2022", "since 6 January 2021"."""
         if self.since and self.until:
-            return _stretch(self.since, self.until)
+            return _format_range(self.since, self.until)
         if self.since:
-            return f"since {_day(self.since.date())}"
+            return f"since {_format_day(self.since.date())}"
         if self.until:
             whole = self.until.time() == time.min or self.until.date() == date.max
-            return f"before {_day(self.until.date() + timedelta(days=not whole))}"
+            return f"before {_format_day(self.until.date() + timedelta(days=not whole))}"
         return ""
 
 
-def _day(day: date) -> str:
+def _format_day(day: date) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-def _stretch(since: datetime, until: datetime) -> str:
-    first, last = _day(since.date()).split(), _day((until - timedelta(microseconds=1)).date()).split()
+def _format_range(since: datetime, until: datetime) -> str:
+    first, last = (
+        _format_day(since.date()).split(),
+        _format_day((until - timedelta(microseconds=1)).date()).split(),
+    )
     if since.day == until.day == 1 and since.time() == until.time() == time.min:
         whole = 2 if since.month == until.month == 1 else 1
         first, last = first[whole:], last[whole:]
     end = " ".join(last)
-    while first and first[-1] == last[-1]:  # what both share is written once
+    while first and first[-1] == last[-1]:  # write shared parts once
         first, last = first[:-1], last[:-1]
     if not first:
         return end

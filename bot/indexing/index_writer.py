@@ -1,8 +1,9 @@
-"""Writes library and vectors, and keeps them in agreement through any crash; the word index follows the library.
+"""Single writer that keeps the article store and the indexes consistent across crashes.
 
-The order of every write: the library first (pending, unseen), then the vectors, then one transaction that
-lets readers see the new and no longer the old, and last the removal of what nobody sees any more. Whatever
-moment a process dies at, the next writer finds in the library what is left to do.
+Every write has the same order: first the article store (as pending versions, not visible), then the vectors, then one
+transaction that makes the new versions visible in place of the old ones, and finally the removal of data that is no
+longer visible. After a crash at any moment, the next writer finds the remaining work in the article store. The BM25
+index is synced with the article store.
 """
 
 from __future__ import annotations
@@ -30,80 +31,98 @@ from bot.storage.models import EmbeddedArticle, PendingRef, PendingVersion, Vect
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BATCH = 512  # passages embedded and written at once
-# A running bot sees a long ingest's articles this often; rarer where publishing, which copies an embedded
-# collection, would take more than this share of the time.
-_PUBLISH_SECONDS, _PUBLISH_SHARE = 20.0, 0.05
+_BATCH_SIZE = 512  # passages embedded and written together
+# Interval at which the articles of a long ingest become visible; longer if publishing, which copies an
+# embedded collection, would take more than this share of the time.
+_PUBLISH_SECONDS = 20.0
+_PUBLISH_SHARE = 0.05
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
 
 
 class IndexWriter:
-    """The one writer of a data folder; made by `writing`."""
+    """The only writer of a data directory; opened by `open_index_writer`."""
 
     def __init__(
-        self, library: ArticleStore, store: VectorStore, follower: Bm25Sync, embedder: Embedder
+        self, articles: ArticleStore, store: VectorStore, bm25_sync: Bm25Sync, embedder: Embedder
     ) -> None:
-        self._library = library
+        self._articles = articles
         self._store = store
-        self._follower = follower
-        self._stories = StoryClusters(library)
+        self._bm25_sync = bm25_sync
+        self._story_clusters = StoryClusters(articles)
         self._embedder = embedder
-        self._stage: CollectionWriter | None = None
+        self._writer: CollectionWriter | None = None
         self._written: list[PendingRef] = []
-        library.discard_pending()
-        self._stale = library.stale_passages()  # left over by a crash, to be taken out of the indexes
-        self._published, self._staging, self._pause = time.monotonic(), 0.0, _PUBLISH_SECONDS
+        articles.discard_pending()
+        self._stale_passages = articles.stale_passages()  # left by a crash, to be removed from the indexes
+        self._published_at = time.monotonic()
+        self._copy_seconds = 0.0
+        self._publish_interval = _PUBLISH_SECONDS
 
     def prepare(self, articles: Sequence[Article]) -> list[PendingVersion]:
-        """Cut the next versions of these articles into passages. Raises VectorStoreError for another model's index."""
-        self._base()  # first, so that nothing is embedded or written in vain
-        numbers = self._library.next_versions(article.id for article in articles)
-        return [_draft(article, numbers[article.id]) for article in articles]
+        """Split the next versions of articles into passages.
+
+        Raises:
+            VectorStoreError: if the index was built with another embedding model.
+        """
+        self._base_location()  # raises before anything is embedded or written
+        numbers = self._articles.next_versions(article.id for article in articles)
+        return [_build_draft(article, numbers[article.id]) for article in articles]
 
     def encode(self, drafts: Sequence[PendingVersion]) -> NDArray[np.float32]:
-        """Return the vectors of all passages of these drafts, row by row in their order; writes nothing."""
+        """Return the vectors of all passages of the drafts, one row each in their order; writes nothing."""
         if any(isinstance(draft.article, EmbeddedArticle) for draft in drafts):
             return np.vstack([self._vectors(draft) for draft in drafts])
         return self._encode(drafts)
 
     def commit(self, drafts: Sequence[PendingVersion], vectors: NDArray[np.float32]) -> None:
-        """Write these drafts with their vectors, unseen until `publish`."""
-        self._written += self._library.write(drafts)
-        self._open_stage().upsert(_ids(drafts), vectors)
+        """Write the drafts and their vectors; they are not visible until `publish`."""
+        self._written += self._articles.write(drafts)
+        self._open_writer().upsert(_passage_ids(drafts), vectors)
 
     def publish(self, retired: Sequence[str] = ()) -> None:
-        """Let readers see all that was written, and no longer the versions before nor the retired articles."""
-        if not (self._written or retired or self._stale):
-            self._sync_derived_indexes()  # after a crash what follows the library may be behind
+        """Make all written versions visible in place of the previous ones, and hide the retired articles.
+
+        Args:
+            retired: ids of articles to remove.
+        """
+        if not (self._written or retired or self._stale_passages):
+            self._sync_derived_indexes()  # after a crash they may be behind the article store
             return
-        begun = time.monotonic()
-        stage = self._open_stage()
+        started = time.monotonic()
+        writer = self._open_writer()
         replaced = [written.article_id for written in self._written]
-        outdated = [*self._stale, *self._library.visible_passages([*replaced, *retired])]
+        outdated = [*self._stale_passages, *self._articles.visible_passages([*replaced, *retired])]
         if not self._store.in_place:
-            stage.remove(outdated)
-        stage.commit()
-        before = self._current()
-        self._library.publish(self._written, retired=retired, collection=self._collection(stage))
+            writer.remove(outdated)
+        writer.commit()
+        before = self._current_collection()
+        self._articles.publish(self._written, retired=retired, collection=self._collection(writer))
         self._sync_derived_indexes()
         if self._store.in_place:
-            stage.remove(outdated)
-        self._library.drop_passages(outdated)
+            writer.remove(outdated)
+        self._articles.drop_passages(outdated)
         self._delete_unused_collections(before)
-        self._written, self._stale, self._stage = [], [], None
-        self._published = time.monotonic()
-        took = self._published - begun + self._staging
-        self._pause = max(_PUBLISH_SECONDS, took / _PUBLISH_SHARE)
+        self._written, self._stale_passages, self._writer = [], [], None
+        self._published_at = time.monotonic()
+        seconds = self._published_at - started + self._copy_seconds
+        self._publish_interval = max(_PUBLISH_SECONDS, seconds / _PUBLISH_SHARE)
 
     @property
     def is_due(self) -> bool:
-        """Whether readers have waited long enough for what is written."""
-        return time.monotonic() - self._published > self._pause
+        """True if the interval between two publications has passed."""
+        return time.monotonic() - self._published_at > self._publish_interval
 
     def rebuild(self, progress: Callable[[int], None]) -> int:
-        """Make both indexes anew from the library; readers keep the old ones until the new are whole."""
-        stage, done = self._store.open_writer(None, self._name()), 0
+        """Rebuild both indexes from the article store; readers use the old ones until the new ones are complete.
+
+        Args:
+            progress: called with the number of passages embedded so far.
+
+        Returns:
+            The number of passages embedded.
+        """
+        writer, done = self._store.open_writer(None, self._collection_name()), 0
 
         def encode(drafts: list[PendingVersion]) -> NDArray[np.float32]:
             nonlocal done
@@ -113,87 +132,99 @@ class IndexWriter:
             return vectors
 
         def commit(drafts: list[PendingVersion], vectors: NDArray[np.float32]) -> None:
-            stage.upsert(_ids(drafts), vectors)
+            writer.upsert(_passage_ids(drafts), vectors)
 
-        run_overlapped(batch_by_passages(self._library.iter_versions()), encode, commit)
-        stage.commit()
-        before = self._current()
-        self._library.publish([], collection=self._collection(stage))
-        self._follower.rebuild()
-        self._library.drop_passages(self._stale)
+        run_concurrent_stages(batch_by_passages(self._articles.iter_versions()), encode, commit)
+        writer.commit()
+        before = self._current_collection()
+        self._articles.publish([], collection=self._collection(writer))
+        self._bm25_sync.rebuild()
+        self._articles.drop_passages(self._stale_passages)
         self._delete_unused_collections(before)
-        self._stale, self._stage = [], None
+        self._stale_passages, self._writer = [], None
         return done
 
     def _sync_derived_indexes(self) -> None:
-        """Bring what is made of the library alone to what it shows now."""
-        self._follower.sync(wait=True)
-        self._stories.sync()
+        """Sync the indexes that are derived from the article store alone."""
+        self._bm25_sync.sync(wait=True)
+        self._story_clusters.sync()
 
     def _vectors(self, draft: PendingVersion) -> NDArray[np.float32]:
-        """Return what an article has brought along, or make it."""
+        """Return the vectors of an embedded article, or encode its passages."""
         return draft.article.vectors if isinstance(draft.article, EmbeddedArticle) else self._encode([draft])
 
     def _encode(self, drafts: Sequence[PendingVersion]) -> NDArray[np.float32]:
         return self._embedder.encode(
             [
-                embedded_text(draft.article.title, passage.text)
+                build_embedding_text(draft.article.title, passage.text)
                 for draft in drafts
                 for passage in draft.passages
             ]
         )
 
-    def _open_stage(self) -> CollectionWriter:
-        if self._stage is None:
-            begun = time.monotonic()
-            self._stage = self._store.open_writer(self._base(), self._name())
-            self._staging = time.monotonic() - begun
-        return self._stage
+    def _open_writer(self) -> CollectionWriter:
+        if self._writer is None:
+            started = time.monotonic()
+            self._writer = self._store.open_writer(self._base_location(), self._collection_name())
+            self._copy_seconds = time.monotonic() - started
+        return self._writer
 
-    def _base(self) -> str | None:
-        """Return where the vectors stand that new ones are added to; None where there are no articles yet."""
-        current = self._current()
-        if current is None and self._library.totals().articles:
+    def _base_location(self) -> str | None:
+        """Return the location of the collection to extend, or None if there are no articles yet.
+
+        Raises:
+            VectorStoreError: if the index was built with another embedding model.
+        """
+        current = self._current_collection()
+        if current is None and self._articles.totals().articles:
             raise VectorStoreError(
                 f"the articles are embedded with another model than {self._embedder.model}: "
                 "run `citewire reindex` first, or set CITEWIRE_EMBEDDING_MODEL or _PRECISION back"
             )
         return current.location if current else None
 
-    def _current(self) -> VectorCollection | None:
-        return self._library.collection(self._embedder.fingerprint)
+    def _current_collection(self) -> VectorCollection | None:
+        return self._articles.collection(self._embedder.fingerprint)
 
-    def _collection(self, stage: CollectionWriter) -> VectorCollection:
-        embedder, current = self._embedder, self._current()
+    def _collection(self, writer: CollectionWriter) -> VectorCollection:
+        embedder, current = self._embedder, self._current_collection()
         dimension = current.dimension if current else embedder.dimension
-        return VectorCollection(embedder.fingerprint, embedder.model, dimension, stage.location)
+        return VectorCollection(embedder.fingerprint, embedder.model, dimension, writer.location)
 
-    def _name(self) -> str:
+    def _collection_name(self) -> str:
         return f"{self._prefix}{self._embedder.fingerprint}"
 
     @property
     def _prefix(self) -> str:
-        return f"citewire-{self._library.library_id[:8]}-"
+        return f"citewire-{self._articles.library_id[:8]}-"
 
     def _delete_unused_collections(self, before: VectorCollection | None) -> None:
-        """Remove collections nobody reads; the one before stays for readers in the middle of a question."""
-        keep = {collection.location for collection in self._library.collections()}
-        self._store.delete_unused(self._prefix, keep | ({before.location} if before else set()))
+        """Delete unused collections, but keep the previous one for questions that are being answered."""
+        keep = {collection.location for collection in self._articles.collections()}
+        self._store.delete_unused_collections(self._prefix, keep | ({before.location} if before else set()))
 
 
 @contextlib.contextmanager
-def writing(
-    library: ArticleStore,
+def open_index_writer(
+    articles: ArticleStore,
     store: VectorStore,
-    follower: Bm25Sync,
+    bm25_sync: Bm25Sync,
     embedder: Embedder,
     *,
     lock_file: Path,
     on_wait: Callable[[], None],
 ) -> Iterator[IndexWriter]:
-    """Hold the right to write to a data folder; `on_wait` is called once if another process has it.
+    """Acquire the write lock of a data directory and yield its index writer.
 
-    The lock is the kernel's: it is free the moment its holder dies.
+    The kernel releases the lock when the process that holds it dies.
+
+    Args:
+        articles: the article store.
+        store: the vector store.
+        bm25_sync: syncs the BM25 index after each publication.
+        embedder: the embedding model of the index.
+        lock_file: the file to lock.
+        on_wait: called once if another process holds the lock.
     """
     lock = FileLock(lock_file)
     try:
@@ -202,45 +233,50 @@ def writing(
         on_wait()
         lock.acquire()
     try:
-        with library.writer_lock():
-            yield IndexWriter(library, store, follower, embedder)
+        with articles.writer_lock():
+            yield IndexWriter(articles, store, bm25_sync, embedder)
     finally:
         lock.release()
 
 
-def embedded_text(title: str, passage: str) -> str:
-    """Return what is embedded for a passage: a headline names the subject that its passages only refer to."""
+def build_embedding_text(title: str, passage: str) -> str:
+    """Return the text to embed for a passage: with the title, which names the subject that passages only refer to."""
     return f"{title}\n{passage}" if title else passage
 
 
-def _draft(article: Article, version: int) -> PendingVersion:
+def _build_draft(article: Article, version: int) -> PendingVersion:
     return PendingVersion(article, version, tuple(split_passages(article.id, version, article.text)))
 
 
-def _ids(drafts: Iterable[PendingVersion]) -> list[str]:
+def _passage_ids(drafts: Iterable[PendingVersion]) -> list[str]:
     return [passage.id for draft in drafts for passage in draft.passages]
 
 
 def batch_by_passages(drafts: Iterable[PendingVersion]) -> Iterator[list[PendingVersion]]:
-    """Yield the drafts in batches to embed and write at once."""
+    """Yield the drafts in batches of at least `_BATCH_SIZE` passages, the last one smaller."""
     batch: list[PendingVersion] = []
     size = 0
     for draft in drafts:
         batch.append(draft)
         size += len(draft.passages)
-        if size >= _BATCH:
+        if size >= _BATCH_SIZE:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def run_overlapped(
+def run_concurrent_stages(
     batches: Iterable[_Batch], work: Callable[[_Batch], _Result], finish: Callable[[_Batch, _Result], None]
 ) -> None:
-    """Work on each batch in its turn; a thread makes the next one meanwhile, another finishes the last one.
+    """Process batches in order, while one thread reads the next batch and another one finishes the previous batch.
 
-    Three batches at most are held at once. What any of the three raises ends the others and is raised here.
+    At most three batches are in memory. An exception in any of the three stages stops the others and is re-raised.
+
+    Args:
+        batches: iterated in a thread.
+        work: called in the calling thread.
+        finish: called in another thread with the batch and the result of `work`.
     """
     rest = iter(batches)
     with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:

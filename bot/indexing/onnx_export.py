@@ -22,11 +22,11 @@ from bot.indexing.model_files import file_digest
 from bot.indexing.onnx_encoder import DESCRIPTION, OnnxEncoder, passage_prompt, query_prompt
 from bot.indexing.onnx_runtime import FEATURES, GRAPH, TOKENIZER
 
-TOLERANCE = 1e-5  # of a number in a vector, and of a cosine; what is measured is about 1e-7
-# No inner node may have these names too: the graph would be valid and give something else.
-_VECTORS = "citewire_vectors"
+TOLERANCE = 1e-5  # of a vector component, and of a cosine; measured differences are about 1e-7
+# Must not be the name of an inner node too: the graph would be valid and return something else.
+_OUTPUT_NAME = "citewire_vectors"
 TOOLS = ("torch", "transformers", "sentence-transformers", "onnxscript", "onnxruntime", "tokenizers")
-_WITHOUT = "questions are answered all the same, but torch has to be loaded for the first"
+_TORCH_FALLBACK = "questions are answered all the same, but torch has to be loaded for the first"
 TEST_SENTENCES = (
     "",
     "  \n",
@@ -48,8 +48,8 @@ def export_encoder(model: Any, folder: Path, *, int8: bool = False) -> None:
 
     Args:
         model: the SentenceTransformer.
-        folder: is there as a whole or not at all. Two exports to one folder must not run at the same time.
-        int8: round the weights after the vectors were found equal.
+        folder: written atomically. Two exports to one directory must not run at the same time.
+        int8: quantize the weights after the vectors were compared.
 
     Raises:
         EmbeddingError: if the model cannot be exported or the vectors differ.
@@ -59,26 +59,26 @@ def export_encoder(model: Any, folder: Path, *, int8: bool = False) -> None:
         on_cpu = model if model.device.type == "cpu" else copy.deepcopy(model).to("cpu")
         with quiet_torch():
             _write_encoder(on_cpu, draft)
-        _compare(on_cpu, OnnxEncoder(draft))
+        _compare_vectors(on_cpu, OnnxEncoder(draft))
 
     try:
         export_model(folder, write, DESCRIPTION, int8=int8)
     except EmbeddingError:
         raise
-    except Exception as exc:  # whatever a model can do to torch.onnx, torch can still run it
+    except Exception as exc:  # any error of torch.onnx: torch can still run the model
         raise EmbeddingError(
-            f"the question encoder cannot be exported ({describe_reason(exc)}); {_WITHOUT}"
+            f"the question encoder cannot be exported ({describe_reason(exc)}); {_TORCH_FALLBACK}"
         ) from exc
 
 
 def export_model(folder: Path, write: Callable[[Path], None], description: str, *, int8: bool) -> None:
-    """Replace a folder by what `write` writes into an empty one, as a whole or not at all.
+    """Replace a directory atomically by a newly written one.
 
     Args:
         folder: the target.
-        write: writes the graph, the tokenizer and the description into the folder that it gets.
+        write: writes the graph, the tokenizer and the description into the empty directory passed to it.
         description: the file name of the description.
-        int8: round the weights afterwards.
+        int8: quantize the weights afterwards.
     """
     draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     try:
@@ -86,20 +86,14 @@ def export_model(folder: Path, write: Callable[[Path], None], description: str, 
         write(draft)
         if int8:
             with quiet_torch():
-                _round_weights(draft, description)
+                _quantize_weights(draft, description)
         _replace_folder(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def remove_drafts(folder: Path) -> None:
-    """Remove what exports to this folder have left that were killed."""
-    for draft in folder.parent.glob(f".{folder.name}-*"):
-        shutil.rmtree(draft, ignore_errors=True)
-
-
 class _VectorGraph(torch.nn.Module):
-    """From a tokenizer's numbers to vectors of length 1."""
+    """Graph from token ids to unit vectors."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -111,9 +105,10 @@ class _VectorGraph(torch.nn.Module):
 
 
 def _write_encoder(model: Any, folder: Path) -> None:
-    # Of two lengths, so that there is padding; this also sets the tokenizer as the model uses it.
+    # Two texts of different length, so that there is padding; this also configures the tokenizer for the
+    # model.
     example = model.preprocess(["Rain fell.", "Which bank failed on Friday?"])
-    features = write_graph(_VectorGraph(model), example, _VECTORS, folder)
+    features = write_graph(_VectorGraph(model), example, _OUTPUT_NAME, folder)
     model.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
     write_description(
         folder,
@@ -127,7 +122,20 @@ def _write_encoder(model: Any, folder: Path) -> None:
 
 
 def write_graph(graph: torch.nn.Module, example: Any, output: str, folder: Path) -> list[str]:
-    """Export a graph with what the example has as its inputs, and return their names."""
+    """Export a graph to ONNX.
+
+    Args:
+        graph: the module to export.
+        example: batch encoding of two texts; its tensors are the inputs of the graph.
+        output: the name of the output.
+        folder: the directory to write to.
+
+    Returns:
+        The names of the inputs.
+
+    Raises:
+        ValueError: if the model has an unsupported input.
+    """
     features = {name: value for name, value in example.items() if isinstance(value, torch.Tensor)}
     if unknown := features.keys() - FEATURES.keys():
         raise ValueError(f"the model wants {', '.join(unknown)}")
@@ -141,7 +149,7 @@ def write_graph(graph: torch.nn.Module, example: Any, output: str, folder: Path)
         output_names=[output],
         dynamic_shapes={"features": dict.fromkeys(features, sizes)},
         dynamo=True,
-        external_data=True,  # weights in a file of their own are mapped, not read; and may exceed 2 GB
+        external_data=True,  # a separate file of weights is memory-mapped, and may exceed 2 GB
         verbose=False,
     )
     _remove_stack_traces(folder / GRAPH)
@@ -149,7 +157,7 @@ def write_graph(graph: torch.nn.Module, example: Any, output: str, folder: Path)
 
 
 def _remove_stack_traces(file: Path) -> None:
-    """Remove the notes that torch.onnx makes of this machine's paths at every node."""
+    """Remove the paths of this machine that torch.onnx records at every node."""
     import onnx
 
     model = onnx.load(file, load_external_data=False)
@@ -159,16 +167,17 @@ def _remove_stack_traces(file: Path) -> None:
     onnx.save(model, file)
 
 
-def _round_weights(folder: Path, description: str) -> None:
-    """Turn the weights of matrices into 8-bit integers, and their products into products of integers."""
+def _quantize_weights(folder: Path, description: str) -> None:
+    """Quantize the weight matrices to 8-bit integers, with integer matrix products."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     whole, rounded = folder / GRAPH, folder / "rounded.onnx"
     graph = onnx.load(whole)
-    # What it would otherwise be advised to do first, by a warning: shapes, which torch has exported already.
+    # Prevents a warning that recommends shape inference first; torch has exported the shapes already.
     onnx.helper.set_model_props(graph, {"onnx.quant.pre_process": "onnxruntime.quant"})
-    # A CPU without VNNI adds two products in 16 bits: with 7 of 8 bits in use (reduce_range) they do not overflow.
+    # A CPU without VNNI adds two products in 16 bits: with 7 of 8 bits in use (reduce_range) they do not
+    # overflow.
     quantize_dynamic(graph, rounded, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
     for file in folder.glob(f"{GRAPH}*"):
         file.unlink()
@@ -177,7 +186,7 @@ def _round_weights(folder: Path, description: str) -> None:
 
 
 def write_description(folder: Path, description: str, **fields: object) -> None:
-    """Note the digests of an export's files beside what is known of it."""
+    """Write the description of an export: the digests of its files, and `fields` added to those already there."""
     path = folder / description
     known = json.loads(path.read_text("utf-8")) if path.exists() else {}
     files = sorted(file for file in folder.iterdir() if file != path)
@@ -185,7 +194,7 @@ def write_description(folder: Path, description: str, **fields: object) -> None:
     path.write_text(json.dumps({**known, **fields, "files": digests}, indent=2), encoding="utf-8")
 
 
-def _compare(model: Any, encoder: OnnxEncoder) -> None:
+def _compare_vectors(model: Any, encoder: OnnxEncoder) -> None:
     prompted = [encoder.prompt + text for text in TEST_SENTENCES]
     for texts, prompt in ((TEST_SENTENCES, ""), (prompted, encoder.prompt)):
         expected = model.encode(
@@ -194,16 +203,16 @@ def _compare(model: Any, encoder: OnnxEncoder) -> None:
         found = encoder.encode(texts)
         cosines = np.sum(found * expected, axis=1)
         difference = max(np.abs(found - expected).max(), np.abs(1 - cosines).max())
-        if not difference <= TOLERANCE:  # also where it is no number
+        if not difference <= TOLERANCE:  # negated, so that it is also raised for NaN
             raise EmbeddingError(
                 f"the exported question encoder's vectors differ from the model's by {difference:.1e}, "
-                f"more than {TOLERANCE:.0e}; {_WITHOUT}"
+                f"more than {TOLERANCE:.0e}; {_TORCH_FALLBACK}"
             )
 
 
 def _replace_folder(draft: Path, folder: Path) -> None:
     replaced = draft.with_name(f"{draft.name}-replaced")
-    if folder.exists():  # a folder is not renamed over one that holds something
+    if folder.exists():  # rename fails if the target is not empty
         folder.rename(replaced)
     draft.rename(folder)
     shutil.rmtree(replaced, ignore_errors=True)
@@ -211,7 +220,7 @@ def _replace_folder(draft: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Keep torch.onnx from telling what it skips, and of its own deprecations."""
+    """Suppress the log messages and deprecation warnings of torch.onnx."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -225,6 +234,6 @@ def quiet_torch() -> Iterator[None]:
 
 def describe_reason(exc: BaseException) -> str:
     """Return the first line of the first cause of an exception."""
-    while exc.__cause__ is not None:  # torch.onnx wraps the reason in a page of advice
+    while exc.__cause__ is not None:  # torch.onnx wraps the cause in a page of advice
         exc = exc.__cause__
     return (str(exc).strip() or type(exc).__name__).splitlines()[0]

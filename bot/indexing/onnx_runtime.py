@@ -1,10 +1,11 @@
-"""Runs exported models with onnxruntime: sessions, tokenizers, and the files that an export consists of."""
+"""Sessions and tokenizers of exported models in ONNX Runtime, and the files of an export."""
 
 from __future__ import annotations
 
 import atexit
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +15,16 @@ from bot.indexing.model_files import file_digest
 
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
-# What a graph may ask for, and the attribute of a tokenizer's encoding that has it.
+# Supported inputs of a graph, and the attribute of a tokenizer's encoding that contains each.
 FEATURES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-# onnxruntime reads this as it is imported, and then already notes the process, its path and this machine for its maker.
+# Must be set before the import of onnxruntime, which otherwise already records process, path and machine for
+# Microsoft.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# A process that ends while another of its threads is inside onnxruntime's loading is aborted: it waits for
-# that fraction of a second, and lets no thread begin.
-loading = threading.Lock()
-atexit.register(loading.acquire)
+# A process that exits while one of its threads is loading onnxruntime is aborted. At exit this lock is
+# acquired: it waits for a fraction of a second until loading has finished, and prevents another thread from
+# starting it.
+loading_lock = threading.Lock()
+atexit.register(loading_lock.acquire)
 
 
 def open_tokenizer(file: Path) -> Any:
@@ -32,24 +35,25 @@ def open_tokenizer(file: Path) -> Any:
 
 
 def open_session(file: Path) -> Any:
-    """Load a graph that runs in the calling thread alone, so that each core has a text of its own."""
-    # First, because onnxruntime asks for a module inside numpy by its full name: two threads that import numpy from
-    # its two ends at once wait for each other, and Python lets one of them have half a module.
+    """Load a graph that runs in the calling thread only, so that each core processes its own text."""
+    # First, because onnxruntime imports a submodule of numpy by its full name: if another thread imports
+    # numpy at the same time, they wait for each other, and Python resolves the deadlock by giving one a
+    # partly imported module.
     import numpy  # noqa: F401
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised; nothing is to be printed
+    options.log_severity_level = 4  # errors are raised; print nothing
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    given = os.environ.get("OMP_NUM_THREADS", "")  # what torch keeps to as well; Ray sets it
-    if given.isdecimal():
-        return max(1, int(given))
+    """Return the number of CPU cores that this process may use."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")  # torch respects it too; Ray sets it
+    if limit.isdecimal():
+        return max(1, int(limit))
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -57,7 +61,7 @@ def usable_cores() -> int:
 
 
 def is_complete(folder: Path, description: str) -> bool:
-    """Return True if the files of an export are those that its description lists by digest; loads nothing."""
+    """Return True if the files of an export have the digests in its description; loads nothing."""
     try:
         described = json.loads((folder / description).read_text("utf-8"))
         return all(file_digest(folder / name) == digest for name, digest in described["files"].items())
@@ -65,26 +69,30 @@ def is_complete(folder: Path, description: str) -> bool:
         return False
 
 
-def ensure_exported(folder: Path, description: str, export: Callable[[], None], *, again: bool) -> None:
-    """Export a model to `folder` unless another process has done so; one process at a time.
+def ensure_export(folder: Path, description: str, export: Callable[[], None], *, force: bool) -> None:
+    """Export a model to `folder` unless a complete export exists; one process at a time.
 
     Args:
-        folder: the folder to write, as a whole or not at all.
-        description: the name of the file in it that lists the others.
-        export: writes the folder.
-        again: export even if the folder is whole.
+        folder: the directory to write.
+        description: the file name of the description.
+        export: writes the directory atomically.
+        force: export even if the directory is complete.
 
     Raises:
-        OSError: if nothing can be written beside `folder`.
+        OSError: if the parent directory cannot be written to.
     """
-    if not again and is_complete(folder, description):
+    if not force and is_complete(folder, description):
         return
     from filelock import FileLock
 
-    from bot.indexing.onnx_export import remove_drafts
-
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):  # free the moment its holder dies
-        remove_drafts(folder)
-        if again or not is_complete(folder, description):
+    with FileLock(folder.with_name(f"{folder.name}.lock")):  # released when the process dies
+        _remove_drafts(folder)
+        if force or not is_complete(folder, description):
             export()
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Remove temporary directories of exports to `folder` that were killed."""
+    for draft in folder.parent.glob(f".{folder.name}-*"):
+        shutil.rmtree(draft, ignore_errors=True)

@@ -1,7 +1,8 @@
-"""Finds the articles of different outlets that carry one story, and keeps them at what the library shows.
+"""Clusters syndicated copies of one story by shingle overlap.
 
-The writer brings them up after it has published, by the library's own note of what changed; whatever machine asks,
-reads the outcome. Two articles carry one story where most of the shorter one's words in a row stand in the other.
+The index writer updates the clusters after each publication, from the changes recorded in the article store; readers on
+every machine use the result. Two articles of different sources are copies of one story if the longer text contains most
+word sequences of the shorter one.
 """
 
 from __future__ import annotations
@@ -22,27 +23,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Reprints that keep a third, or change a word in ten and add paragraphs of their own, reach it; reports of two outlets
-# on one event stay below .45 even where they quote the same statement at length.
-_SAME = 0.5
-_PART = 0.15  # of the longer text: a round-up that holds a short item is no reprint of it
-_SHARED, _CANDIDATES = (
-    2,
-    20,
-)  # keys that two sketches must share to be compared, and articles one is compared with
-_HOLDERS = (
-    50  # articles that a key is kept for: what more have is a newsletter's footer, or linked through these
-)
-_LONGEST = (
-    100_000  # characters of what an agency sends; a question would wait for longer texts to be compared
-)
-_BATCH = 200
-_MARK = "stories"
-_HOUR = len("2026-06-17T08")
+# Copies that keep a third of the text, or change a word in ten and add paragraphs, reach the threshold;
+# reports of two sources on one event stay below .45 even if they quote the same statement at length.
+_CONTAINMENT_THRESHOLD = 0.5
+_MIN_LENGTH_RATIO = 0.15  # to the longer text: a round-up that contains a short item is not a copy of it
+_MIN_SHARED_KEYS = 2  # of two sketches, to compare their articles
+_MAX_CANDIDATES = 20  # articles that one is compared with
+# A key of more articles is from boilerplate such as a newsletter's footer, or its articles are linked through
+# these.
+_MAX_ARTICLES_PER_KEY = 50
+_MAX_CHARS = 100_000  # longer than any agency text; comparing longer texts would delay questions
+_BATCH_SIZE = 200
+_SYNC_KEY = "stories"
+_HOUR_LENGTH = len("2026-06-17T08")
 
 
 class ClusterMember(NamedTuple):
-    """What an article carries, and since which hour the library knows that it does."""
+    """Membership of an article in a story cluster, and the hour in which the article store first had its text."""
 
     story: str
     since: str
@@ -55,77 +52,87 @@ class _ArticleShingles(NamedTuple):
 
 
 class StoryClusters:
-    """The stories of one library; safe to share between threads."""
+    """Story clusters of one article store; safe to share between threads."""
 
-    def __init__(self, library: ArticleStore) -> None:
-        self._library = library
+    def __init__(self, store: ArticleStore) -> None:
+        self._store = store
 
     def clusters_of(self, article_ids: Iterable[str]) -> dict[str, ClusterMember]:
-        """Return the articles that carry a story with any of these, those among them, by their ids."""
+        """Return all members of the clusters of the given articles, by article id."""
         found: dict[str, ClusterMember] = {}
-        with self._library.connect() as connection:
+        with self._store.connect() as connection:
             for chunk in chunks(dict.fromkeys(article_ids)):
-                named = select(stories.c.story).where(stories.c.article_id.in_(chunk))
-                rows = connection.execute(select(stories).where(stories.c.story.in_(named)))
-                found |= {row.article_id: ClusterMember(row.story, row.since[:_HOUR]) for row in rows}
+                cluster_ids = select(stories.c.story).where(stories.c.article_id.in_(chunk))
+                rows = connection.execute(select(stories).where(stories.c.story.in_(cluster_ids)))
+                found |= {row.article_id: ClusterMember(row.story, row.since[:_HOUR_LENGTH]) for row in rows}
         return found
 
     def sync(self) -> None:
-        """Take in what has changed in the library since the last time; the writer's to call."""
-        now = self._library.generation()
-        with self._library.connect() as connection:
-            said = connection.scalar(select(facts.c.value).where(facts.c.key == _MARK))
-        before = int(said) if said else None
+        """Apply the changes of the article store since the last sync; only the index writer may call this."""
+        now = self._store.generation()
+        with self._store.connect() as connection:
+            value = connection.scalar(select(facts.c.value).where(facts.c.key == _SYNC_KEY))
+        before = int(value) if value else None
         if before == now:
             return
-        if before is None:  # a run that broke off may have left some
-            with self._library.transaction() as connection:
+        if before is None:  # an interrupted run may have left rows
+            with self._store.transaction() as connection:
                 for table in (stories, story_keys, story_links):
                     connection.execute(delete(table))
-        for article_ids, mark in self._changed(before, now):
-            with self._library.transaction() as connection:
-                self._take_in(connection, article_ids)
-                if mark is not None:
-                    upsert(connection, facts, {"key": _MARK, "value": str(mark)}, key=("key",))
+        for article_ids, generation in self._iter_changes(before, now):
+            with self._store.transaction() as connection:
+                self._update_clusters(connection, article_ids)
+                if generation is not None:
+                    upsert(connection, facts, {"key": _SYNC_KEY, "value": str(generation)}, key=("key",))
 
-    def _changed(self, before: int | None, now: int) -> Iterator[tuple[list[str], int | None]]:
-        """Yield the articles to look at, and up to which generation all is done with them; at the end `now`."""
+    def _iter_changes(self, before: int | None, now: int) -> Iterator[tuple[list[str], int | None]]:
+        """Yield batches of changed article ids.
+
+        Yields:
+            Article ids, and the generation that is completely processed after them: None in a first run, `now` at the
+            end.
+        """
         if before is None:
-            ids = (article_id for article_id, _ in self._library.origins())
-            yield from ((batch, None) for batch in chunks(ids, _BATCH))
+            ids = (article_id for article_id, _ in self._store.origins())
+            yield from ((batch, None) for batch in chunks(ids, _BATCH_SIZE))
         else:
             rows = select(changes.c.article_id, changes.c.generation).where(changes.c.generation > before)
-            with self._library.connect() as connection:
+            with self._store.connect() as connection:
                 found = connection.execute(rows.order_by(changes.c.generation)).all()
-            for batch in chunks(found, _BATCH):  # of the last one's generation there may be more
+            for batch in chunks(found, _BATCH_SIZE):
+                # The generation of the last row may continue in the next batch.
                 yield [row.article_id for row in batch], batch[-1].generation - 1
         yield [], now
 
-    def _take_in(self, connection: Connection, article_ids: Sequence[str]) -> None:
-        """Forget what was known of these articles, and find the stories of those that are visible."""
+    def _update_clusters(self, connection: Connection, article_ids: Sequence[str]) -> None:
+        """Delete the rows of the given articles, and assign those that are visible to clusters."""
         if not article_ids:
             return
         known = select(stories.c.story).where(stories.c.article_id.in_(article_ids))
         touched = {story for story in connection.scalars(known) if story}
-        told = _told(connection, article_ids)
-        keys = {article_id: sketch(one.shingles) for article_id, one in told.items()}
-        since = _kept(connection, keys)
-        _forget(connection, article_ids)
-        pairs = _candidates(connection, keys, {article_id: one.outlet for article_id, one in told.items()})
-        links = _linked(told | _told(connection, {other for _, other in pairs} - told.keys()), pairs)
+        by_id = _load_shingles(connection, article_ids)
+        keys = {article_id: sketch(one.shingles) for article_id, one in by_id.items()}
+        since = _known_since(connection, keys)
+        _delete_rows(connection, article_ids)
+        pairs = _find_candidates(
+            connection, keys, {article_id: one.outlet for article_id, one in by_id.items()}
+        )
+        links = _find_links(
+            by_id | _load_shingles(connection, {other for _, other in pairs} - by_id.keys()), pairs
+        )
         rows = [
             {"article_id": key, "outlet": one.outlet, "since": since.get(key, one.written)}
-            for key, one in told.items()
+            for key, one in by_id.items()
         ]
         _insert(connection, stories, rows)
         _insert(connection, story_links, [{"article_id": one, "other_id": other} for one, other in links])
-        _assign_cluster_ids(connection, touched, {*told, *(other for _, other in links)})
+        _assign_cluster_ids(connection, touched, {*by_id, *(other for _, other in links)})
 
 
-def _kept(connection: Connection, keys: Mapping[str, Sequence[int]]) -> dict[str, str]:
-    """Return since when the library knows those of these articles whose text is mostly what it was.
+def _known_since(connection: Connection, keys: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """Return the recorded times of the given articles whose text is mostly unchanged.
 
-    Who turns an old article into a copy of another is a newcomer with it.
+    An old article that is turned into a copy of another one thus counts as new.
     """
     query = select(stories.c.article_id, stories.c.since, story_keys.c.key)
     query = query.join(story_keys, story_keys.c.article_id == stories.c.article_id)
@@ -133,22 +140,26 @@ def _kept(connection: Connection, keys: Mapping[str, Sequence[int]]) -> dict[str
     for row in connection.execute(query.where(stories.c.article_id.in_(keys))):
         before[row.article_id].add(row.key)
         since[row.article_id] = row.since
-    return {key: since[key] for key, old in before.items() if len(old & {*keys[key]}) >= _SAME * len(old)}
+    return {
+        key: since[key]
+        for key, old in before.items()
+        if len(old & {*keys[key]}) >= _CONTAINMENT_THRESHOLD * len(old)
+    }
 
 
-def _forget(connection: Connection, article_ids: Sequence[str]) -> None:
+def _delete_rows(connection: Connection, article_ids: Sequence[str]) -> None:
     for table in (stories, story_keys):
         connection.execute(delete(table).where(table.c.article_id.in_(article_ids)))
     either = or_(story_links.c.article_id.in_(article_ids), story_links.c.other_id.in_(article_ids))
     connection.execute(delete(story_links).where(either))
 
 
-def _told(connection: Connection, article_ids: Iterable[str]) -> dict[str, _ArticleShingles]:
-    """Return outlet and shingles of the visible ones of these articles, in the order of their ids."""
+def _load_shingles(connection: Connection, article_ids: Iterable[str]) -> dict[str, _ArticleShingles]:
+    """Return source and shingles of the given articles that are visible, ordered by id."""
     query = select(versions.c.article_id, versions.c.source, versions.c.written, versions.c.text)
     query = query.join(
         articles, (articles.c.id == versions.c.article_id) & (articles.c.version == versions.c.version)
-    ).where(func.length(versions.c.text) <= _LONGEST)
+    ).where(func.length(versions.c.text) <= _MAX_CHARS)
     found: dict[str, _ArticleShingles] = {}
     for chunk in chunks(sorted(article_ids)):
         rows = connection.execute(query.where(articles.c.id.in_(chunk)).order_by(articles.c.id))
@@ -159,10 +170,10 @@ def _told(connection: Connection, article_ids: Iterable[str]) -> dict[str, _Arti
     return found
 
 
-def _candidates(
+def _find_candidates(
     connection: Connection, keys: Mapping[str, Sequence[int]], outlets: dict[str, str]
 ) -> list[tuple[str, str]]:
-    """Return pairs of articles whose sketches have something in common, and keep these articles' own."""
+    """Return pairs of articles whose sketches share keys, and save the sketches of the given articles."""
     holders, outlets = defaultdict[int, list[str]](list), dict(outlets)
     query = select(story_keys.c.key, stories.c.article_id, stories.c.outlet)
     query = query.join(stories, stories.c.article_id == story_keys.c.article_id)
@@ -173,32 +184,34 @@ def _candidates(
     pairs, rows = [], []
     for article_id, sketched in keys.items():
         shared = Counter(other for key in sketched for other in holders[key])
-        others = [other for other, count in shared.most_common() if count >= _SHARED]
+        others = [other for other, count in shared.most_common() if count >= _MIN_SHARED_KEYS]
         apart = [other for other in others if not outlets[other] or outlets[other] != outlets[article_id]]
-        pairs += [(article_id, other) for other in apart[:_CANDIDATES]]
+        pairs += [(article_id, other) for other in apart[:_MAX_CANDIDATES]]
         for key in sketched:
-            if len(holders[key]) < _HOLDERS:
+            if len(holders[key]) < _MAX_ARTICLES_PER_KEY:
                 holders[key].append(article_id)
                 rows.append({"key": key, "article_id": article_id})
     _insert(connection, story_keys, rows)
     return pairs
 
 
-def _linked(told: Mapping[str, _ArticleShingles], pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _find_links(
+    by_id: Mapping[str, _ArticleShingles], pairs: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
     return [
         (one, other)
         for one, other in pairs
-        if _is_reprint(told[one].shingles, told[other].shingles)
+        if _is_copy(by_id[one].shingles, by_id[other].shingles)
     ]  # fmt: skip
 
 
-def _is_reprint(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> bool:
+def _is_copy(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> bool:
     shorter, longer = sorted((len(one), len(other)))
-    return shorter >= _PART * longer and containment(one, other) >= _SAME
+    return shorter >= _MIN_LENGTH_RATIO * longer and containment(one, other) >= _CONTAINMENT_THRESHOLD
 
 
 def _assign_cluster_ids(connection: Connection, touched: set[str], article_ids: set[str]) -> None:
-    """Give all articles that hang together, through however many links, one story; its name is the first one's id."""
+    """Give each connected component of articles one cluster id, which is the first of their article ids."""
     members = dict.fromkeys(article_ids)
     for chunk in chunks(article_ids):
         query = select(stories.c.story).where(stories.c.article_id.in_(chunk))
@@ -207,7 +220,7 @@ def _assign_cluster_ids(connection: Connection, touched: set[str], article_ids: 
         members |= dict.fromkeys(
             connection.scalars(select(stories.c.article_id).where(stories.c.story.in_(chunk)))
         )
-    names = _components(members, _links_of(connection, members))
+    names = _connected_components(members, _iter_links(connection, members))
     by_name = defaultdict[str | None, list[str]](list)
     for article_id, name in names.items():
         by_name[name].append(article_id)
@@ -219,15 +232,15 @@ def _assign_cluster_ids(connection: Connection, touched: set[str], article_ids: 
             connection.execute(change.values(story=name))
 
 
-def _links_of(connection: Connection, members: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _iter_links(connection: Connection, members: Iterable[str]) -> Iterator[tuple[str, str]]:
     for chunk in chunks(members):
         query = select(story_links.c.article_id, story_links.c.other_id)
         for row in connection.execute(query.where(story_links.c.article_id.in_(chunk))):
             yield row.article_id, row.other_id
 
 
-def _components(members: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str | None]:
-    """Return for each member the first id of those it hangs together with; None where it stands alone."""
+def _connected_components(members: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str | None]:
+    """Return the first id of each member's connected component, or None if it has no links."""
     first = {member: member for member in members}
 
     def root(member: str) -> str:

@@ -1,4 +1,4 @@
-"""The vector index: what every store of vectors does, and which one the settings name."""
+"""Protocol of a vector store, implemented by embedded Chroma and by a Chroma server."""
 
 from __future__ import annotations
 
@@ -11,53 +11,65 @@ if TYPE_CHECKING:
 
 
 class VectorStore(Protocol):
-    """Holds collections of vectors; a location names one of them."""
+    """Store of vector collections, each identified by its location."""
 
-    in_place: bool  # whether readers see each change of a stage at once
+    in_place: bool  # True if readers see each change of a writer immediately
 
     def search(
         self, location: str, vector: NDArray[np.float32], k: int, *, within: Sequence[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Return the ids of the k nearest passages with their cosines, best first.
+        """Return ids and cosine similarities of the `k` nearest passages, best first.
 
-        Only those `within` are searched, if given. Raises VectorStoreError where one of them is not there.
+        Args:
+            location: the collection.
+            vector: of the question, shape (dimension,).
+            k: maximum number of passages.
+            within: ids to restrict the search to.
+
+        Raises:
+            VectorStoreError: if the store cannot be used, or an id of `within` is missing in the collection.
         """
 
     def cosines(
         self, location: str, vector: NDArray[np.float32], passage_ids: Sequence[str]
     ) -> dict[str, float]:
-        """Return the cosines of these passages; those that are not there are left out."""
+        """Return the cosine similarities of the given passages; unknown ids are omitted."""
 
     def count(self, location: str) -> int:
-        """Return how many vectors a collection holds, without importing chromadb."""
+        """Return the number of vectors in a collection, without importing chromadb."""
 
     def open_writer(self, base: str | None, name: str) -> CollectionWriter:
-        """Begin to write: further into `base`, or into a new collection whose location begins with `parse_id`."""
+        """Open a collection for writing.
 
-    def delete_unused(self, name: str, keep: set[str]) -> None:
-        """Remove the collections whose locations begin with `parse_id`, but those to keep."""
+        Args:
+            base: location of the collection to extend, or None for a new one.
+            name: start of the location of a new collection.
+        """
+
+    def delete_unused_collections(self, name: str, keep: set[str]) -> None:
+        """Delete the collections whose location starts with `name`, except those in `keep`."""
 
     def close(self) -> None:
-        """Give back files and connections."""
+        """Close files and connections."""
 
 
 class CollectionWriter(Protocol):
-    """A collection open for writing."""
+    """Collection open for writing."""
 
     location: str
 
     def upsert(self, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        """Write the vectors of these passages, a row each."""
+        """Insert or replace the vectors of passages, shape (len(passage_ids), dimension)."""
 
     def remove(self, passage_ids: Sequence[str]) -> None:
-        """Remove these passages; ids that are not there are no error."""
+        """Remove passages; unknown ids are ignored."""
 
     def commit(self) -> None:
-        """End writing: all is on disk when this returns."""
+        """Finish writing; all data is on disk when this returns."""
 
 
 def cosines(ids: Sequence[str], stored: Any, vector: NDArray[np.float32]) -> dict[str, float]:
-    """Return the cosines of these stored vectors, all of length one."""
+    """Return the cosine similarities of stored vectors to `vector`; all are unit vectors."""
     import numpy as np
 
     matrix = np.asarray(stored, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Takes in what a reader found: passes over what is known, writes what is new, prunes what is gone."""
+"""Incremental ingest: skip unchanged articles, embed and write new ones, prune removed ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.articles.article import Article
-from bot.indexing.index_writer import IndexWriter, batch_by_passages, run_overlapped
+from bot.indexing.index_writer import IndexWriter, batch_by_passages, run_concurrent_stages
 from bot.ingestion.loaders import Skipped
 from bot.storage.article_store import ArticleStore
 from bot.storage.database import chunks
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_AHEAD, _AHEAD_CHARS = 200, 1_000_000  # articles compared with the library at once, and their characters
-_RETIRED = 10_000  # articles removed in one transaction
+# Limits of a batch of articles that are compared with the article store in one query.
+_MAX_BATCH_ARTICLES, _MAX_BATCH_CHARS = 200, 1_000_000
+_REMOVAL_BATCH_SIZE = 10_000  # articles removed in one transaction
 
 Progress = Callable[["IngestReport"], None]
 _CACHE_KIB = 16_000
@@ -30,7 +31,7 @@ _CACHE_KIB = 16_000
 
 @dataclass(slots=True)
 class IngestReport:
-    """What an ingest has done so far: counts of articles, and every file or record that gave none."""
+    """Progress of an ingest: counts of articles, and the files and records that were skipped."""
 
     added: int = 0
     changed: int = 0
@@ -41,70 +42,79 @@ class IngestReport:
     skipped: list[Skipped] = field(default_factory=list)
 
     def add(self, other: IngestReport) -> None:
-        """Count what another ingest has done too."""
+        """Add the counts of another ingest."""
         for name in ("added", "changed", "unchanged", "removed", "passages", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped += other.skipped
 
     @property
     def read(self) -> int:
-        """How many articles were read."""
+        """Number of articles read."""
         return self.added + self.changed + self.unchanged
 
     @property
     def failures(self) -> list[Skipped]:
-        """What was skipped and should not have been."""
+        """Files and records that were skipped because of an error."""
         return [skip for skip in self.skipped if not skip.expected]
 
 
 def ingest(
     indexer: IndexWriter,
-    library: ArticleStore,
+    store: ArticleStore,
     found: Iterable[Article | Skipped],
     *,
     prune: Sequence[Path] = (),
     progress: Progress = lambda report: None,
 ) -> IngestReport:
-    """Bring what a reader found into the library and the indexes, article by article in their order.
+    """Write articles to the article store and the indexes, in order; unchanged articles are skipped.
 
-    An article whose content hash is known is passed over. `prune` names the files and folders that were
-    read: articles that came from below them and were not found again are removed; those of a file in which
-    something could not be read are kept.
+    Args:
+        indexer: writes articles, vectors and the keyword index.
+        store: the article store.
+        found: articles, and files and records that were skipped.
+        prune: files and folders that were read. Articles from them that were not found again are removed, except
+            those from a file with errors.
+        progress: called with the report after each batch.
+
+    Returns:
+        Counts of articles and passages, and everything that was skipped.
     """
-    report, begun = IngestReport(), time.monotonic()
+    report, started = IngestReport(), time.monotonic()
 
-    def encode(drafts: list[PendingVersion]) -> NDArray[np.float32]:
-        vectors = indexer.encode(drafts)
+    def encode(versions: list[PendingVersion]) -> NDArray[np.float32]:
+        vectors = indexer.encode(versions)
         report.passages += len(vectors)
-        report.seconds = time.monotonic() - begun
+        report.seconds = time.monotonic() - started
         progress(report)
         return vectors
 
-    def commit(drafts: list[PendingVersion], vectors: NDArray[np.float32]) -> None:
-        indexer.commit(drafts, vectors)
+    def commit(versions: list[PendingVersion], vectors: NDArray[np.float32]) -> None:
+        indexer.commit(versions, vectors)
         if indexer.is_due:
             indexer.publish()
 
     with closing(SeenArticles()) as seen:
-        run_overlapped(batch_by_passages(_drafts(indexer, library, found, seen, report)), encode, commit)
-        for gone in chunks(_removed_ids(library, prune, seen, report), _RETIRED):
+        run_concurrent_stages(
+            batch_by_passages(_prepare_changed_articles(indexer, store, found, seen, report)), encode, commit
+        )
+        for gone in chunks(_removed_ids(store, prune, seen, report), _REMOVAL_BATCH_SIZE):
             indexer.publish(retired=gone)
             report.removed += len(gone)
     indexer.publish()
-    report.seconds = time.monotonic() - begun
+    report.seconds = time.monotonic() - started
     return report
 
 
-def _drafts(
+def _prepare_changed_articles(
     indexer: IndexWriter,
-    library: ArticleStore,
+    store: ArticleStore,
     found: Iterable[Article | Skipped],
     seen: SeenArticles,
     report: IngestReport,
 ) -> Iterator[PendingVersion]:
-    """Yield the articles that are new or changed, cut into passages; count all others."""
+    """Yield new and changed articles, split into passages; count all others."""
     for ahead in _batches(_deduplicate(found, seen, report)):
-        fresh = list(_skip_unchanged(library, ahead, report))
+        fresh = list(_skip_unchanged_articles(store, ahead, report))
         if fresh:
             yield from indexer.prepare(fresh)
 
@@ -115,20 +125,20 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
     for article in articles:
         group.append(article)
         size += len(article.text)
-        if len(group) >= _AHEAD or size >= _AHEAD_CHARS:
+        if len(group) >= _MAX_BATCH_ARTICLES or size >= _MAX_BATCH_CHARS:
             yield group
             group, size = [], 0
     if group:
         yield group
 
 
-def _skip_unchanged(
-    library: ArticleStore, articles: Sequence[Article], report: IngestReport
+def _skip_unchanged_articles(
+    store: ArticleStore, articles: Sequence[Article], report: IngestReport
 ) -> Iterator[Article]:
-    """Count each article as added, changed or unchanged, and pass on all but the unchanged."""
-    known = library.fingerprints(article.id for article in articles)
-    unchanged = {article.id: article.origin for article in articles if _same(article, known)}
-    library.update_origins({key: origin for key, origin in unchanged.items() if known[key].origin != origin})
+    """Count each article as added, changed or unchanged; yield those added or changed."""
+    known = store.fingerprints(article.id for article in articles)
+    unchanged = {article.id: article.origin for article in articles if _is_unchanged(article, known)}
+    store.update_origins({key: origin for key, origin in unchanged.items() if known[key].origin != origin})
     report.unchanged += len(unchanged)
     for article in articles:
         if article.id in known and article.id not in unchanged:
@@ -139,14 +149,14 @@ def _skip_unchanged(
             yield article
 
 
-def _same(article: Article, known: dict[str, ArticleFingerprint]) -> bool:
+def _is_unchanged(article: Article, known: dict[str, ArticleFingerprint]) -> bool:
     return article.id in known and known[article.id].content_hash == article.content_hash
 
 
 def _deduplicate(
     found: Iterable[Article | Skipped], seen: SeenArticles, report: IngestReport
 ) -> Iterator[Article]:
-    """Pass on the first article of each id in this run: two texts under one id would replace each other forever."""
+    """Yield the first article of each id in this run: two texts with one id would replace each other in every run."""
     for item in found:
         if isinstance(item, Skipped):
             report.skipped.append(item)
@@ -160,14 +170,14 @@ def _deduplicate(
 
 
 def _removed_ids(
-    library: ArticleStore, roots: Sequence[Path], seen: SeenArticles, report: IngestReport
+    store: ArticleStore, roots: Sequence[Path], seen: SeenArticles, report: IngestReport
 ) -> Iterator[str]:
-    """Yield the ids of articles that came from below `roots` and were not found again."""
+    """Yield the ids of articles from files below `roots` that were not found again."""
     if not roots:
         return
     folders = [root.resolve() for root in roots]
     unsure = {str(Path(skip.file).resolve()) for skip in report.failures}
-    for article_id, origin in library.origins():
+    for article_id, origin in store.origins():
         if (
             article_id not in seen
             and origin not in unsure
@@ -177,13 +187,16 @@ def _removed_ids(
 
 
 class SeenArticles:
-    """The ids and content hashes of the articles of one run; gone when it is closed, or its process dies."""
+    """On-disk set of the articles seen in this run, for collections larger than memory.
+
+    It is deleted when it is closed or the process ends.
+    """
 
     def __init__(self) -> None:
-        # "" is a file that SQLite removes as soon as it is open. One thread after another uses it.
+        # "" is a file that SQLite deletes as soon as it is open. Several threads use it, one after the other.
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for statement in (
-            "PRAGMA journal_mode=OFF",  # nobody reads it after a crash
+            "PRAGMA journal_mode=OFF",  # not needed after a crash
             f"PRAGMA cache_size=-{_CACHE_KIB}",
             "CREATE TABLE seen (id TEXT PRIMARY KEY, content_hash TEXT NOT NULL) WITHOUT ROWID",
         ):
@@ -193,14 +206,14 @@ class SeenArticles:
         return self._hash(article_id) is not None
 
     def add(self, article: Article) -> str | None:
-        """Note an article; return the content hash noted under its id before, None where it is the first."""
+        """Add an article; return the content hash of an earlier one with its id, or None if it is the first."""
         before = self._hash(article.id)
         if before is None:
             self._table.execute("INSERT INTO seen VALUES (?, ?)", (article.id, article.content_hash))
         return before
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete the set."""
         self._table.close()
 
     def _hash(self, article_id: str) -> str | None:

@@ -1,9 +1,9 @@
-"""Ingest on Ray: a cluster reads, splits and encodes, and one committer, here, writes what comes back.
+"""Ingest on Ray: a cluster reads, splits and encodes; the calling process writes the results.
 
-The stages are Ray Data's: files are read and split by tasks, encoded by workers that load the model once. Rows come
-back in the order of the files, so that the outcome is that of the local engine. Nothing is written anywhere but by
-the IndexWriter: a worker that dies is started again by Ray with what it was working on, and after the death of the
-whole run the same command goes on.
+The stages use Ray Data: tasks read and split files, and workers that load the model once encode them. Rows are returned
+in the order of the files, so the result is the same as that of the local engine. Only the IndexWriter writes data: Ray
+restarts a worker that fails together with its input, and if the whole run fails, running the same command again
+resumes it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from bot.articles.article import Article
 from bot.articles.chunking import split_passages
 from bot.errors import CitewireError, EmbeddingError, RayError
-from bot.indexing.index_writer import embedded_text
+from bot.indexing.index_writer import build_embedding_text
 from bot.ingestion.loaders import Skipped, read_articles, walk_files
 from bot.storage.models import EmbeddedArticle
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from bot.indexing.embeddings import Embedder
     from bot.services import Services
 
-_BLOCK = 400_000  # bytes of articles that go through the stages together: about 500 passages
-_STORE = 500_000_000  # bytes that a Ray started here may hold between its stages
+_BLOCK_BYTES = 400_000  # size of a block of articles: about 500 passages
+_OBJECT_STORE_BYTES = 500_000_000  # memory for data between stages, if Ray is started here
 _CONNECT_SECONDS = 10
-_LIGHT = 0.1  # of a core, for reading and splitting: so little that encoders can have all the others
-_QUIET = {
+_LIGHT_CPUS = 0.1  # of a core, for reading and splitting, so that encoders can use almost all cores
+_QUIET_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it would print what it does after a death, to stdout
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # otherwise Ray prints messages to stdout when it restarts a worker
     "RAY_gcs_rpc_server_reconnect_timeout_s": str(_CONNECT_SECONDS),
 }
 
@@ -51,12 +51,17 @@ _Batch = dict[str, "NDArray[Any]"]
 
 
 @contextlib.contextmanager
-def running(address: str) -> Iterator[None]:
-    """Join the Ray cluster at an address, or start Ray on this machine; leave or stop it at the end.
+def ray_session(address: str) -> Iterator[None]:
+    """Connect to a Ray cluster, or start Ray on this machine; disconnect or stop it at the end.
 
-    Raises RayError where Ray is not installed or does not answer.
+    Args:
+        address: host and port of the cluster; empty to start Ray on this machine.
+
+    Raises:
+        RayError: if Ray is not installed, does not respond, or fails in the block.
+        CitewireError: that a worker has raised.
     """
-    for name, value in _QUIET.items():
+    for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -70,46 +75,44 @@ def running(address: str) -> Iterator[None]:
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as exc:
         raise RayError(
-            f"Ray {f'at {address}' if address else 'here'} cannot be used: {_reason(exc)}"
+            f"Ray {f'at {address}' if address else 'here'} cannot be used: {_describe_error(exc)}"
         ) from exc
     try:
         yield
     except ray.exceptions.RayError as exc:
-        raise _translated(exc) from exc
+        raise _unwrap_error(exc) from exc
     finally:
         ray.shutdown()
 
 
-def read_and_encode(
-    workspace: Services, paths: Iterable[Path], *, source: str
-) -> Iterator[Article | Skipped]:
-    """Yield what `read_articles` yields, the articles with their vectors but those that have not changed."""
+def read_and_encode(services: Services, paths: Iterable[Path], *, source: str) -> Iterator[Article | Skipped]:
+    """Yield the results of `read_articles`, with vectors for all articles that are new or changed."""
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised
     found = list(walk_files(paths))
     yield from (item for item in found if isinstance(item, Skipped))
-    # Workers have working folders of their own; a name need not be valid Unicode.
+    # Absolute: workers have other working directories. Bytes: names need not be valid Unicode.
     files = [{"file": os.fsencode(path.absolute())} for path in found if isinstance(path, Path)]
     if not files:
         return
     context = ray.data.DataContext.get_current()
-    context.target_max_block_size = _BLOCK
+    context.target_max_block_size = _BLOCK_BYTES
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     known = ray.put(
-        np.sort(np.fromiter((_hash(*pair) for pair in workspace.articles.hashes()), dtype=np.uint64))
+        np.sort(np.fromiter((_hash(*pair) for pair in services.articles.hashes()), dtype=np.uint64))
     )
     rows = (
         ray.data.from_items(files)
-        .flat_map(cast("Any", _read), fn_kwargs={"source": source}, num_cpus=_LIGHT)
-        .map_batches(cast("Any", _split), fn_kwargs={"known": known}, batch_size=None, num_cpus=_LIGHT)
+        .flat_map(cast("Any", _read_file), fn_kwargs={"source": source}, num_cpus=_LIGHT_CPUS)
+        .map_batches(cast("Any", _split), fn_kwargs={"known": known}, batch_size=None, num_cpus=_LIGHT_CPUS)
         .map_batches(
             _Encoder,
-            fn_constructor_args=(workspace.open_embedder, workspace.embedder.fingerprint),
+            fn_constructor_args=(services.open_embedder, services.embedder.fingerprint),
             batch_size=None,
             num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=_encoders()),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=_max_encoders()),
         )
     )
     for batch in rows.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
@@ -118,7 +121,7 @@ def read_and_encode(
 
 
 class _Encoder:
-    """A worker: encodes what `_split` has cut; the model is loaded when there is something to encode."""
+    """Ray worker that encodes the passages from `_split`; the model is loaded when it is first needed."""
 
     def __init__(self, open_embedder: Callable[[], Embedder], fingerprint: str) -> None:
         self._embedder = open_embedder()
@@ -131,10 +134,10 @@ class _Encoder:
         texts = [pickle.loads(cut) for cut in batch["texts"]]
         vectors = iter(self._embedder.encode([text for cut in texts for text in cut]) if any(texts) else ())
         rows = [b"".join(next(vectors).tobytes() for _ in cut) for cut in texts]
-        return {"item": batch["item"], "vectors": _column(rows)}
+        return {"item": batch["item"], "vectors": _object_column(rows)}
 
 
-def _read(row: _Row, source: str) -> Iterator[_Row]:
+def _read_file(row: _Row, source: str) -> Iterator[_Row]:
     for item in read_articles([Path(os.fsdecode(row["file"]))], source=source):
         yield {"item": pickle.dumps(item)}
 
@@ -142,19 +145,21 @@ def _read(row: _Row, source: str) -> Iterator[_Row]:
 def _split(batch: _Batch, known: ObjectRef[NDArray[np.uint64]]) -> _Batch:
     import ray
 
-    hashes = ray.get(known)  # shared memory: one copy a machine
-    texts = [_texts(pickle.loads(item), hashes) for item in batch["item"]]
-    return {"item": batch["item"], "texts": _column([pickle.dumps(cut) for cut in texts])}
+    hashes = ray.get(known)  # shared memory: one copy per machine
+    texts = [_build_texts(pickle.loads(item), hashes) for item in batch["item"]]
+    return {"item": batch["item"], "texts": _object_column([pickle.dumps(cut) for cut in texts])}
 
 
-def _texts(item: Article | Skipped, known: NDArray[np.uint64]) -> list[str]:
+def _build_texts(item: Article | Skipped, known: NDArray[np.uint64]) -> list[str]:
     if isinstance(item, Skipped) or _is_known(item, known):
         return []
-    return [embedded_text(item.title, passage.text) for passage in split_passages(item.id, 0, item.text)]
+    return [
+        build_embedding_text(item.title, passage.text) for passage in split_passages(item.id, 0, item.text)
+    ]
 
 
 def _is_known(article: Article, known: NDArray[np.uint64]) -> bool:
-    """Say whether an article's hash is among those; a wrong yes leaves it to the committer to encode."""
+    """Return True if an article's hash is known; after a false positive, the writing process encodes the article."""
     wanted = _hash(article.id, article.content_hash)
     at = int(np.searchsorted(known, np.uint64(wanted)))
     return at < len(known) and int(known[at]) == wanted
@@ -172,24 +177,24 @@ def _reassemble(item: Article | Skipped, vectors: bytes) -> Article | Skipped:
     return EmbeddedArticle(**fields, vectors=np.frombuffer(vectors, dtype=np.float32).reshape(rows, -1))
 
 
-def _column(rows: Sequence[bytes]) -> NDArray[Any]:
+def _object_column(rows: Sequence[bytes]) -> NDArray[Any]:
     column = np.empty(len(rows), dtype=object)
     column[:] = rows
     return column
 
 
-def _encoders() -> int:
-    """Return how many workers encode at most: one for each core but one, which is for reading."""
+def _max_encoders() -> int:
+    """Return the maximum number of encoders: one for each core except one, which is for reading."""
     import ray
 
     return max(1, int(cast("Any", ray).cluster_resources()["CPU"]) - 1)
 
 
 def _local_init_options() -> dict[str, Any]:
-    # One core more than there are: encoders take all of them, and reading needs a little.
+    # One more than there are: encoders use all cores, and reading needs a fraction of one.
     return {
         "num_cpus": (os.cpu_count() or 1) + 1,
-        "object_store_memory": _STORE,
+        "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
     }
@@ -197,7 +202,7 @@ def _local_init_options() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _silence_stderr() -> Iterator[None]:
-    """Keep off the terminal what Ray's core writes there past Python."""
+    """Suppress output that Ray's core writes directly to file descriptor 2."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -209,7 +214,11 @@ def _silence_stderr() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Ask for an answer first: where there is none, or no Ray, Ray itself waits for minutes or ends the process."""
+    """Check the connection first: without a Ray server, `ray.init` waits for minutes or ends the process.
+
+    Raises:
+        RayError: if the server does not respond.
+    """
     import grpc
 
     try:
@@ -220,18 +229,19 @@ def _check_reachable(address: str) -> None:
                 grpc.channel_ready_future(channel).result(timeout=_CONNECT_SECONDS)
     except (OSError, ValueError, OverflowError, grpc.FutureTimeoutError) as exc:
         raise RayError(
-            f"Ray at {address} does not answer ({_reason(exc)}); start it with `ray start --head`, or check --address"
+            f"Ray at {address} does not answer ({_describe_error(exc)});"
+            " start it with `ray start --head`, or check --address"
         ) from exc
 
 
-def _translated(exc: BaseException) -> CitewireError:
-    """Return what a worker has raised, out of what Ray wraps around it."""
+def _unwrap_error(exc: BaseException) -> CitewireError:
+    """Return the error of a worker without the exceptions that Ray wraps around it."""
     while (cause := getattr(exc, "cause", None) or exc.__cause__) and cause is not exc:
         exc = cause
     if isinstance(exc, CitewireError):
         return exc
-    return RayError(f"Ray has failed: {_reason(exc)}; the same command goes on where it stopped")
+    return RayError(f"Ray has failed: {_describe_error(exc)}; the same command goes on where it stopped")
 
 
-def _reason(exc: BaseException) -> str:
+def _describe_error(exc: BaseException) -> str:
     return (str(exc).strip() or type(exc).__name__).splitlines()[0]

@@ -1,1 +1,1 @@
-"""Logs and traces."""
+"""Logging and tracing."""

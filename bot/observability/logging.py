@@ -1,6 +1,6 @@
-"""A service's log: JSON lines, or text in a terminal, with the ids of what is under way on each line.
+"""Logging of long-running processes: JSON lines, or text in a terminal, with the ids of the current request.
 
-Nothing that was asked, answered or read stands in it, and no token: lines are about what happened, not what was said.
+Records describe events only: they contain no text of questions, answers or articles, and no tokens.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 _Event = MutableMapping[str, Any]
 
 
-def configure_logging(form: str = "", *, verbose: bool = False) -> None:
-    """Have all that is logged written to stderr; `form` is json, text, or "" for what suits stderr.
+def configure_logging(log_format: str = "", *, verbose: bool = False) -> None:
+    """Write all log records to stderr: those of `bot` from INFO, those of other packages from WARNING.
 
-    Our own lines are written from INFO on, other packages' from WARNING on; with `verbose` theirs too from INFO on, and
-    errors with their words.
+    Args:
+        log_format: "json", "text", or an empty string for text in a terminal and JSON elsewhere.
+        verbose: log other packages from INFO too, and exceptions with their messages.
     """
-    as_text = form == "text" or (not form and sys.stderr.isatty())
+    as_text = log_format == "text" or (not log_format and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(as_text=as_text, verbose=verbose))
+    handler.setFormatter(_build_formatter(as_text=as_text, verbose=verbose))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO if verbose else logging.WARNING)
@@ -36,8 +37,8 @@ def configure_logging(form: str = "", *, verbose: bool = False) -> None:
     logging.captureWarnings(True)
 
 
-def _formatter(*, as_text: bool, verbose: bool) -> logging.Formatter:
-    shared: list[Processor] = [
+def _build_formatter(*, as_text: bool, verbose: bool) -> logging.Formatter:
+    pre_chain: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -45,14 +46,14 @@ def _formatter(*, as_text: bool, verbose: bool) -> logging.Formatter:
         structlog.processors.TimeStamper(fmt="iso", utc=not as_text),
         structlog.processors.format_exc_info if verbose else _redact_exception,
     ]
-    last: Processor = (
+    renderer: Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
         if as_text
         else structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
     )
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        foreign_pre_chain=pre_chain,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
 
 
@@ -63,9 +64,9 @@ def _add_ids(_: WrappedLogger, __: str, event: _Event) -> _Event:
 
 
 def _redact_exception(_: WrappedLogger, __: str, event: _Event) -> _Event:
-    """Say where an error came up without its words: those of an unforeseen one may hold article text."""
-    found = event.pop("exc_info", None)
-    exc = found[1] if isinstance(found, tuple) else found
+    """Replace an exception by its description: the message of an unexpected one may contain article text."""
+    exc_info = event.pop("exc_info", None)
+    exc = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(exc, BaseException):
         event["exception"] = describe_exception(exc)
     return event

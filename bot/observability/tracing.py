@@ -1,6 +1,7 @@
-"""What is seen from outside of questions on their way: the ids they go by, spans for a tracer, and who counts answers.
+"""Request ids for logs, and tracing spans with OpenTelemetry.
 
-It imports nothing of weight: without a tracer a span costs a call, and no one's start waits for it.
+OpenTelemetry is imported only if tracing is enabled, so that it does not slow down startup. Without it, a span costs
+one function call.
 """
 
 from __future__ import annotations
@@ -24,67 +25,78 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NONE: Mapping[str, str] = {}
-_ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default=_NONE)
-_NOTHING: AbstractContextManager[object] = nullcontext()
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_NO_IDS: Mapping[str, str] = {}
+_ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default=_NO_IDS)
+_NO_SPAN: AbstractContextManager[object] = nullcontext()
+_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def bind_context(*, clear: bool = False, **ids: str) -> None:
-    """Have every log line and span of this task and of the threads it starts bear these ids.
+    """Bind ids to the log records and spans of this task and of the threads that it starts.
 
-    `afresh` forgets those before: one connection's requests may inherit each other's context.
+    Args:
+        clear: drop the ids bound earlier, because the requests of one connection may share a context.
     """
     _ids.set(ids if clear else {**_ids.get(), **ids})
 
 
 def get_context() -> Mapping[str, str]:
-    """Return the ids in force."""
+    """Return the ids bound to this task."""
     return _ids.get()
 
 
 class Tracer(Protocol):
-    """Where spans go."""
+    """Creates spans."""
 
     def span(self, name: str, attributes: Mapping[str, str | int]) -> AbstractContextManager[object]:
-        """Return a block that is a span, and the parent of those within."""
+        """Return a context manager for a span, the parent of the spans in its block."""
 
-    def stretch(self, name: str, attributes: Mapping[str, str | int]) -> AbstractContextManager[object]:
-        """Return the same for a block of a generator, which must not change what its caller's spans hang on."""
+    def generator_span(
+        self, name: str, attributes: Mapping[str, str | int]
+    ) -> AbstractContextManager[object]:
+        """Return a context manager for a span of a generator; it is not the parent of its caller's spans."""
 
-    def continuing(self, headers: Mapping[str, str]) -> AbstractContextManager[object]:
-        """Return a block whose spans hang on those of the caller that these headers of a request name."""
+    def continue_trace(self, headers: Mapping[str, str]) -> AbstractContextManager[object]:
+        """Return a context manager whose spans continue the trace named in the headers of a request."""
 
 
-class _Tracing:
+class _State:
     tracer: Tracer | None = None
 
 
 def set_tracer(tracer: Tracer | None) -> None:
-    """Send the spans of this process there."""
-    _Tracing.tracer = tracer
+    """Set the tracer of this process; None disables tracing."""
+    _State.tracer = tracer
 
 
 def span(name: str, **attributes: str | int) -> AbstractContextManager[object]:
-    """Return a block that is a span of this name, with the ids in force. No attribute may hold words of a text."""
-    tracer = _Tracing.tracer
-    return tracer.span(name, {**_ids.get(), **attributes}) if tracer else _NOTHING
+    """Return a context manager for a span with the ids bound to this task.
+
+    Args:
+        name: name of the span.
+        attributes: must not contain text of questions, answers or articles.
+    """
+    tracer = _State.tracer
+    return tracer.span(name, {**_ids.get(), **attributes}) if tracer else _NO_SPAN
 
 
 def generator_span(name: str, **attributes: str | int) -> AbstractContextManager[object]:
-    """Return the same for a block in which a generator yields."""
-    tracer = _Tracing.tracer
-    return tracer.stretch(name, {**_ids.get(), **attributes}) if tracer else _NOTHING
+    """Return a context manager for a span of a block in which a generator yields."""
+    tracer = _State.tracer
+    return tracer.generator_span(name, {**_ids.get(), **attributes}) if tracer else _NO_SPAN
 
 
 def continue_trace(headers: Mapping[str, str]) -> AbstractContextManager[object]:
-    """Return a block whose spans hang on those of the caller that a request's headers name."""
-    tracer = _Tracing.tracer
-    return tracer.continuing(headers) if tracer else _NOTHING
+    """Return a context manager whose spans continue the trace named in the headers of a request."""
+    tracer = _State.tracer
+    return tracer.continue_trace(headers) if tracer else _NO_SPAN
 
 
 def describe_exception(exc: BaseException) -> str:
-    """Return for the log what went wrong; of an unforeseen error where, because its words may hold article text."""
+    """Describe an exception for the log.
+
+    Unexpected exceptions are described by type and location only, because their messages may contain article text.
+    """
     if isinstance(exc, CitewireError):
         return str(exc)
     return f"{type(exc).__name__}\n{''.join(traceback.format_tb(exc.__traceback__))}"
@@ -92,15 +104,16 @@ def describe_exception(exc: BaseException) -> str:
 
 @contextlib.contextmanager
 def tracing() -> Iterator[None]:
-    """Send spans where the variables of OpenTelemetry say, and the last of them at the end of the block.
+    """Export spans during the block as the environment variables of OpenTelemetry say, and flush them at its end.
 
-    Raises SettingsError for what they ask for and is not there.
+    Raises:
+        SettingsError: if the variables name an unsupported exporter, or its package is not installed.
     """
-    if not _is_wanted():
+    if not _is_enabled():
         yield
         return
-    provider = _provider(_exporter())
-    set_tracer(_Tracer(provider))
+    provider = _build_provider(_build_exporter())
+    set_tracer(_OpenTelemetryTracer(provider))
     try:
         yield
     finally:
@@ -108,20 +121,20 @@ def tracing() -> Iterator[None]:
         provider.shutdown()
 
 
-def _is_wanted() -> bool:
+def _is_enabled() -> bool:
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     exporter = os.environ.get("OTEL_TRACES_EXPORTER", "")
-    return exporter != "none" and bool(exporter or any(os.environ.get(name) for name in _ENDPOINTS))
+    return exporter != "none" and bool(exporter or any(os.environ.get(name) for name in _ENDPOINT_VARIABLES))
 
 
-def _exporter() -> SpanExporter:
-    kind = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
-    general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or general
-    if kind != "otlp" or protocol != "http/protobuf":
+def _build_exporter() -> SpanExporter:
+    exporter_name = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
+    default_protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or default_protocol
+    if exporter_name != "otlp" or protocol != "http/protobuf":
         raise SettingsError(
-            f"traces as {kind} over {protocol} are not sent; OTEL_TRACES_EXPORTER may be otlp or none, and "
+            f"traces as {exporter_name} over {protocol} are not sent; OTEL_TRACES_EXPORTER may be otlp or none, and "
             "OTEL_EXPORTER_OTLP_PROTOCOL http/protobuf"
         )
     try:
@@ -131,45 +144,45 @@ def _exporter() -> SpanExporter:
     return OTLPSpanExporter()
 
 
-def _provider(exporter: SpanExporter) -> TracerProvider:
+def _build_provider(exporter: SpanExporter) -> TracerProvider:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    named = {"service.version": __version__}
+    resource = {"service.version": __version__}
     if "OTEL_SERVICE_NAME" not in os.environ:
-        named["service.name"] = "citewire"
-    provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+        resource["service.name"] = "citewire"
+    provider = TracerProvider(resource=Resource.create(resource), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
 
-class _Tracer:
-    """Makes spans; what goes wrong in one is named by its kind alone, because its words may hold article text."""
+class _OpenTelemetryTracer:
+    """Tracer of OpenTelemetry; records exceptions by type only, because messages may contain article text."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("citewire", __version__)
 
     @contextlib.contextmanager
     def span(self, name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
-        quietly: Any = {"record_exception": False, "set_status_on_exception": False}
+        options: Any = {"record_exception": False, "set_status_on_exception": False}
         with (
-            self._tracer.start_as_current_span(name, attributes=_named(attributes), **quietly) as span,
-            _marking(span),
+            self._tracer.start_as_current_span(name, attributes=_prefix_names(attributes), **options) as span,
+            _record_errors(span),
         ):
             yield
 
     @contextlib.contextmanager
-    def stretch(self, name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
-        span = self._tracer.start_span(name, attributes=_named(attributes))
+    def generator_span(self, name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
+        span = self._tracer.start_span(name, attributes=_prefix_names(attributes))
         try:
-            with _marking(span):
+            with _record_errors(span):
                 yield
         finally:
             span.end()
 
     @contextlib.contextmanager
-    def continuing(self, headers: Mapping[str, str]) -> Iterator[None]:
+    def continue_trace(self, headers: Mapping[str, str]) -> Iterator[None]:
         from opentelemetry import context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -181,7 +194,7 @@ class _Tracer:
 
 
 @contextlib.contextmanager
-def _marking(span: Span) -> Iterator[None]:
+def _record_errors(span: Span) -> Iterator[None]:
     from opentelemetry.trace import StatusCode
 
     try:
@@ -192,5 +205,5 @@ def _marking(span: Span) -> Iterator[None]:
         raise
 
 
-def _named(attributes: Mapping[str, str | int]) -> dict[str, str | int]:
+def _prefix_names(attributes: Mapping[str, str | int]) -> dict[str, str | int]:
     return {f"citewire.{name}": value for name, value in attributes.items()}

@@ -1,1 +1,1 @@
-"""The reader: finds the words of a passage that answer a question, and how likely they do."""
+"""The reader model: finds the span of a passage that answers a question, with a score."""

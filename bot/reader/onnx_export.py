@@ -1,4 +1,4 @@
-"""Exports question-answering models to ONNX; imports torch, so it is imported only if a reader is exported."""
+"""Exports question-answering models to ONNX. Imports torch, so it is imported only if a reader is exported."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from bot.indexing.onnx_export import (
 from bot.indexing.onnx_runtime import TOKENIZER
 from bot.reader.onnx_reader import DESCRIPTION, MAX_TOKENS, OnnxReader
 
-# Of a start or end score, which are about 10 and not bounded.
+# Of start and end scores, which are about 10 and unbounded.
 SCORE_TOLERANCE = 1e-3
-_SCORES = "citewire_scores"
+_OUTPUT_NAME = "citewire_scores"
 
 
 def export_reader(model: Any, tokenizer: Any, folder: Path, *, int8: bool = True) -> None:
@@ -34,7 +34,7 @@ def export_reader(model: Any, tokenizer: Any, folder: Path, *, int8: bool = True
         model: an `AutoModelForQuestionAnswering`, on the CPU.
         tokenizer: its fast tokenizer.
         folder: as for `export_encoder`.
-        int8: round the weights after the scores were found equal.
+        int8: quantize the weights after the scores were compared.
 
     Raises:
         ReaderError: if the model cannot be exported or the scores differ.
@@ -56,7 +56,7 @@ def export_reader(model: Any, tokenizer: Any, folder: Path, *, int8: bool = True
 
 
 class _ScoreGraph(torch.nn.Module):
-    """From a tokenizer's numbers to a start and an end score a token: shape (texts, tokens, 2)."""
+    """Graph from token ids to start and end scores, shape (texts, tokens, 2)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -68,20 +68,22 @@ class _ScoreGraph(torch.nn.Module):
 
 
 def _write_reader(model: Any, tokenizer: Any, folder: Path) -> None:
-    room = min(MAX_TOKENS, tokenizer.model_max_length)
-    example = _pairs(tokenizer, [("Who?", "Rain fell."), ("Which bank failed?", "Rain fell on it.")], room)
-    features = write_graph(_ScoreGraph(model), example, _SCORES, folder)
+    max_tokens = min(MAX_TOKENS, tokenizer.model_max_length)
+    example = _tokenize_pairs(
+        tokenizer, [("Who?", "Rain fell."), ("Which bank failed?", "Rain fell on it.")], max_tokens
+    )
+    features = write_graph(_ScoreGraph(model), example, _OUTPUT_NAME, folder)
     tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))  # with the truncation that `_pairs` has set
+    tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))  # with the truncation set by `_tokenize_pairs`
     write_description(folder, DESCRIPTION, inputs=features, tools={name: version(name) for name in TOOLS})
 
 
-def _pairs(tokenizer: Any, pairs: list[tuple[str, str]], room: int) -> Any:
+def _tokenize_pairs(tokenizer: Any, pairs: list[tuple[str, str]], max_tokens: int) -> Any:
     return tokenizer(
         [question for question, _ in pairs],
         [text for _, text in pairs],
         truncation="only_second",
-        max_length=room,
+        max_length=max_tokens,
         padding=True,
         return_tensors="pt",
     )
@@ -90,11 +92,12 @@ def _pairs(tokenizer: Any, pairs: list[tuple[str, str]], room: int) -> Any:
 def _compare_scores(model: Any, tokenizer: Any, exported: OnnxReader) -> None:
     pairs = [("Which bank failed on Friday?", text) for text in TEST_SENTENCES if text.strip()]
     for question, text in pairs:
-        batch = _pairs(tokenizer, [(question, text)], exported.room)
+        batch = _tokenize_pairs(tokenizer, [(question, text)], exported.max_tokens)
         with torch.no_grad():
             scores = model(**batch)
         expected = torch.stack([scores.start_logits, scores.end_logits], dim=-1)[0].numpy()
-        # Special tokens in a text are words to the exported reader, so such a text differs on purpose.
+        # The exported reader treats special tokens in a text as words, so the scores of such a text differ on
+        # purpose.
         found = exported.scores(question, text)
         if found.shape == expected.shape and not np.abs(found - expected).max() <= SCORE_TOLERANCE:
             raise ReaderError(

@@ -1,4 +1,4 @@
-"""An exported question-answering model: start and end scores for each token of a window, and for no answer."""
+"""Runs an exported question-answering model: start and end scores of each token of a window, and of no answer."""
 
 from __future__ import annotations
 
@@ -22,33 +22,37 @@ MAX_TOKENS = 256  # of question, title and window together
 
 
 class Window(NamedTuple):
-    """A stretch of a passage, and its article's title."""
+    """Part of a passage, with the title of its article."""
 
     title: str
     text: str
 
 
 def below_title(title: str, text: str) -> str:
-    """Return what the reader sees of a window: its article's title, and the text below it."""
+    """Return the input of the reader for a window: the title of the article, and the text below it."""
     return f"{title}\n{text}" if title else text
 
 
 class OnnxReader:
-    """An exported reader, ready to run; safe to share between threads."""
+    """Exported reader, ready to run; safe to share between threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Load what `export_reader` has written. Raises ReaderError."""
+        """Load a model written by `export_reader`.
+
+        Raises:
+            ReaderError: if it cannot be loaded.
+        """
         self._cores = ThreadPoolExecutor(onnx_runtime.usable_cores(), thread_name_prefix="reader")
         try:
             description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
             self._inputs = {name: FEATURES[name] for name in description["inputs"]}
-            with onnx_runtime.loading:
+            with onnx_runtime.loading_lock:
                 self._tokenizer = onnx_runtime.open_tokenizer(folder / TOKENIZER)
                 self._session = onnx_runtime.open_session(folder / GRAPH)
-            self.room = int(self._tokenizer.truncation["max_length"])
-            # "[SEP]" in an article is a word of it, not the end of the question.
+            self.max_tokens = int(self._tokenizer.truncation["max_length"])
+            # "[SEP]" in an article is a word of its text, not the end of the question.
             self._tokenizer.encode_special_tokens = True
-        except Exception as exc:  # onnxruntime and tokenizers have no errors of their own to name
+        except Exception as exc:  # onnxruntime and tokenizers have no exception types of their own
             reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
             raise ReaderError(f"{folder}: cannot load the reader ({reason})") from exc
 

@@ -1,28 +1,28 @@
-"""Cuts a passage into the windows that the reader sees: whole sentences, short enough for one forward pass."""
+"""Splits a passage into windows of whole sentences for the reader, short enough for one forward pass."""
 
 from __future__ import annotations
 
 from bot.articles.chunking import Span, split_sentences
 
-MAX_CHARS = 480  # about 110 tokens; the title and the question come on top
+MAX_CHARS = 480  # about 110 tokens, in addition to the title and the question
 
 
 def split_windows(text: str) -> list[Span]:
-    """Return windows of whole sentences of about equal length that cover all sentences of a passage.
+    """Split a passage into windows of whole sentences, all of about the same length.
 
     Args:
         text: a passage, of at most a few thousand characters.
 
     Returns:
-        Spans in `text`, in order, without overlap. A sentence longer than `MAX_CHARS` is a window of its own.
+        Non-overlapping spans in `text`, in order, that contain all sentences. A sentence longer than `MAX_CHARS` is a
+        window of its own.
     """
     sentences = split_sentences(text)
     if not sentences:
         return []
     length = sentences[-1].end - sentences[0].start
-    target = length / -(
-        -length // MAX_CHARS
-    )  # two windows of 300 characters rather than one of 480 and one of 120
+    # Two windows of 300 characters rather than one of 480 and one of 120.
+    target = length / -(-length // MAX_CHARS)
     windows = [sentences[0]]
     for sentence in sentences[1:]:
         last = windows[-1]

@@ -1,1 +1,1 @@
-"""Retrieval: vectors and words made from passages, and found again for a question."""
+"""Hybrid retrieval of passages for a question."""

@@ -1,4 +1,4 @@
-"""The words people name dates with, and the stretch of time each of them means."""
+"""Parses English date expressions into date ranges."""
 
 from __future__ import annotations
 
@@ -11,13 +11,26 @@ from bot.retrieval.date_range import DAY, DateRange, ReferenceTime, add_months, 
 
 Kind = Literal["day", "month", "year", "weekday", "relative", "ago"]
 
-_OLDEST_YEAR = 1800
-_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_MIN_YEAR = 1800
+_NUMBER_WORDS = (
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}  # northern, by whole months
-_ALSO_WORDS = frozenset({"may", "march", "mar", "august"})  # months only with a capital
-_COUNT = rf"(?P<count>(?:a\s+)?couple\s+of|an?\b|{'|'.join(_NUMBERS)}|(?<![0-9.,])[0-9]{{1,3}})"
+_SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}  # first months, in the north
+_AMBIGUOUS_MONTHS = frozenset({"may", "march", "mar", "august"})  # also words in lower case
+_COUNT = rf"(?P<count>(?:a\s+)?couple\s+of|an?\b|{'|'.join(_NUMBER_WORDS)}|(?<![0-9.,])[0-9]{{1,3}})"
 _NTH, _UPTO = (rf"(?P<{name}>[0-9]{{1,2}})(?:st|nd|rd|th)?\b" for name in ("day", "upto"))
 _YEAR = r"(?:18|19|20|21)[0-9]{2}\b"
 WEEKDAY = r"(?ai:(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b"
@@ -32,23 +45,28 @@ _DAYS = rf"{_NTH}(?:{_TO}{_UPTO})?"
 _OF_YEAR = rf"(?:,?\s+(?P<year>{_YEAR}))?"
 _NIGHT = r"\s+(?:morning|afternoon|evening|night)\b"
 _UNIT = r"(?P<unit>hour|day|week|month|year)"
-_Reader = Callable[[ReferenceTime, "re.Match[str]"], DateRange | None]
+_Parser = Callable[[ReferenceTime, "re.Match[str]"], DateRange | None]
 
 
 class ParsedDate(NamedTuple):
-    """What the words of a date mean, and what kind of words they are."""
+    """Date range of a date expression, and the kind of the expression."""
 
     kind: Kind
     span: DateRange
 
 
 def parse_date_expression(words: str, clock: ReferenceTime) -> ParsedDate | None:
-    """Read words that `DATE` matched; None where the calendar has no such day, or the words do not mean one."""
+    """Parse an expression matched by `DATE`, or return None if it is not a date, or not one of the calendar.
+
+    Args:
+        words: the matched text.
+        clock: the reference time for relative expressions and for dates without a year.
+    """
     for kind, pattern, read in _FORMS:
         if match := re.fullmatch(pattern, words):
             try:
                 span = read(clock, match)
-            except (ValueError, OverflowError):  # 30 February, or past the calendar's ends
+            except (ValueError, OverflowError):  # 30 February, or outside of the calendar's range
                 return None
             return ParsedDate(kind, span) if span else None
     return None
@@ -58,8 +76,8 @@ def _month_number(name: str) -> int:
     return _MONTHS.index(name[:3].lower()) + 1
 
 
-def _whole_years(clock: ReferenceTime, first: int, last: int) -> DateRange | None:
-    if not _OLDEST_YEAR <= first <= last <= clock.today.year + 1:
+def _year_range(clock: ReferenceTime, first: int, last: int) -> DateRange | None:
+    if not _MIN_YEAR <= first <= last <= clock.today.year + 1:
         return None
     return clock.span(date(first, 1, 1), date(last + 1, 1, 1))
 
@@ -69,7 +87,7 @@ def _read_numeric(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
         day = date.fromisoformat(m["iso"].replace("/", "-"))
     else:
         month, number = sorted((int(m["a"]), int(m["b"])))
-        if number <= 12 and month != number:  # 6/1/2021 is in January here and in June there
+        if number <= 12 and month != number:  # 6/1/2021 is in January or in June, depending on the country
             return None
         day = date(int(m["year"]), month, number)
     return DateRange(clock.midnight(day), clock.midnight(day + DAY), None)
@@ -77,7 +95,7 @@ def _read_numeric(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
 
 def _read_days(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     month, words = _month_number(m["month"]), m.groupdict()
-    if not m["year"] and m["month"] in _ALSO_WORDS:
+    if not m["year"] and m["month"] in _AMBIGUOUS_MONTHS:
         return None
     number = int(words.get("upto") or m["day"])
     last = date(int(m["year"]), month, number) if m["year"] else latest_day(number, month, clock.latest)
@@ -86,12 +104,12 @@ def _read_days(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     if words.get("upto"):
         first = last.replace(day=int(m["day"]))
         return clock.span(first, last + DAY) if first < last else None
-    # What happened on a day is told of for years, so a day only shuts out what was published before it.
+    # Events of a day are reported for years, so a day excludes only articles published before it.
     return DateRange(clock.midnight(last), clock.midnight(last + DAY), None)
 
 
 def _read_months(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
-    if not m["year"] and m["month"] in _ALSO_WORDS:
+    if not m["year"] and m["month"] in _AMBIGUOUS_MONTHS:
         return None
     last = _month_number(m["upto"] or m["month"])
     if not m["year"]:
@@ -110,7 +128,7 @@ def _read_season(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
 
 def _read_years(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     first, last = sorted((int(m["year"]), int(m["upto"] or m["year"])))
-    return _whole_years(clock, first, last)
+    return _year_range(clock, first, last)
 
 
 def _read_weekday(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
@@ -123,7 +141,7 @@ def _read_weekday(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
 def _read_relative_day(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
     days_back = 2 if "before" in m[0] else 1 if m[0][0] in "yl" else 0
     day = clock.today - DAY * days_back
-    # The report of what happened may come the day after.
+    # An event may be reported the day after.
     return clock.span(day, day + DAY, day + DAY * (2 if days_back else 1))
 
 
@@ -134,7 +152,7 @@ def _read_weekend(clock: ReferenceTime, _: re.Match[str]) -> DateRange:
 
 def _read_this(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     part, unit = m["part"], m["unit"]
-    if part == "later" or (part == "earlier" and unit == "year"):  # what is to come, and mere background
+    if part == "later" or (part == "earlier" and unit == "year"):  # the future, and background of an event
         return None
     today = clock.today
     if unit == "week":
@@ -156,16 +174,18 @@ def _read_last(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
     return clock.span(add_months(end, -3), end)
 
 
-def _count(words: str) -> int:
+def _parse_count(words: str) -> int:
     if words in {"a", "an"}:
         return 1
-    return 2 if "couple" in words else _NUMBERS.index(words) + 1 if words in _NUMBERS else int(words)
+    return (
+        2 if "couple" in words else _NUMBER_WORDS.index(words) + 1 if words in _NUMBER_WORDS else int(words)
+    )
 
 
 def _read_ago(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
-    today, count = clock.today, _count(m["count"])
+    today, count = clock.today, _parse_count(m["count"])
     if m["unit"] == "year":
-        return _whole_years(clock, today.year - count, today.year - count)
+        return _year_range(clock, today.year - count, today.year - count)
     if m["unit"] == "month":
         first = add_months(today.replace(day=1), -count)
         return clock.span(first, add_months(first, 1))
@@ -177,9 +197,9 @@ def _read_ago(clock: ReferenceTime, m: re.Match[str]) -> DateRange | None:
 
 
 def _read_past_period(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
-    now, unit, count = clock.now, m["unit"], _count(m.groupdict().get("count") or "one")
+    now, unit, count = clock.now, m["unit"], _parse_count(m.groupdict().get("count") or "one")
     months = {"month": count, "year": 12 * count}.get(unit)
-    if unit == "hour":  # hours are counted through a change of the clocks, days are not
+    if unit == "hour":  # hours are elapsed time across a daylight saving change, days are not
         since = (now.astimezone(UTC) - timedelta(hours=count)).astimezone(now.tzinfo)
     elif months:
         since = datetime.combine(add_months(clock.today, -months), now.time(), tzinfo=now.tzinfo)
@@ -189,9 +209,9 @@ def _read_past_period(clock: ReferenceTime, m: re.Match[str]) -> DateRange:
     return DateRange(since, tomorrow, tomorrow)
 
 
-# Where one form begins like another, the longer comes first. `re` compiles and keeps them at their first use:
-# commands that read no question do not pay for it.
-_FORMS: tuple[tuple[Kind, str, _Reader], ...] = (
+# If two patterns have the same beginning, the longer one comes first. `re` compiles and caches them on first
+# use, so that commands without a question do not spend time on it.
+_FORMS: tuple[tuple[Kind, str, _Parser], ...] = (
     (
         "day",
         rf"(?P<iso>{_YEAR}[-/][0-9]{{2}}[-/][0-9]{{2}}\b)"

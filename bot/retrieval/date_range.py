@@ -1,4 +1,4 @@
-"""Stretches of time on the asker's calendar."""
+"""Date ranges and calendar arithmetic in the user's time zone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """A stretch of time, and until when it is reported; None is for ever after."""
+    """Time range from `since` (inclusive) to `until` (exclusive).
+
+    Attributes:
+        reported: end of the time in which its events are reported; None for no end.
+    """
 
     since: datetime
     until: datetime
@@ -20,32 +24,47 @@ class DateRange:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceTime:
-    """The asker's time; days and months without a year are the last that had begun on the day `latest`."""
+    """Current time of the user, and the date that expressions without a year refer to.
+
+    Attributes:
+        now: time of the question, with time zone.
+        latest: days and months without a year are the last ones that started on or before this date.
+    """
 
     now: datetime
     latest: date
 
     @property
     def today(self) -> date:
-        """The asker's day."""
+        """Date of the question."""
         return self.now.date()
 
     @property
     def tomorrow(self) -> date:
-        """The day after the asker's."""
+        """Date after the question."""
         return self.today + DAY
 
     def midnight(self, day: date) -> datetime:
-        """Return the start of a day in the asker's zone."""
+        """Return the start of a day in the user's time zone."""
         return datetime.combine(day, time.min, tzinfo=self.now.tzinfo)
 
     def span(self, first: date, end: date, reported: date | None = None) -> DateRange:
-        """Return the days from `first` up to but not including `end`, reported until then unless given."""
+        """Return the range from `first` (inclusive) to `end` (exclusive).
+
+        Args:
+            first: the first day.
+            end: the day after the last one.
+            reported: end of the time in which its events are reported; by default `end`.
+        """
         return DateRange(self.midnight(first), self.midnight(end), self.midnight(reported or end))
 
 
 def add_months(first: date, months: int) -> date:
-    """Return the day some months later, the month's last where it has no such day. Raises OverflowError."""
+    """Return the date some months later, or the last of the month if the month is too short.
+
+    Raises:
+        OverflowError: if the result is outside of the calendar's range.
+    """
     years, month = divmod(first.month - 1 + months, 12)
     year = first.year + years
     if not date.min.year <= year <= date.max.year:
@@ -54,12 +73,12 @@ def add_months(first: date, months: int) -> date:
 
 
 def latest_month(month: int, latest: date) -> date:
-    """Return the first day of the last such month that had begun on the day `latest`."""
+    """Return the first day of the last such month that started on or before `latest`."""
     return date(latest.year - (month > latest.month), month, 1)
 
 
 def latest_day(day: int, month: int, latest: date) -> date | None:
-    """Return the last such day up to `latest`; None where the calendar has none, such as 30 February."""
+    """Return the last such day on or before `latest`, or None if the calendar has none, such as 30 February."""
     years = range(latest.year, max(latest.year - 9, 0), -1)  # 29 February may be eight years back
     days = (date(year, month, day) for year in years if day <= monthrange(year, month)[1])
     return next((found for found in days if found <= latest), None)

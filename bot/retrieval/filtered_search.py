@@ -1,8 +1,8 @@
-"""The passages nearest to a question under conditions.
+"""Filtered nearest-neighbor search: brute force, post-filter or pre-filter.
 
-Chroma's own conditions take a third of a second among 100,000 passages: it reads all that fits from tables, and then
-walks its graph past all that does not. The word index knows in microseconds how many passages fit, and which; by their
-number one of three ways is quick, and each finds what the others would.
+Chroma's own filters take a third of a second with 100,000 passages: it reads all matches from its tables, and then
+walks its graph past all passages that do not match. The BM25 index counts and lists the matches in microseconds. The
+number of matches decides which of three strategies is fast; all three return the same passages.
 """
 
 from __future__ import annotations
@@ -19,43 +19,52 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Near = list[tuple[str, float]]
-_FEW = (
-    1_000  # so many vectors are compared one by one: a graph of which next to nothing fits is walked in vain
-)
-_SPARE = 2  # how many times as many are looked at as have to be, because what fits is not spread evenly
-_WORTH = 4  # passages that fit are listed in the time in which one more near passage is found and checked
+ScoredIds = list[tuple[str, float]]
+# Up to this number of matches, all vectors are compared: walking a graph of which almost nothing matches is
+# slow.
+_MAX_EXACT = 1_000
+_OVERSAMPLING = 2  # factor for post-filtering, because matches are not distributed evenly
+_LISTING_SPEEDUP = 4  # matches listed in the time of finding and checking one more near passage
 
 
-def search_filtered(
+def search_with_filters(
     vectors: VectorStore,
-    words: Bm25Index,
+    bm25: Bm25Index,
     location: str,
     vector: NDArray[np.float32],
     k: int,
     filters: SearchFilters,
-) -> Near:
-    """Return the ids of the k nearest passages that pass the filters with their cosines, best first."""
+) -> ScoredIds:
+    """Return ids and cosine similarities of the `k` nearest passages that match the filters, best first.
+
+    Args:
+        vectors: the vector store.
+        bm25: the BM25 index, which counts and lists the matches.
+        location: the vector collection.
+        vector: of the question, shape (dimension,).
+        k: maximum number of passages.
+        filters: conditions that the passages match.
+    """
     if not filters.is_restrictive:
         return vectors.search(location, vector, k)
-    fitting, everything = words.count(filters), words.count()
-    if fitting <= _FEW:
-        return _exact_search(vectors, location, vector, k, words.ids(filters))
-    ahead = _SPARE * k * everything // fitting
-    if _WORTH * ahead < fitting:
-        found = vectors.search(location, vector, ahead)
-        passing = words.filter_ids([key for key, _ in found], filters)
-        if len(passing) >= k:
-            return [(key, cosine) for key, cosine in found if key in passing][:k]
-    within = words.ids(filters)
+    matching, total = bm25.count(filters), bm25.count()
+    if matching <= _MAX_EXACT:
+        return _exact_search(vectors, location, vector, k, bm25.ids(filters))
+    depth = _OVERSAMPLING * k * total // matching
+    if _LISTING_SPEEDUP * depth < matching:
+        found = vectors.search(location, vector, depth)
+        matching_ids = bm25.filter_ids([key for key, _ in found], filters)
+        if len(matching_ids) >= k:
+            return [(key, cosine) for key, cosine in found if key in matching_ids][:k]
+    within = bm25.ids(filters)
     try:
         return vectors.search(location, vector, k, within=within)
-    except VectorStoreError:  # as when one of them has gone since the word index was read
+    except VectorStoreError:  # for example if a passage was deleted after the BM25 index was read
         return _exact_search(vectors, location, vector, k, within)
 
 
 def _exact_search(
     vectors: VectorStore, location: str, vector: NDArray[np.float32], k: int, within: Sequence[str]
-) -> Near:
+) -> ScoredIds:
     cosines = vectors.cosines(location, vector, within)
     return sorted(cosines.items(), key=lambda found: (-found[1], found[0]))[:k]

@@ -1,4 +1,4 @@
-"""The retriever as LangChain knows one, for programs that are built on LangChain."""
+"""LangChain BaseRetriever adapter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.retrieval.retriever import DEFAULT_K, Retriever
 
 
 class PassageRetriever(BaseRetriever):
-    """The retriever as LangChain knows one: a question to Documents, whose metadata name their article."""
+    """LangChain retriever; the metadata of its Documents contain the article."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -27,7 +27,7 @@ class PassageRetriever(BaseRetriever):
         return [to_document(hit) for hit in self.retriever.search(query, k=self.k, filters=self.filters)]
 
 
-# What a field's type is made of, where filters.py itself does not load it.
+# Resolves a type that filters.py imports only for type checking.
 PassageRetriever.model_rebuild(_types_namespace={"Window": TimeWindow})
 
 

@@ -1,4 +1,4 @@
-"""What a search returns: a passage, its article's headline, and what speaks for it."""
+"""Search hits and numbered passages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from bot.storage.models import ArticleSummary
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage. `ranks` and `scores` are those it had in "vectors" (cosine) and "words" (BM25).
+    """Search hit: a passage with its article and scores.
 
-    `copies` are articles of other outlets that say the same or some of it, which are not hits of their own.
+    Attributes:
+        score: combined score, by which hits are sorted.
+        ranks: rank from 1 in "vectors" and "words" (BM25), if the passage was found there.
+        scores: cosine similarity in "vectors" and BM25 score in "words".
+        copies: articles of other sources that contain the passage or a part of it, and are not hits themselves.
     """
 
     passage: Passage
@@ -25,13 +29,13 @@ class Hit:
 
     @property
     def header(self) -> str:
-        """What the article says of itself: title, outlet and date, a line each."""
+        """Title, source and date of the article, one line each."""
         published = self.headline.published
         day = f"{published.day} {published:%B %Y}" if published else ""
         return "\n".join(part for part in (self.headline.title, self.headline.source, day) if part)
 
     def with_copies(self, headlines: Iterable[ArticleSummary]) -> Hit:
-        """Return the hit with these articles among its copies, each once."""
+        """Return the hit with articles added to its copies, without duplicates."""
         known = {self.headline.article_id, *(copy.article_id for copy in self.copies)}
         more = {line.article_id: line for line in headlines if line.article_id not in known}
         return replace(self, copies=(*self.copies, *more.values())) if more else self
@@ -39,7 +43,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class NumberedPassage:
-    """A passage as a model reads it: `text` is where its reporting ends, a beginning of the hit's own."""
+    """Numbered passage of a prompt; `text` is the text of the hit up to a prompt injection, if there is one."""
 
     n: int
     hit: Hit

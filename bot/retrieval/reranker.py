@@ -1,4 +1,4 @@
-"""An optional second look at the best passages: a cross-encoder reads question and passage together."""
+"""Optional cross-encoder reranker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.errors import EmbeddingError
 
 
 class CrossEncoderReranker:
-    """Any sentence-transformers CrossEncoder by name or folder, loaded for the first question."""
+    """CrossEncoder of sentence-transformers, by name or directory, loaded at the first question."""
 
     def __init__(self, model: str, *, device: str = "") -> None:
         self.model = model
@@ -19,19 +19,23 @@ class CrossEncoderReranker:
         self._lock = threading.Lock()
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Return how well each text answers, 0..1. Raises EmbeddingError where the model cannot be loaded."""
+        """Return the relevance of each text to the question, 0 to 1.
+
+        Raises:
+            EmbeddingError: if the model cannot be loaded.
+        """
         if not texts:
             return []
         from torch import nn
 
-        with self._lock:  # a tokenizer is not to be shared by two threads at once
-            judged = self._loaded.predict(
+        with self._lock:  # a tokenizer must not be used by two threads concurrently
+            judged = self._cross_encoder.predict(
                 [(question, text) for text in texts], activation_fn=nn.Sigmoid(), show_progress_bar=False
             )
         return [float(score) for score in judged]
 
     @cached_property
-    def _loaded(self) -> Any:
+    def _cross_encoder(self) -> Any:
         from sentence_transformers import CrossEncoder
 
         try:

@@ -1,4 +1,4 @@
-"""Finds the passages for a question: vectors and words searched side by side, their scores weighed together."""
+"""Hybrid retrieval: vector and BM25 candidates, fused, reranked and deduplicated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.indexing.story_clusters import StoryClusters
 from bot.indexing.vector_store import VectorStore
 from bot.observability.tracing import span
 from bot.retrieval.deduplication import collapse_copies
-from bot.retrieval.filtered_search import search_filtered
+from bot.retrieval.filtered_search import search_with_filters
 from bot.retrieval.models import Hit
 from bot.retrieval.scoring import Found, apply_boosts, fuse_scores
 from bot.storage.article_store import ArticleStore
@@ -27,38 +27,38 @@ if TYPE_CHECKING:
 
 DEFAULT_K = 10
 _T = TypeVar("_T")
-_POOL = 50  # candidates from each index; 200 find nothing more
-_RERANKED = 30
-_COPY = 0.8  # share of stems from which two passages count as one text (wire copies differ in their bylines)
+_POOL_SIZE = 50  # candidates from each index; 200 do not improve the results
+_RERANK_SIZE = 30
+_COPY_THRESHOLD = 0.8  # shared stems of two copies of one text (syndicated copies differ in their bylines)
 
 
 class Reranker(Protocol):
-    """A slower judge of fewer passages."""
+    """Relevance model for a small number of passages."""
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Return how well each text answers, 0..1."""
+        """Return the relevance of each text to the question, 0 to 1."""
 
 
 class Retriever:
-    """Searches both indexes and returns what the library confirms: a passage out of date is never a hit."""
+    """Search in both indexes; only passages that are visible in the article store are returned."""
 
     def __init__(
         self,
-        library: ArticleStore,
+        articles: ArticleStore,
         vectors: VectorStore,
-        words: Bm25Index,
-        follower: Bm25Sync,
+        bm25: Bm25Index,
+        bm25_sync: Bm25Sync,
         embedder: Embedder,
         reranker: Reranker | None = None,
     ) -> None:
-        self._library = library
+        self._articles = articles
         self._vectors = vectors
-        self._words = words
-        self._follower = follower
+        self._bm25 = bm25
+        self._bm25_sync = bm25_sync
         self._reranker = reranker
-        self._stories = StoryClusters(library)
+        self._story_clusters = StoryClusters(articles)
         self.embedder = embedder
-        self.vector = lru_cache(maxsize=256)(self._vector)  # the answerer needs the same one
+        self.vector = lru_cache(maxsize=256)(self._encode_question)  # answering uses the same vector
 
     def search(
         self,
@@ -69,38 +69,47 @@ class Retriever:
         now: datetime | None = None,
         latest: bool = False,
     ) -> list[Hit]:
-        """Return the k best passages for `question`, best first; none where nothing is ingested or fits.
+        """Return the top `k` passages, best first.
 
-        `now` is when it is asked (by default this moment): recent articles are a little better. They are
-        not where the filters name a time that is over. With `latest` the newest that fit are better,
-        however long ago that is.
+        Args:
+            question: the standalone question.
+            k: maximum number of passages.
+            filters: conditions that the passages match.
+            now: reference time for the recency boost (default: current time; ignored if the filters end in the past).
+            latest: boost the newest matches regardless of `now`.
+
+        Returns:
+            Hits with different texts; empty if there are no articles or none match.
         """
         location = self._collection_location()
         if location is None:
             return []
-        self.follow()
+        self.sync_bm25()
         filters = filters or SearchFilters()
-        pool = max(_POOL, 2 * k)
+        pool = max(_POOL_SIZE, 2 * k)
         with span("vectors"):
-            near = self._vector_search(location, self.vector(question), pool, filters)
+            vector_hits = self._vector_search(location, self.vector(question), pool, filters)
         with span("words"):
-            worded = self._words.search(question, pool, filters)
-        scores = self._complete_scores(location, question, dict(near), dict(worded))
-        found = self._library.passages(list(scores["vectors"].keys() | scores["words"].keys()))
-        fits = self._rerank(question, found, fuse_scores(scores["vectors"], scores["words"]))
-        now = _newest(found) if latest else _recency_reference(filters, now or datetime.now(UTC))
-        ranked = apply_boosts(found, fits, now)
-        ranks = {"vectors": _places(near), "words": _places(worded)}
-        hits = (Hit(*found[key], score, _of(ranks, key), _of(scores, key)) for key, score in ranked.items())
+            bm25_hits = self._bm25.search(question, pool, filters)
+        scores = self._complete_scores(location, question, dict(vector_hits), dict(bm25_hits))
+        found = self._articles.passages(list(scores["vectors"].keys() | scores["words"].keys()))
+        relevance = self._rerank(question, found, fuse_scores(scores["vectors"], scores["words"]))
+        now = _newest_date(found) if latest else _recency_reference(filters, now or datetime.now(UTC))
+        ranked = apply_boosts(found, relevance, now)
+        ranks = {"vectors": _rank_positions(vector_hits), "words": _rank_positions(bm25_hits)}
+        hits = (
+            Hit(*found[key], score, _select(ranks, key), _select(scores, key))
+            for key, score in ranked.items()
+        )
         return self._deduplicate(
-            collapse_copies(question, list(hits), self._stories, self._library, filters), k
+            collapse_copies(question, list(hits), self._story_clusters, self._articles, filters), k
         )
 
-    def follow(self) -> None:
-        """Bring this machine's word index to what the library shows, wherever that was written."""
-        self._follower.sync()
+    def sync_bm25(self) -> None:
+        """Sync the BM25 index of this machine with the article store."""
+        self._bm25_sync.sync()
 
-    def _vector(self, question: str) -> NDArray[np.float32]:
+    def _encode_question(self, question: str) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self.embedder.encode_query([question])[0]
         return vector
 
@@ -108,79 +117,88 @@ class Retriever:
         self, location: str, vector: NDArray[np.float32], pool: int, filters: SearchFilters
     ) -> list[tuple[str, float]]:
         try:
-            return search_filtered(self._vectors, self._words, location, vector, pool, filters)
+            return search_with_filters(self._vectors, self._bm25, location, vector, pool, filters)
         except VectorStoreError:
-            # Another process may have published a newer collection and swept this one away.
+            # Another process may have published a newer collection and deleted this one.
             newer = self._collection_location()
             if newer is None or newer == location:
                 raise
-            return search_filtered(self._vectors, self._words, newer, vector, pool, filters)
+            return search_with_filters(self._vectors, self._bm25, newer, vector, pool, filters)
 
     def _collection_location(self) -> str | None:
-        """Return where the vectors stand, asked anew for each question; None while there are no articles."""
-        if found := self._library.collection(self.embedder.fingerprint):
+        """Return the location of the vector collection, or None if there are no articles; read for each question.
+
+        Raises:
+            VectorStoreError: if the articles are embedded with another model.
+        """
+        if found := self._articles.collection(self.embedder.fingerprint):
             return found.location
-        if not self._library.totals().articles:
+        if not self._articles.totals().articles:
             return None
-        others = ", ".join(other.model for other in self._library.collections()) or "another model"
+        others = ", ".join(other.model for other in self._articles.collections()) or "another model"
         raise VectorStoreError(
             f"the articles are embedded with {others}, not with {self.embedder.model}: run `citewire reindex`"
         )
 
     def _complete_scores(
-        self, location: str, question: str, near: dict[str, float], worded: dict[str, float]
+        self, location: str, question: str, vector_hits: dict[str, float], bm25_hits: dict[str, float]
     ) -> dict[str, dict[str, float]]:
-        """Give each candidate the score that only the other index's search did not reach down to."""
-        cosines = self._vectors.cosines(location, self.vector(question), list(worded.keys() - near.keys()))
-        bm25 = self._words.scores(question, list(near.keys() - worded.keys()))
-        return {"vectors": near | cosines, "words": worded | bm25}
+        """Add the scores of candidates that were found in the other index only."""
+        cosines = self._vectors.cosines(
+            location, self.vector(question), list(bm25_hits.keys() - vector_hits.keys())
+        )
+        bm25 = self._bm25.scores(question, list(vector_hits.keys() - bm25_hits.keys()))
+        return {"vectors": vector_hits | cosines, "words": bm25_hits | bm25}
 
-    def _rerank(self, question: str, found: Mapping[str, Found], fits: dict[str, float]) -> dict[str, float]:
-        """Let the reranker, where there is one, judge those that fit best; the others stay behind them."""
+    def _rerank(
+        self, question: str, found: Mapping[str, Found], relevance: dict[str, float]
+    ) -> dict[str, float]:
+        """Score the most relevant passages with the reranker, if there is one; all others are ranked after them."""
         if self._reranker is None:
-            return fits
-        best = sorted((key for key in fits if key in found), key=lambda key: -fits[key])[:_RERANKED]
+            return relevance
+        ranked = sorted((key for key in relevance if key in found), key=lambda key: -relevance[key])
+        best = ranked[:_RERANK_SIZE]
         texts = [f"{found[key][1].title}\n{found[key][0].text}" for key in best]
-        judged = dict(zip(best, self._reranker.scores(question, texts), strict=True))
-        return {key: 1 + judged[key] if key in judged else fits[key] for key in fits}
+        rerank_scores = dict(zip(best, self._reranker.scores(question, texts), strict=True))
+        return {key: 1 + rerank_scores[key] if key in rerank_scores else relevance[key] for key in relevance}
 
     def _deduplicate(self, ranked: Iterable[Hit], k: int) -> list[Hit]:
-        """Return the first k hits with different texts; what repeats an earlier one is noted there."""
-        kept: list[tuple[Hit, frozenset[str]]] = []
+        """Return the first `k` hits with different texts; duplicates are added to the copies of the first hit."""
+        unique: list[tuple[Hit, frozenset[str]]] = []
         for hit in ranked:
-            stems = frozenset(self._words.analyze(hit.passage.text))
-            place = next((n for n, (_, other) in enumerate(kept) if _alike(stems, other)), None)
-            if place is not None:
-                first, said = kept[place]
-                kept[place] = (first.with_copies((hit.headline, *hit.copies)), said)
-            elif len(kept) == k:
+            stems = frozenset(self._bm25.analyze(hit.passage.text))
+            index = next((n for n, (_, other) in enumerate(unique) if _is_same_text(stems, other)), None)
+            if index is not None:
+                first, said = unique[index]
+                unique[index] = (first.with_copies((hit.headline, *hit.copies)), said)
+            elif len(unique) == k:
                 break
             else:
-                kept.append((hit, stems))
-        return [hit for hit, _ in kept]
+                unique.append((hit, stems))
+        return [hit for hit, _ in unique]
 
 
 def _recency_reference(filters: SearchFilters, now: datetime) -> datetime | None:
-    """Return what recent is measured from: nothing, where the question is about a time that is over."""
+    """Return the reference time for the recency boost, or None if the window ends in the past."""
     window = filters.window
     return None if window and window.until and window.until < now else now
 
 
-def _newest(found: Mapping[str, Found]) -> datetime | None:
+def _newest_date(found: Mapping[str, Found]) -> datetime | None:
     return max((headline.published for _, headline in found.values() if headline.published), default=None)
 
 
-def _places(ranking: Sequence[tuple[str, float]]) -> dict[str, int]:
-    return {key: place for place, (key, _) in enumerate(ranking, start=1)}
+def _rank_positions(ranking: Sequence[tuple[str, float]]) -> dict[str, int]:
+    return {key: index for index, (key, _) in enumerate(ranking, start=1)}
 
 
-def _of(by_index: Mapping[str, Mapping[str, _T]], key: str) -> dict[str, _T]:
+def _select(by_index: Mapping[str, Mapping[str, _T]], key: str) -> dict[str, _T]:
     return {name: values[key] for name, values in by_index.items() if key in values}
 
 
-def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
-    """Say whether two passages are one text; where their numbers differ, they are not."""
-    return a == b or (len(a & b) >= _COPY * len(a | b) and _numbers(a) == _numbers(b))
+def _is_same_text(a: frozenset[str], b: frozenset[str]) -> bool:
+    """Return True if two passages have nearly the same stems and exactly the same numbers."""
+    return a == b or (len(a & b) >= _COPY_THRESHOLD * len(a | b) and _numbers(a) == _numbers(b))
 
 
 def _numbers(stems: frozenset[str]) -> set[str]:

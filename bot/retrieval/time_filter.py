@@ -1,4 +1,4 @@
-"""The stretch of time a question is about, and the other conditions that narrow a search."""
+"""Reads the publication window that a question asks for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.indexing.filters import TimeWindow
 from bot.retrieval.date_expressions import DATE, WEEKDAY, Kind, parse_date_expression
 from bot.retrieval.date_range import DateRange, ReferenceTime
 
-_CONTEXT = 80  # characters beside a date that are looked at
+_CONTEXT_CHARS = 80  # on each side of a date
 _LAST = ("last", "past", "previous")
 _PERIOD_LEADS = r"since|before|prior\s+to|until|till|after|in|during|throughout"
 _DATED = (
@@ -65,7 +65,7 @@ _NOW = re.compile(
     r"(?!-| (?:and|called|known|named|owned|defunct|former|famous)\b)"
 )
 _THEN = re.compile(r"\bthen\b")
-_NAMES = re.compile(  # titles in quotation marks, and names of days that are no dates
+_NAMES = re.compile(  # titles in quotation marks, and names that contain a day
     r"“[^“”]*”|\"[^\"]*\"|«[^«»]*»|(?i:\b(?:9/11|(?:fourth|4th) of july|may day|april fools?|march madness"
     r"|march (?:for our lives|on washington)|(?:usa|russia|india|psychology) today|last week tonight"
     r"|(?:black|bloody|good|super|ash|easter|palm|holy|cyber|giving|fat|shrove|whit|maundy|freaky|ruby|blue"
@@ -73,26 +73,31 @@ _NAMES = re.compile(  # titles in quotation marks, and names of days that are no
     r"|(?:mon|thurs|fri|satur|sun)day night (?:football|live|lights|fever|raw)|friday the 13th"
     r"|sunday (?:school|times|telegraph|mirror|express|brunch|roast))\b)"
 )
-_FIRST_WORD = re.compile(  # of a sentence, where a capital says nothing
+_FIRST_WORD = re.compile(  # of a sentence, in which a capital has no meaning
     r"(?:\A|(?<=[.!?:;]\s))\s*(?!(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun))[A-Z]"
     r"(?![A-Z])"
 )
 
 
 def parse_window(since: str, until: str) -> TimeWindow | None:
-    """Return the window between two days as people give them: 2022-06-17, or a month or year as 2022-06, 2022.
+    """Return the window between two days, months or years, both included, or None if both are empty.
 
-    Both are included. Raises QuestionError for what is no day, and where the end lies before the beginning.
+    Args:
+        since: a day (2022-06-17), month (2022-06) or year (2022), or empty.
+        until: the same.
+
+    Raises:
+        QuestionError: if one cannot be parsed, or `until` is before `since`.
     """
-    first, last = _given(since), _given(until)
+    first, last = _parse_bound(since), _parse_bound(until)
     if first and last and last[1] and first[0] >= last[1]:
         raise QuestionError(f"since {since} lies after until {until}")
     window = TimeWindow(first[0] if first else None, last[1] if last else None)
     return window if first or last else None
 
 
-def _given(text: str) -> tuple[datetime, datetime | None] | None:
-    """Return when a day, month or year begins and ends; the calendar's last has no end."""
+def _parse_bound(text: str) -> tuple[datetime, datetime | None] | None:
+    """Return start and end of a day, month or year; the end is None for the last year of the calendar."""
     if not text:
         return None
     for form, step in (
@@ -114,35 +119,37 @@ def _given(text: str) -> tuple[datetime, datetime | None] | None:
 
 
 def extract_window(question: str, now: datetime) -> TimeWindow | None:
-    """Read when the articles asked about were published; None where the question's dates do not say.
+    """Return the publication window that a question asks for, or None if it has none.
 
-    `now` is the asker's time, with a zone; the bounds are in that zone.
+    Args:
+        question: the question.
+        now: time of the question with a time zone, which the window has too.
     """
-    text, clock = _plain(question), ReferenceTime(now, now.date())
-    found = _range(text, clock) or _joined(list(_dates(text, clock)))
+    text, clock = _mask_names(question), ReferenceTime(now, now.date())
+    found = _find_range(text, clock) or _merge_dates(list(_find_dates(text, clock)))
     if not found or not (found.since or found.until):
         return None
     return TimeWindow(found.since, found.until, question[found.start : found.end])
 
 
 def asks_about_present(question: str) -> bool:
-    """Tell whether a question is about the present state of things."""
-    text = _plain(question)
+    """Return True if a question is about the present."""
+    text = _mask_names(question)
     if _PRESENT.search(text):
         return True
     then, now = _THEN.search(text), _NOW.search(text)
     return bool(now) and not (then and now and then.start() < now.start())
 
 
-def _plain(question: str) -> str:
-    """Hide what only looks like dates, and lower the capitals of sentences; every character keeps its place."""
+def _mask_names(question: str) -> str:
+    """Mask names that look like dates, and lowercase first letters of sentences, without changing any offset."""
     text = _NAMES.sub(lambda m: "\0" * len(m[0]), question)
     return _FIRST_WORD.sub(lambda m: m[0].lower(), text)
 
 
 @dataclass(frozen=True, slots=True)
-class _Dated:
-    """The bounds one date sets, and where it stands in the question."""
+class _DateBounds:
+    """Publication bounds of a date expression, and its character offsets in the question."""
 
     since: datetime | None
     until: datetime | None
@@ -150,12 +157,12 @@ class _Dated:
     end: int
 
 
-def _range(text: str, clock: ReferenceTime) -> _Dated | None:
-    if not _HAS_RANGE.search(text):  # the long pattern compiles only where it is needed
+def _find_range(text: str, clock: ReferenceTime) -> _DateBounds | None:
+    if not _HAS_RANGE.search(text):  # compile the long pattern only if it is needed
         return None
     for m in re.finditer(_RANGE, text):
         last = parse_date_expression("today" if m["last"] == "now" else m["last"], clock)
-        # "between June and August 2021": what has no year comes before the end, not before now.
+        # "between June and August 2021": a start without a year is before the end, not before now.
         first = last and parse_date_expression(m["first"], replace(clock, latest=last.span.since.date()))
         if (
             first
@@ -164,21 +171,21 @@ def _range(text: str, clock: ReferenceTime) -> _Dated | None:
         ):
             since, until = first.span.since, last.span.until
             if since < until and since <= clock.now:
-                return _Dated(since, until, m.start(), m.end())
+                return _DateBounds(since, until, m.start(), m.end())
     return None
 
 
-def _dates(text: str, clock: ReferenceTime) -> Iterator[_Dated]:
+def _find_dates(text: str, clock: ReferenceTime) -> Iterator[_DateBounds]:
     for m in re.finditer(_DATED, text):
         reading = parse_date_expression(m["date"], clock)
         if reading and _is_publication_date(text, m, reading.kind):
-            since, until = _bounds(" ".join((m["lead"] or "").lower().split()), reading.span)
-            # Nothing is published in the future: a date there is what the articles are about.
+            since, until = _publication_bounds(" ".join((m["lead"] or "").lower().split()), reading.span)
+            # No article is published in the future, so the articles are about that date.
             if (since or until or clock.now) <= clock.now:
-                yield _Dated(since, until, m.start(), m.end())
+                yield _DateBounds(since, until, m.start(), m.end())
 
 
-def _bounds(lead: str, span: DateRange) -> tuple[datetime | None, datetime | None]:
+def _publication_bounds(lead: str, span: DateRange) -> tuple[datetime | None, datetime | None]:
     if lead == "since":
         return span.since, None
     if lead == "after":
@@ -191,16 +198,15 @@ def _bounds(lead: str, span: DateRange) -> tuple[datetime | None, datetime | Non
     return span.since, span.reported
 
 
-def _joined(dates: list[_Dated]) -> _Dated | None:
-    """Return one stretch that holds all dates: too wide a window costs some rank, too narrow a one the answer."""
+def _merge_dates(dates: list[_DateBounds]) -> _DateBounds | None:
+    """Return bounds that include all dates: a window that is too wide costs some rank, one too narrow the answer."""
     if not dates:
         return None
     since = [dated.since for dated in dates if dated.since]
     until = [dated.until for dated in dates if dated.until]
-    both = (
-        len(dates) == 2 and len(since) == len(until) == 1 and since[0] < until[0]
-    )  # "after 2019, before 2021"
-    return _Dated(
+    # "after 2019, before 2021"
+    both = len(dates) == 2 and len(since) == len(until) == 1 and since[0] < until[0]
+    return _DateBounds(
         min(since) if both or len(since) == len(dates) else None,
         max(until) if both or len(until) == len(dates) else None,
         dates[0].start,
@@ -209,16 +215,16 @@ def _joined(dates: list[_Dated]) -> _Dated | None:
 
 
 def _is_publication_date(text: str, m: re.Match[str], kind: Kind) -> bool:
-    """Tell whether a date says when something was reported, and is no part of a name or a comparison."""
+    """Return True if a date is a time of reporting, and not a part of a name or a comparison."""
     start, words, lead = m.start("date"), m["date"], m["lead"] or ""
-    before = text[max(0, start - _CONTEXT) : start]
+    before = text[max(0, start - _CONTEXT_CHARS) : start]
     if lead.lower() == "by" or _COMPARED.search(before):
         return False
     if kind in {"ago", "relative"}:
         owned = _ROUGHLY if kind == "ago" else _OWNED if words.startswith(_LAST) else _AS_OF
         return not owned.search(before) and not _ONE_OF.match(text, m.end())
     has_year = bool(_YEAR.search(words))
-    if not has_year and _any_time(before, text[start : m.end() + _CONTEXT]):
+    if not has_year and _is_unspecific_day(before, text[start : m.end() + _CONTEXT_CHARS]):
         return False
     free = _is_standalone(text, m.start(), m.end())
     if kind == "weekday":
@@ -237,15 +243,15 @@ def _is_latest_weekday(text: str, m: re.Match[str], before: str, free: bool) -> 
 
 
 def _is_standalone(text: str, start: int, end: int) -> bool:
-    """Tell whether nothing follows that makes a date part of a name, as in "2022 World Cup" or "2021 dollars"."""
+    """Return True if a date is not the start of a longer name, such as "2022 World Cup" or "2021 dollars"."""
     after = _AFTER.match(text, end)
     if not after or not after["word"]:
         return bool(after)
-    opens_sentence = text[max(0, start - _CONTEXT) : start].rstrip()[-1:] in ".?!:;"
+    opens_sentence = text[max(0, start - _CONTEXT_CHARS) : start].rstrip()[-1:] in ".?!:;"
     return bool(_SMALL_WORD.fullmatch(after["word"])) or (opens_sentence and after["word"][0].isupper())
 
 
-def _any_time(before: str, after: str) -> bool:
-    """Tell whether a Monday or a June between these words is one to come, or any."""
+def _is_unspecific_day(before: str, after: str) -> bool:
+    """Return True if a Monday or a June between these texts is a future or unspecific one."""
     around = before + after
     return bool(_FUTURE.search(before) or (_USUAL.search(around) and not _PAST.search(around)))

@@ -1,1 +1,1 @@
-"""The HTTP service: questions, evidence pages, Slack's events, health and metrics."""
+"""HTTP service: questions, evidence pages, Slack events, health and metrics."""

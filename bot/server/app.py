@@ -1,4 +1,4 @@
-"""`citewire serve`: connects everything, and runs until it is told to stop."""
+"""`citewire serve`: build the application, run it, and drain it on shutdown."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
     from bot.answering.observer import AnswerObserver
     from bot.services import Services
 
-_BEYOND = 15.0  # seconds that any request may take beyond what an answer may
-_PAGES = 10  # evidence pages for each question that is allowed
+_EXTRA_SECONDS = 15.0  # added to the timeout of an answer for the timeout of a request
+_PAGES_PER_QUESTION = 10  # evidence pages that a client may open for each question that the rate limit allows
 
 
 class SlackBot(Protocol):
-    """The Slack bot beside the service, implemented by `bot.slack.supervisor`."""
+    """Slack bot in the process of the service, implemented by `bot.slack.supervisor`."""
 
     @property
     def route(self) -> Route:
-        """Return the route of Slack's requests."""
+        """Return the route for Slack's requests."""
 
     @property
     def is_connected(self) -> bool:
         """Return True if Slack answered the last request."""
 
     @property
-    def ended(self) -> asyncio.Task[None]:
-        """Return the task that ends only by an error of the bot, which it raises."""
+    def task(self) -> asyncio.Task[None]:
+        """Return the task of the bot, which ends only with an error of the bot."""
 
     def queue(self) -> tuple[int, int]:
-        """Return how many requests are queued, on any machine, and how many are in flight here."""
+        """Return the number of requests queued on all machines, and of those in flight in this process."""
 
     async def stop(self) -> None:
         """Start no more jobs, and finish those in flight."""
@@ -60,28 +60,39 @@ OpenSlack = Callable[["Services", "AnswerObserver", Timeouts], AbstractAsyncCont
 
 
 class Service:
-    """Everything that requests are answered with, and the routes to it."""
+    """ASGI application with its routes and their dependencies."""
 
     def __init__(
-        self, workspace: Services, slack: SlackBot | None, metrics: Metrics, patience: Timeouts
+        self, services: Services, slack: SlackBot | None, metrics: Metrics, timeouts: Timeouts
     ) -> None:
-        """`slack` is there where it is set up, whether it can be reached or not."""
-        settings = workspace.settings
-        self.access = Authenticator(settings)
-        self.readiness = Readiness(workspace)
-        self.places = ConcurrencyLimiter(
-            settings.serve_concurrency, settings.serve_waiting, longest=settings.serve_timeout
+        """Build the application.
+
+        Args:
+            slack: the Slack bot if Slack is configured, even if Slack cannot be reached.
+        """
+        settings = services.settings
+        self.authenticator = Authenticator(settings)
+        self.readiness = Readiness(services)
+        self.limiter = ConcurrencyLimiter(
+            settings.serve_concurrency, settings.serve_waiting, timeout=settings.serve_timeout
         )
         self._slack = slack
         self._metrics = metrics
-        self._state = GaugeCollector(workspace.articles, self.readiness, self._queue, self._slack_is_there)
-        rate = RateLimiter(settings.serve_rate)
-        asking = AskEndpoint(workspace, self.access, self.places, rate, metrics, patience)
+        self._gauges = GaugeCollector(
+            services.articles, self.readiness, self._count_questions, self._is_slack_connected
+        )
+        rate_limiter = RateLimiter(settings.serve_rate)
+        ask_endpoint = AskEndpoint(
+            services, self.authenticator, self.limiter, rate_limiter, metrics, timeouts
+        )
         pages = EvidencePages(
-            workspace.articles, workspace.signed_links, self.access, RateLimiter(settings.serve_rate * _PAGES)
+            services.articles,
+            services.signed_links,
+            self.authenticator,
+            RateLimiter(settings.serve_rate * _PAGES_PER_QUESTION),
         )
         routes = [
-            Route("/ask", asking, methods=["POST"]),
+            Route("/ask", ask_endpoint, methods=["POST"]),
             Route("/articles/{article_id:path}", pages.show, methods=["GET"]),
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),
@@ -91,95 +102,106 @@ class Service:
             routes.append(slack.route)
         self.app = RequestMiddleware(
             Router(routes, redirect_slashes=False),
-            longest=settings.serve_timeout + _BEYOND,
-            count=metrics.request,
-            refuse=metrics.refused,
+            timeout=settings.serve_timeout + _EXTRA_SECONDS,
+            on_request=metrics.count_request,
+            on_rejected=metrics.count_refusal,
         )
 
-    def _queue(self) -> tuple[int, int]:
+    def _count_questions(self) -> tuple[int, int]:
         waiting, running = self._slack.queue() if self._slack else (0, 0)
-        return self.places.waiting + waiting, self.places.running + running
+        return self.limiter.waiting + waiting, self.limiter.running + running
 
-    def _slack_is_there(self) -> bool | None:
+    def _is_slack_connected(self) -> bool | None:
         return self._slack.is_connected if self._slack else None
 
     async def _health(self, _: Request) -> Response:
-        """Say that the process lives, and nothing else."""
+        """Respond that the process is running; check nothing else."""
         return JSONResponse({"ok": True})
 
     async def _ready(self, _: Request) -> Response:
-        """Say whether questions can be answered; which part is not there, but not why: that is for the log."""
-        failing = ["stopping"] if self.places.stopping else list(await self.readiness.failing_components())
+        """Respond with the components that are not ready.
+
+        The reasons are only in the log.
+        """
+        failing = (
+            ["stopping"] if self.limiter.is_stopping else list(await self.readiness.failing_components())
+        )
         if failing:
             return JSONResponse({"ready": False, "failing": failing}, 503, {"Retry-After": "1"})
         return JSONResponse({"ready": True, "failing": []})
 
     async def _show_metrics(self, request: Request) -> Response:
-        """Return the metrics, to who may ask."""
-        self.access.authenticate(request)
-        return Response(self._metrics.text(await self._state.look()), media_type=CONTENT_TYPE)
+        """Return the metrics to an authenticated client."""
+        self.authenticator.authenticate(request)
+        return Response(self._metrics.render(await self._gauges.collect()), media_type=CONTENT_TYPE)
 
 
 def run_server(
-    workspace: Services,
+    services: Services,
     address: BindAddress,
     *,
-    say: Callable[[str], None],
+    on_listening: Callable[[str], None],
     open_slack: OpenSlack | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; then finish what is under way.
+    """Serve until SIGINT or SIGTERM, then finish the requests in flight.
 
-    Raises SettingsError where others than this machine could ask without a token, BindError where the address
-    cannot be had, SlackError where Slack is set up and refuses its token.
+    Args:
+        on_listening: called with a message that contains the URL of the service.
+        open_slack: opens the Slack bot; without it, Slack is not served.
+
+    Raises:
+        SettingsError: if other machines could send questions without a token.
+        BindError: if the address is not available.
+        SlackError: if Slack is configured and rejects its token.
     """
 
     async def run() -> None:
         stopped = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        await serve(workspace, address, stopped=stopped, say=say, open_slack=open_slack)
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signal_number, stopped.set)
+        await serve(services, address, stopped=stopped, on_listening=on_listening, open_slack=open_slack)
 
-    Authenticator(workspace.settings).check_host(address.host)
+    Authenticator(services.settings).check_host(address.host)
     with tracing():
         asyncio.run(run())
 
 
 async def serve(
-    workspace: Services,
+    services: Services,
     address: BindAddress,
     *,
     stopped: asyncio.Event,
-    say: Callable[[str], None],
-    patience: Timeouts = DEFAULT_TIMEOUTS,
+    on_listening: Callable[[str], None],
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
     open_slack: OpenSlack | None = None,
 ) -> None:
-    """Serve until `stopped` is set; then accept no more requests and finish those in flight."""
-    _ = workspace.chain  # a chat model that cannot be set up is told before anybody can ask
+    """Serve until `stopped` is set, then accept no more requests and finish those in flight."""
+    _ = services.chain  # raises if the chat model cannot be set up, before the first request
     metrics = Metrics()
-    opened = open_slack(workspace, metrics, patience) if open_slack else contextlib.nullcontext()
-    async with opened as slack:
-        service = Service(workspace, slack, metrics, patience)
+    slack_context = open_slack(services, metrics, timeouts) if open_slack else contextlib.nullcontext()
+    async with slack_context as slack:
+        service = Service(services, slack, metrics, timeouts)
 
-        def loaded() -> None:
-            service.readiness.loaded = True
+        def on_load() -> None:
+            service.readiness.models_loaded = True
 
         async with (
-            keep_warm(workspace, loaded=loaded),
+            keep_warm(services, on_load=on_load),
             serve_http(
-                service.app, address, proxies=workspace.settings.trusted_proxies, patience=patience
+                service.app, address, proxies=services.settings.trusted_proxies, timeouts=timeouts
             ) as url,
         ):
-            say(f"Listening at {url}" + (f", for Slack at {url}/slack/events" if slack else ""))
-            await _until(stopped, slack)
-            # Slack's answers end beside those over HTTP, within the same time.
-            ending = [service.places.drain(patience.grace), *([slack.stop()] if slack else [])]
-            await asyncio.gather(*ending)
+            on_listening(f"Listening at {url}" + (f", for Slack at {url}/slack/events" if slack else ""))
+            await _wait_for_stop(stopped, slack)
+            # Answers in Slack and over HTTP are finished concurrently, within the same timeout.
+            drains = [service.limiter.drain(timeouts.grace), *([slack.stop()] if slack else [])]
+            await asyncio.gather(*drains)
 
 
-async def _until(stopped: asyncio.Event, slack: SlackBot | None) -> None:
-    """Wait until it is time to stop, or the bot ends by an error, which is raised."""
+async def _wait_for_stop(stopped: asyncio.Event, slack: SlackBot | None) -> None:
+    """Wait until `stopped` is set; raise the error of the bot if it fails before."""
     waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait({waiting, *([slack.ended] if slack else [])}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({waiting, *([slack.task] if slack else [])}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if slack and slack.ended.done():
-        slack.ended.result()
+    if slack and slack.task.done():
+        slack.task.result()

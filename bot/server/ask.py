@@ -30,130 +30,136 @@ from bot.server.timeouts import Timeouts
 if TYPE_CHECKING:
     from bot.services import Services
 
-_EVENTS = "text/event-stream"
+_EVENT_STREAM = "text/event-stream"
 _T = TypeVar("_T")
-_Parts = AsyncGenerator[tuple[Sequence[Notice | Sentence], AnswerTrace | None]]
+_PartStream = AsyncGenerator[tuple[Sequence[Notice | Sentence], AnswerTrace | None]]
 
 
 class AskEndpoint:
-    """Answers questions that are sent."""
+    """ASGI endpoint of `POST /ask`."""
 
     def __init__(
         self,
-        workspace: Services,
-        access: Authenticator,
-        places: ConcurrencyLimiter,
-        rate: RateLimiter,
-        witness: AnswerObserver,
-        patience: Timeouts,
+        services: Services,
+        authenticator: Authenticator,
+        limiter: ConcurrencyLimiter,
+        rate_limiter: RateLimiter,
+        observer: AnswerObserver,
+        timeouts: Timeouts,
     ) -> None:
-        self._workspace = workspace
-        self._access = access
-        self._places = places
-        self._rate = rate
-        self._witness = witness
-        self._patience = patience
+        self._services = services
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._rate_limiter = rate_limiter
+        self._observer = observer
+        self._timeouts = timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one question."""
+        """Answer one request."""
         request = Request(scope, receive)
-        who = self._access.authenticate(request)
-        if self._access.needs_token:
-            bind_context(who=who)
-        self._rate.check(who)
+        client = self._authenticator.authenticate(request)
+        if self._authenticator.needs_token:
+            bind_context(who=client)
+        self._rate_limiter.check(client)
         answer_id = new_answer_id()
         bind_context(answer_id=answer_id)
-        wanted = await parse_ask_request(request)
-        question = _checked(wanted.as_question(answer_id))
-        if _EVENTS in request.headers.get("accept", ""):
-            await cancel_on_disconnect(receive, self._streamed(question, send))
+        ask_request = await parse_ask_request(request)
+        question = _validate(ask_request.to_question(answer_id))
+        if _EVENT_STREAM in request.headers.get("accept", ""):
+            await cancel_on_disconnect(receive, self._stream(question, send))
             return
-        trace = await cancel_on_disconnect(receive, self._whole(question))
+        trace = await cancel_on_disconnect(receive, self._answer(question))
         content = trace.answer.model_dump_json()
         await Response(content, media_type="application/json")(scope, receive, send)
 
-    async def _whole(self, question: Question) -> AnswerTrace:
-        async with self._places.acquire() as place:
-            last = [trace async for _, trace in self._answered(question, place)][-1]
+    async def _answer(self, question: Question) -> AnswerTrace:
+        async with self._limiter.acquire() as slot:
+            last = [trace async for _, trace in self._stream_parts(question, slot)][-1]
         assert last
         return last
 
-    async def _streamed(self, question: Question, send: Send) -> None:
-        """Send each sentence once it is verified, and at last the answer, which is stored by then."""
+    async def _stream(self, question: Question, send: Send) -> None:
+        """Send each sentence once it is verified, then the whole answer after it is stored."""
         stream = _EventStream(send)
         try:
-            async with self._places.acquire() as place:
-                await self._send_all(stream, self._answered(question, place))
+            async with self._limiter.acquire() as slot:
+                await self._send_all(stream, self._stream_parts(question, slot))
         except Exception as exc:
-            if not stream.begun:  # it has a status of its own
+            if not stream.started:  # the error still gets its own status code
                 raise
             await stream.send("error", json.dumps(to_http_error(exc).fields(), ensure_ascii=False))
         await stream.end()
 
-    async def _send_all(self, stream: _EventStream, answered: _Parts) -> None:
-        async with contextlib.aclosing(answered):
-            coming = asyncio.ensure_future(anext(answered, None))
+    async def _send_all(self, stream: _EventStream, parts_of_answer: _PartStream) -> None:
+        async with contextlib.aclosing(parts_of_answer):
+            next_parts = asyncio.ensure_future(anext(parts_of_answer, None))
             try:
-                await asyncio.wait({coming}, timeout=self._patience.first_event)
+                await asyncio.wait({next_parts}, timeout=self._timeouts.first_event)
                 while True:
-                    if not coming.done():
+                    if not next_parts.done():
                         await stream.comment()
-                        await asyncio.wait({coming}, timeout=self._patience.keep_alive)
+                        await asyncio.wait({next_parts}, timeout=self._timeouts.keep_alive)
                         continue
-                    if (found := coming.result()) is None:
+                    if (found := next_parts.result()) is None:
                         return
                     for part in found[0]:
                         await stream.send(*_event(part))
                     if found[1]:
                         await stream.send("answer", found[1].answer.model_dump_json())
-                    coming = asyncio.ensure_future(anext(answered, None))
-                    await asyncio.wait({coming}, timeout=self._patience.keep_alive)
+                    next_parts = asyncio.ensure_future(anext(parts_of_answer, None))
+                    await asyncio.wait({next_parts}, timeout=self._timeouts.keep_alive)
             finally:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
+                next_parts.cancel()
+                await asyncio.gather(next_parts, return_exceptions=True)
 
-    async def _answered(self, question: Question, place: Slot) -> _Parts:
-        """Yield the parts of an answer as they are ready, and with the last the Trace, once it is stored."""
-        begun = time.perf_counter()
-        self._witness.on_question("http")
-        chain = self._workspace.chain
-        place.on_thread_start()
-        parts_of = stream_in_thread(lambda: chain.stream_with_trace(question), ended=place.on_thread_end)
+    async def _stream_parts(self, question: Question, slot: Slot) -> _PartStream:
+        """Yield the parts of an answer as they are ready, the last ones with the trace after it is stored."""
+        started = time.perf_counter()
+        self._observer.on_question("http")
+        chain = self._services.chain
+        slot.on_thread_start()
+        stream = stream_in_thread(lambda: chain.stream_with_trace(question), on_end=slot.on_thread_end)
         try:
-            async with contextlib.aclosing(parts_of):
-                async for parts in parts_of:
+            async with contextlib.aclosing(stream):
+                async for parts in stream:
                     trace = parts[-1] if isinstance(parts[-1], AnswerTrace) else None
                     if trace:
-                        await asyncio.to_thread(self._workspace.answers.save, trace)
-                        self._witness.on_answer(trace.answer, via="http", seconds=time.perf_counter() - begun)
+                        await asyncio.to_thread(self._services.answers.save, trace)
+                        self._observer.on_answer(
+                            trace.answer, via="http", seconds=time.perf_counter() - started
+                        )
                     yield [part for part in parts if not isinstance(part, AnswerTrace)], trace
         except Exception:
-            self._witness.on_failure("http")
+            self._observer.on_failure("http")
             raise
 
 
 class _EventStream:
-    """A response of server-sent events, begun with the first."""
+    """Response of server-sent events, started by the first event."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.begun = False
+        self.started = False
 
     async def send(self, event: str, data: str) -> None:
-        """Send an event; `data` is one line of JSON."""
+        """Send an event.
+
+        Args:
+            data: one line of JSON.
+        """
         await self._write(f"event: {event}\ndata: {data}\n\n")
 
     async def comment(self) -> None:
-        """Send what keeps the connection open and is no event."""
+        """Send a comment, which keeps the connection open and is not an event."""
         await self._write(": keep-alive\n\n")
 
     async def end(self) -> None:
-        """Send that there is no more."""
+        """End the response."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, text: str) -> None:
-        if not self.begun:
-            self.begun = True
+        if not self.started:
+            self.started = True
             headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": text.encode(), "more_body": True})
@@ -165,8 +171,12 @@ def _event(part: Notice | Sentence) -> tuple[str, str]:
     return "notice", json.dumps({"text": str(part)}, ensure_ascii=False)
 
 
-def _checked(question: Question) -> Question:
-    """Refuse what is no question before it takes a place."""
+def _validate(question: Question) -> Question:
+    """Validate a question before it takes a slot.
+
+    Raises:
+        HttpError: if the question is invalid.
+    """
     try:
         return parse_question(question)
     except QuestionError as exc:
@@ -179,14 +189,18 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
-    """Do the work, and stop where its asker hangs up. Raises ClientDisconnectedError then."""
-    working, gone = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(receive))
+    """Await the work, and cancel it if the client disconnects.
+
+    Raises:
+        ClientDisconnectedError: if the client disconnected first.
+    """
+    working, disconnect = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(receive))
     try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             raise ClientDisconnectedError
         return working.result()
     finally:
-        for task in (working, gone):
+        for task in (working, disconnect):
             task.cancel()
-        await asyncio.gather(working, gone, return_exceptions=True)
+        await asyncio.gather(working, disconnect, return_exceptions=True)

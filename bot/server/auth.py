@@ -1,4 +1,4 @@
-"""Who may use the service: whoever has one of its tokens, or without tokens this machine alone."""
+"""Authentication of HTTP requests by API token; without tokens, only this machine may use the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.settings import Settings
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches a host."""
+    """Return True if a host can be reached from this machine only."""
     try:
         return host.lower() == "localhost" or ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -25,7 +25,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Authenticator:
-    """Knows the tokens; they are compared in a time that does not depend on how much of one is right."""
+    """Authenticates requests by API token, in constant time."""
 
     def __init__(self, settings: Settings) -> None:
         self._digests = {
@@ -35,43 +35,59 @@ class Authenticator:
 
     @property
     def needs_token(self) -> bool:
-        """Whether there are tokens, without one of which nothing is told."""
+        """Return True if tokens are configured, so that every request needs one."""
         return bool(self._digests)
 
     def check_host(self, host: str) -> None:
-        """Refuse to listen where others than this machine would be answered. Raises SettingsError."""
+        """Check that a host may be bound.
+
+        Raises:
+            SettingsError: if other machines could use the service without a token.
+        """
         if not self._digests and not is_loopback(host):
             raise SettingsError(
                 f"at {host} whoever reaches it could ask: set CITEWIRE_API_TOKENS (name:token), or listen at 127.0.0.1"
             )
 
     def authenticate(self, request: Request) -> str:
-        """Return who asks: the name of their token, or where there are none their address. Raises HttpError."""
+        """Return an identifier of the client: the name of its token, or its address if no tokens are configured.
+
+        Raises:
+            HttpError: if the request is not authenticated.
+        """
         if not self._digests:
             self._check_address(request)
             return client_key(request.client.host if request.client else "")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        named = self._named(token.strip()) if scheme.lower() == "bearer" else ""
-        if not named:
-            sentence = "no token of this service; send one as `Authorization: Bearer TOKEN`"
-            raise HttpError(401, "token", sentence, WWW_Authenticate="Bearer")
-        return named
+        token_name = self._find_token_name(token.strip()) if scheme.lower() == "bearer" else ""
+        if not token_name:
+            message = "no token of this service; send one as `Authorization: Bearer TOKEN`"
+            raise HttpError(401, "token", message, WWW_Authenticate="Bearer")
+        return token_name
 
-    def _named(self, token: str) -> str:
+    def _find_token_name(self, token: str) -> str:
         digest = _digest(token.encode("utf-8", "surrogateescape"))
-        matching = [name for name, known in self._digests.items() if hmac.compare_digest(known, digest)]
+        matching = [
+            name for name, known_digest in self._digests.items() if hmac.compare_digest(known_digest, digest)
+        ]
         return matching[0] if matching else ""
 
     def _check_address(self, request: Request) -> None:
-        """Refuse a request for another host's name: a web page may have its name point to this machine."""
-        host = _host(request.headers)
+        """Reject a request for another host name.
+
+        A web page can make its own host name resolve to this machine (DNS rebinding).
+
+        Raises:
+            HttpError: if the host is neither this machine nor that of the public URL.
+        """
+        host = _read_host(request.headers)
         if not is_loopback(host) and host != self._public_host:
             raise HttpError(
                 421, "token", "this service is asked by its own name; set CITEWIRE_PUBLIC_URL to it"
             )
 
 
-def _host(headers: Mapping[str, str]) -> str:
+def _read_host(headers: Mapping[str, str]) -> str:
     try:
         return urlsplit(f"//{headers.get('host', '')}").hostname or ""
     except ValueError:

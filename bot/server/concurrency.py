@@ -1,4 +1,4 @@
-"""Who is answered at once, who waits, and who is sent away: an answer takes a core, more at once are no faster."""
+"""Limit on concurrent answers: an answer takes one CPU core, so more of them would not be faster."""
 
 from __future__ import annotations
 
@@ -11,129 +11,143 @@ from bot.server.errors import HttpError
 
 
 class Slot:
-    """One answer's place, free again when its asker and its thread are done with it."""
+    """Slot of one answer, free again when both its client and its thread have finished."""
 
-    def __init__(self, places: ConcurrencyLimiter) -> None:
-        self._places = places
-        self._begun = False
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self._limiter = limiter
+        self._started = False
         self._ended = False
-        self._left = False
+        self._released = False
 
     def on_thread_start(self) -> None:
-        """Note that a thread works on it."""
-        self._begun = True
+        """Record that a thread computes the answer."""
+        self._started = True
 
     def on_thread_end(self) -> None:
-        """Note that the thread has stopped."""
+        """Record that the thread has stopped."""
         self._ended = True
-        if self._left:
-            self._places.abandoned -= 1
-            self._places._admit_next()
+        if self._released:
+            self._limiter.abandoned -= 1
+            self._limiter._admit_next()
 
     def release(self) -> None:
-        """Note that nobody waits for the answer any more."""
-        self._left = True
-        self._places.running -= 1
-        if self._begun and not self._ended:
-            self._places.abandoned += 1
-        self._places._admit_next()
+        """Record that no client waits for the answer any longer."""
+        self._released = True
+        self._limiter.running -= 1
+        if self._started and not self._ended:
+            self._limiter.abandoned += 1
+        self._limiter._admit_next()
 
 
 class ConcurrencyLimiter:
-    """So many answers at once, and so many questions that wait for one of those places.
+    """Limits concurrent answers, with a bounded queue of waiting questions.
 
-    A thread cannot be ended from outside: one whose asker has gone stops at its next sentence. Until then its place
-    counts as free, unless there are as many of those as places.
+    A thread cannot be stopped from outside: if its client disconnects, it stops at its next sentence. Until then its
+    slot counts as free, unless there are more of these abandoned threads than slots.
+
+    Attributes:
+        running: number of slots in use.
+        abandoned: number of threads that still run although their client has disconnected.
     """
 
-    def __init__(self, at_once: int, waiting: int, *, longest: float) -> None:
-        """`longest`: seconds that an answer may take, waiting included."""
-        self._at_once = at_once
-        self._room = waiting
-        self._longest = longest
+    def __init__(self, max_running: int, max_waiting: int, *, timeout: float) -> None:
+        """Create a limiter with all slots free.
+
+        Args:
+            max_running: number of slots.
+            max_waiting: number of questions that may wait for a slot.
+            timeout: seconds for an answer, including the wait for a slot.
+        """
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._timeout = timeout
         self._queue: deque[asyncio.Future[None]] = deque()
-        self._limits: set[asyncio.Timeout] = set()
+        self._active_timeouts: set[asyncio.Timeout] = set()
         self._stopping = False
         self.running = 0
         self.abandoned = 0
 
     @property
     def waiting(self) -> int:
-        """How many questions wait for a place."""
+        """Return the number of questions that wait for a slot."""
         return len(self._queue)
 
     @property
-    def stopping(self) -> bool:
-        """Whether no more are let in."""
+    def is_stopping(self) -> bool:
+        """Return True if no more questions are admitted."""
         return self._stopping
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Slot]:
-        """Wait for a place and hold it. Raises HttpError where there is none, or the block takes too long."""
+        """Wait for a slot and hold it during the block.
+
+        Raises:
+            HttpError: if the queue is full, the service is stopping, or the timeout expires.
+        """
         try:
-            async with asyncio.timeout(self._longest) as limit:
-                self._limits.add(limit)
-                place = await self._enter()
+            async with asyncio.timeout(self._timeout) as active_timeout:
+                self._active_timeouts.add(active_timeout)
+                slot = await self._take_slot()
                 try:
-                    yield place
+                    yield slot
                 finally:
-                    place.release()
+                    slot.release()
         except TimeoutError:
-            raise self._refusal() from None
+            raise self._build_error() from None
         finally:
-            self._limits.discard(limit)
+            self._active_timeouts.discard(active_timeout)
 
     async def drain(self, grace: float) -> None:
-        """Let nobody in any more; wait for those that are answered, and after `grace` seconds end them."""
+        """Admit no more questions, wait for those in flight, and cancel them after `grace` seconds."""
         self._stopping = True
         while self._queue:
             self._queue.popleft().cancel()
-        until = asyncio.get_running_loop().time() + grace
-        while self.running and asyncio.get_running_loop().time() < until:
+        deadline = asyncio.get_running_loop().time() + grace
+        while self.running and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.05)
-        for limit in self._limits:
-            limit.reschedule(0)
+        for active_timeout in self._active_timeouts:
+            active_timeout.reschedule(0)
 
     def _admit_next(self) -> None:
-        """Let in who waits longest, where there is a place."""
+        """Admit the questions that have waited longest while slots are free."""
         while self._queue and self._is_free():
-            first = self._queue.popleft()
-            if not first.done():
+            waiter = self._queue.popleft()
+            if not waiter.done():
                 self.running += 1
-                first.set_result(None)
+                waiter.set_result(None)
 
-    async def _enter(self) -> Slot:
+    async def _take_slot(self) -> Slot:
         if self._stopping:
-            raise self._refusal()
+            raise self._build_error()
         if self._is_free() and not self._queue:
             self.running += 1
             return Slot(self)
-        if len(self._queue) >= self._room:
+        if len(self._queue) >= self._max_waiting:
             raise HttpError(503, "busy", "too many questions are being answered; ask again in a moment")
         await self._wait()
         return Slot(self)
 
     async def _wait(self) -> None:
-        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(ticket)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(waiter)
         try:
-            await ticket
+            await waiter
         except asyncio.CancelledError:
-            if ticket.done() and not ticket.cancelled():  # let in just when it gave up
+            if waiter.done() and not waiter.cancelled():  # admitted just when it was canceled
                 self.running -= 1
                 self._admit_next()
-            elif ticket in self._queue:
-                self._queue.remove(ticket)
+            elif waiter in self._queue:
+                self._queue.remove(waiter)
             elif self._stopping:
-                raise self._refusal() from None
+                raise self._build_error() from None
             raise
 
     def _is_free(self) -> bool:
-        return self.running + max(0, self.abandoned - self._at_once) < self._at_once
+        return self.running + max(0, self.abandoned - self._max_running) < self._max_running
 
-    def _refusal(self) -> HttpError:
+    def _build_error(self) -> HttpError:
         if self._stopping:
             return HttpError(503, "stopping", "the service is stopping; ask again in a moment")
         return HttpError(
-            503, "time", f"the answer took longer than {self._longest:g} seconds; ask again later"
+            503, "time", f"the answer took longer than {self._timeout:g} seconds; ask again later"
         )

@@ -1,4 +1,4 @@
-"""What is said where something is not done: one sentence, as JSON or for a browser as a page."""
+"""HTTP errors and their conversion from exceptions, rendered as JSON or, for browsers, as HTML."""
 
 from __future__ import annotations
 
@@ -18,65 +18,71 @@ logger = logging.getLogger(__name__)
 
 Reason = Literal["busy", "rate", "stopping", "time", "token", "input", "away", "failed", "method", "path"]
 
-_SOON, _AGAIN = (
-    5,
-    10,
-)  # seconds after which it may be otherwise; and until Chroma or the library may be there again
+_RETRY_SECONDS = 5  # default Retry-After of a 503
+_UNAVAILABLE_RETRY_SECONDS = 10  # while Chroma or the article store is unavailable
 
 
 class HttpError(Exception):
-    """A request is not done; the sentence says why and what to do."""
+    """Error response, with a message that says why the request failed and what to do."""
 
     def __init__(
-        self, status: int, reason: Reason, sentence: str, *, retry_after: int | None = None, **headers: str
+        self, status: int, reason: Reason, message: str, *, retry_after: int | None = None, **headers: str
     ) -> None:
-        """`headers` are named with _ for -. A 503 always says when to come again."""
-        super().__init__(sentence)
+        """Create an error response.
+
+        Args:
+            retry_after: seconds until the client may retry; a 503 always has a default.
+            headers: additional headers, with `_` for `-` in their names.
+        """
+        super().__init__(message)
         self.status = status
         self.reason = reason
-        self.message = sentence
-        self.retry_after = retry_after or (_SOON if status == 503 else None)
+        self.message = message
+        self.retry_after = retry_after or (_RETRY_SECONDS if status == 503 else None)
         self._headers = headers
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers that go with it."""
+        """Return the headers of the response."""
         named = {name.replace("_", "-"): value for name, value in self._headers.items()}
         return named | ({"Retry-After": str(self.retry_after)} if self.retry_after else {})
 
     def fields(self) -> dict[str, object]:
-        """Return it for JSON."""
+        """Return the JSON body of the response."""
         after = {"retry_after": self.retry_after} if self.retry_after else {}
         return {"error": self.message, **after}
 
 
-def error_response(refusal: HttpError, request: Request) -> Response:
-    """Return the response to a request that is refused; a browser that asked for a page gets one."""
+def error_response(error: HttpError, request: Request) -> Response:
+    """Return the response for an error: HTML if a browser requested a page, otherwise JSON."""
     if request.url.path.startswith("/articles/") and prefers_html(request):
         from bot.server.pages import notice_page
 
-        return notice_page(refusal.message, status=refusal.status, headers=refusal.headers)
-    return JSONResponse(refusal.fields(), status_code=refusal.status, headers=dict(refusal.headers))
+        return notice_page(error.message, status=error.status, headers=error.headers)
+    return JSONResponse(error.fields(), status_code=error.status, headers=dict(error.headers))
 
 
 def prefers_html(request: Request) -> bool:
-    """Say whether a page is wanted rather than JSON: by browsers, and by whoever does not say."""
+    """Return True if the client prefers HTML to JSON: browsers, and clients without a preference."""
     accepted = request.headers.get("accept", "")
     return "text/html" in accepted or "application/json" not in accepted
 
 
 def to_http_error(exc: BaseException) -> HttpError:
-    """Return what is said of an error: of ours what it means, of any other that there was one; the log is told more."""
+    """Convert an exception to an error response.
+
+    Errors of Citewire are described in general terms, unexpected ones only reported as such; the log has the details.
+    """
     if isinstance(exc, HttpError):
         return exc
     if isinstance(exc, HTTPException):
-        return _unrouted(exc)
+        return _convert_router_error(exc)
     if isinstance(exc, QuestionError):
         return HttpError(422, "input", str(exc))
-    return _interrupted(exc) or _failed(exc)
+    return _convert_interruption(exc) or _convert_failure(exc)
 
 
-def _interrupted(exc: BaseException) -> HttpError | None:
+def _convert_interruption(exc: BaseException) -> HttpError | None:
     if isinstance(exc, asyncio.CancelledError):
         return HttpError(503, "stopping", "the service is stopping; ask again in a moment")
     if isinstance(exc, TimeoutError):
@@ -84,19 +90,19 @@ def _interrupted(exc: BaseException) -> HttpError | None:
     return None
 
 
-def _failed(exc: BaseException) -> HttpError:
+def _convert_failure(exc: BaseException) -> HttpError:
     logger.error("not done: %s", describe_exception(exc))
     if isinstance(exc, VectorStoreUnavailableError):
-        sentence = "the articles cannot be searched now: Chroma does not answer; ask again in a moment"
-        return HttpError(503, "away", sentence, retry_after=_AGAIN)
+        message = "the articles cannot be searched now: Chroma does not answer; ask again in a moment"
+        return HttpError(503, "away", message, retry_after=_UNAVAILABLE_RETRY_SECONDS)
     if isinstance(exc, CitewireError):
-        sentence = "the service cannot do that now, and its log says why; ask again in a moment"
-        return HttpError(503, "away", sentence, retry_after=_AGAIN)
-    number = get_context().get("request_id", "")
-    return HttpError(500, "failed", f"something went wrong; the log says where, at request {number}")
+        message = "the service cannot do that now, and its log says why; ask again in a moment"
+        return HttpError(503, "away", message, retry_after=_UNAVAILABLE_RETRY_SECONDS)
+    request_id = get_context().get("request_id", "")
+    return HttpError(500, "failed", f"something went wrong; the log says where, at request {request_id}")
 
 
-def _unrouted(exc: HTTPException) -> HttpError:
+def _convert_router_error(exc: HTTPException) -> HttpError:
     if exc.status_code == 404:
         return HttpError(404, "path", "there is no such address here")
     allowed = (exc.headers or {}).get("Allow", "")

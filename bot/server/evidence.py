@@ -1,4 +1,7 @@
-"""`GET /articles/ID`: the whole article that a quote stands in, the quote marked; the link of articles without one."""
+"""`GET /articles/ID`: evidence page with the whole article and its quote highlighted.
+
+It is also the link of articles that have no URL.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from bot.answering.signed_links import SignedLinks
 from bot.articles.chunking import Span
 from bot.server.auth import Authenticator
 from bot.server.errors import HttpError, prefers_html
-from bot.server.pages import article_page
+from bot.server.pages import EvidenceView, article_page
 from bot.server.rate_limit import RateLimiter, client_key
 from bot.storage.models import ArticleVersion
 
@@ -24,17 +27,23 @@ if TYPE_CHECKING:
 _SPAN = re.compile(r"(\d{1,9})-(\d{1,9})")
 _VERSION = re.compile(r"[1-9]\d{0,8}")
 _DAMAGED = "This link is damaged: open it again from the answer that it stands below."
-_CLOSED = (
+_FORBIDDEN = (
     "This page opens with the link that stands below an answer, or with a token of this service. The link was changed "
     "or cut short: open it again from the answer, or ask whoever runs this service for a token."
 )
-_WITHDRAWN = "This article was withdrawn, and is not shown any more."
-_UNKNOWN = "There is no such article here."
+_GONE = "This article was withdrawn, and is not shown any more."
+_NOT_FOUND = "There is no such article here."
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRef:
-    """What a link names: an article, its version, the quote in it, and the words in the quote that answer."""
+    """Target of an evidence link.
+
+    Attributes:
+        version: version of the article, or None for the newest.
+        span: the quote, in offsets of the article's text, or None for the whole article.
+        answer: the words in the quote that answer the question, in offsets of the article's text.
+    """
 
     article_id: str
     version: int | None
@@ -42,108 +51,102 @@ class EvidenceRef:
     answer: Span | None
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceView:
-    """What is shown: a version of an article with a quote, and what has become of it since."""
-
-    edition: ArticleVersion
-    span: Span | None
-    stands: bool  # whether the quote is in the newest version too
-    newest_link: str  # "" where this is it
-    answer: Span | None = None  # the words in the quote that answer
-
-    @property
-    def quote(self) -> str:
-        """The words that are marked."""
-        return self.edition.article.text[self.span.start : self.span.end] if self.span else ""
-
-    @property
-    def status_note(self) -> str:
-        """What has become of this version; "" where it is what readers see."""
-        corrected = self.edition.corrected
-        if corrected is None:
-            return ""
-        day = f"{corrected.day} {corrected:%B %Y}"
-        fate = "still stands in it" if self.stands else "no longer stands in it"
-        return f"This article was corrected on {day}" + (f"; the quote {fate}." if self.span else ".")
-
-
 class EvidencePages:
-    """Shows articles to who has a token, or a link that we made."""
+    """Evidence pages, for clients with a token or a signed link."""
 
     def __init__(
-        self, library: ArticleStore, sealed: SignedLinks, access: Authenticator, rate: RateLimiter
+        self,
+        articles: ArticleStore,
+        signed_links: SignedLinks,
+        authenticator: Authenticator,
+        rate_limiter: RateLimiter,
     ) -> None:
-        self._library = library
-        self._sealed = sealed
-        self._access = access
-        self._rate = rate
+        self._articles = articles
+        self._signed_links = signed_links
+        self._authenticator = authenticator
+        self._rate_limiter = rate_limiter
 
     async def show(self, request: Request) -> Response:
-        """Show one article."""
-        place = _place(request)
-        self._rate.check(await self._reader(request, place))
-        evidence = await asyncio.to_thread(self._evidence, place)
+        """Show one article, as HTML or JSON."""
+        ref = _parse_ref(request)
+        self._rate_limiter.check(await self._identify_client(request, ref))
+        evidence = await asyncio.to_thread(self._load_evidence, ref)
         if prefers_html(request):
             return article_page(evidence)
-        return JSONResponse(_fields(evidence))
+        return JSONResponse(_build_json(evidence))
 
-    async def _reader(self, request: Request, place: EvidenceRef) -> str:
-        """Return who reads. Raises HttpError where they may not."""
-        if not self._access.needs_token or "authorization" in request.headers:
-            return self._access.authenticate(request)
-        seal, version = request.query_params.get("key", ""), place.version or 0
-        named = (place.article_id, version, place.span, place.answer)
-        if not await asyncio.to_thread(self._sealed.verify, seal, *named):
-            raise HttpError(403, "token", _CLOSED)
+    async def _identify_client(self, request: Request, ref: EvidenceRef) -> str:
+        """Return an identifier of the client.
+
+        Raises:
+            HttpError: if the client has neither a valid token nor a validly signed link.
+        """
+        if not self._authenticator.needs_token or "authorization" in request.headers:
+            return self._authenticator.authenticate(request)
+        signature, version = request.query_params.get("key", ""), ref.version or 0
+        signed_fields = (ref.article_id, version, ref.span, ref.answer)
+        if not await asyncio.to_thread(self._signed_links.verify, signature, *signed_fields):
+            raise HttpError(403, "token", _FORBIDDEN)
         return client_key(request.client.host if request.client else "")
 
-    def _evidence(self, place: EvidenceRef) -> EvidenceView:
-        edition = self._library.article_version(place.article_id, place.version)
-        if edition is None:
-            if self._library.is_withdrawn(place.article_id):
-                raise HttpError(410, "path", _WITHDRAWN)
-            raise HttpError(404, "path", _UNKNOWN)
-        if place.span and place.span.end > len(edition.article.text):
+    def _load_evidence(self, ref: EvidenceRef) -> EvidenceView:
+        article_version = self._articles.article_version(ref.article_id, ref.version)
+        if article_version is None:
+            if self._articles.is_withdrawn(ref.article_id):
+                raise HttpError(410, "path", _GONE)
+            raise HttpError(404, "path", _NOT_FOUND)
+        if ref.span and ref.span.end > len(article_version.article.text):
             raise HttpError(404, "path", _DAMAGED)
-        return self._compare_with_current(edition, place.span, place.answer)
+        return self._compare_with_current(article_version, ref.span, ref.answer)
 
     def _compare_with_current(
-        self, edition: ArticleVersion, span: Span | None, answer: Span | None
+        self, article_version: ArticleVersion, span: Span | None, answer: Span | None
     ) -> EvidenceView:
-        """Look for the quote in what readers see now."""
-        newest = edition.newest
-        if newest.version == edition.version:
-            return EvidenceView(edition, span, stands=True, newest_link="", answer=answer)
-        now = None
+        """Search the newest version of the article for the quote."""
+        newest = article_version.newest
+        if newest.version == article_version.version:
+            return EvidenceView(article_version, span, is_quote_current=True, newest_link="", answer=answer)
+        current = None
         if span:
-            quote = edition.article.text[span.start : span.end]
-            at = newest.article.text.find(quote)
-            now = Span(at, at + len(quote)) if at >= 0 else None
-        passage = next((p.id for p in newest.passages if now and p.start <= now.start < p.end), "")
-        moved = _shift(answer, now.start - span.start) if now and span else None
-        link = self._sealed.link(newest.article.id, newest.version, now, passage, answer=moved)
-        return EvidenceView(edition, span, stands=bool(now), newest_link=link, answer=answer)
+            quote = article_version.article.text[span.start : span.end]
+            start = newest.article.text.find(quote)
+            current = Span(start, start + len(quote)) if start >= 0 else None
+        passage = next((p.id for p in newest.passages if current and p.start <= current.start < p.end), "")
+        current_answer = _shift_span(answer, current.start - span.start) if current and span else None
+        link = self._signed_links.link(
+            newest.article.id, newest.version, current, passage, answer=current_answer
+        )
+        return EvidenceView(
+            article_version, span, is_quote_current=bool(current), newest_link=link, answer=answer
+        )
 
 
-def _place(request: Request) -> EvidenceRef:
-    """Read what a link names. Raises HttpError for one that nobody could have made."""
+def _parse_ref(request: Request) -> EvidenceRef:
+    """Parse the target of a link.
+
+    Raises:
+        HttpError: if the link is not one that the service creates.
+    """
     version = request.query_params.get("v", "")
-    span, answer = _span(request, "q"), _span(request, "a")
+    span, answer = _parse_span(request, "q"), _parse_span(request, "a")
     numbered = version if _VERSION.fullmatch(version) else ""
     if numbered != version or not _is_within(answer, span):
         raise HttpError(400, "input", _DAMAGED)
-    if "\0" in (article_id := request.path_params["article_id"]):  # which PostgreSQL does not even compare
-        raise HttpError(404, "path", _UNKNOWN)
+    if "\0" in (article_id := request.path_params["article_id"]):  # PostgreSQL raises an error for it
+        raise HttpError(404, "path", _NOT_FOUND)
     return EvidenceRef(article_id, int(numbered) if numbered else None, span, answer)
 
 
-def _span(request: Request, name: str) -> Span | None:
-    """Read a span; None if the link has none. Raises HttpError for one that is none."""
-    written = request.query_params.get(name, "")
-    numbers = _SPAN.fullmatch(written)
+def _parse_span(request: Request, name: str) -> Span | None:
+    """Parse a span parameter; return None if the link does not have it.
+
+    Raises:
+        HttpError: if the span is invalid.
+    """
+    value = request.query_params.get(name, "")
+    numbers = _SPAN.fullmatch(value)
     span = Span(int(numbers[1]), int(numbers[2])) if numbers else None
-    if bool(written) != bool(span) or (span and span.start >= span.end):
+    if bool(value) != bool(span) or (span and span.start >= span.end):
         raise HttpError(400, "input", _DAMAGED)
     return span
 
@@ -152,23 +155,23 @@ def _is_within(answer: Span | None, quote: Span | None) -> bool:
     return answer is None or (quote is not None and quote.start <= answer.start and answer.end <= quote.end)
 
 
-def _shift(span: Span | None, by: int) -> Span | None:
+def _shift_span(span: Span | None, by: int) -> Span | None:
     return Span(span.start + by, span.end + by) if span else None
 
 
-def _fields(evidence: EvidenceView) -> dict[str, object]:
-    edition, span = evidence.edition, evidence.span
-    article = edition.article
+def _build_json(evidence: EvidenceView) -> dict[str, object]:
+    article_version, span = evidence.article_version, evidence.span
+    article = article_version.article
     return {
         "id": article.id,
-        "version": edition.version,
+        "version": article_version.version,
         "title": article.title,
         "source": article.source,
         "published": article.published.isoformat() if article.published else None,
         "url": article.url,
         "text": article.text,
-        "passages": [{"id": one.id, "start": one.start, "end": one.end} for one in edition.passages],
+        "passages": [{"id": one.id, "start": one.start, "end": one.end} for one in article_version.passages],
         "quote": {"start": span.start, "end": span.end, "text": evidence.quote} if span else None,
         "note": evidence.status_note,
-        "newest": edition.newest.version,
+        "newest": article_version.newest.version,
     }

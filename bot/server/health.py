@@ -1,4 +1,4 @@
-"""Whether questions can be answered now: each part is tried, as often as asked but no more than once a second."""
+"""Readiness checks of the components that answers need, cached for one second."""
 
 from __future__ import annotations
 
@@ -16,83 +16,90 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GOOD_FOR = 1.0  # seconds
-_PATIENCE = 3.0  # seconds for a part to say that it is there
-_SLOW = "no answer yet"
+_CACHE_SECONDS = 1.0
+_CHECK_TIMEOUT = 3.0  # seconds for the check of a component
+_TIMED_OUT = "no answer yet"
 
 
 class NotReadyError(Exception):
-    """A part is not ready, for a reason that is no error."""
+    """A component is not ready, for a reason that is not an error."""
 
 
 class Readiness:
-    """Tries the parts: library, Chroma, word index and question encoder. One try of a part runs at a time."""
+    """Checks the article store, Chroma, the BM25 index and the models. Checks of one component do not overlap.
 
-    def __init__(self, workspace: Services) -> None:
-        self._workspace = workspace
-        self._parts: Mapping[str, Callable[[], None]] = {
-            "library": self._library,
-            "chroma": self._chroma,
-            "words": self._words,
-            "model": self._model,
+    Attributes:
+        models_loaded: True after the models that questions need are loaded; set by the service.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._checks: Mapping[str, Callable[[], None]] = {
+            "library": self._check_articles,
+            "chroma": self._check_vectors,
+            "words": self._check_bm25,
+            "model": self._check_models,
         }
-        self._trying: dict[str, asyncio.Task[str]] = {}
-        self._found: dict[str, str] = {}
-        self._at = -_GOOD_FOR
-        self.loaded = False  # whether the question encoder is
+        self._running: dict[str, asyncio.Task[str]] = {}
+        self._reasons: dict[str, str] = {}
+        self._checked_at = -_CACHE_SECONDS
+        self.models_loaded = False
 
     async def failing_components(self) -> dict[str, str]:
-        """Return the parts that are not ready, each with why, in words for the log, which has them too."""
-        if time.monotonic() - self._at >= _GOOD_FOR:
-            self._at = time.monotonic()
-            found = await self._tried()
-            for part, why in found.items():
-                if why and why != self._found.get(part):
-                    logger.warning("not ready: %s: %s", part, why)
-            self._found = found
-        return {part: why for part, why in self._found.items() if why}
+        """Return the components that are not ready with the reasons, and log each new reason.
 
-    async def _tried(self) -> dict[str, str]:
-        for part, check in self._parts.items():
-            if part not in self._trying:
-                self._trying[part] = asyncio.create_task(asyncio.to_thread(_why_not, check))
-        await asyncio.wait(self._trying.values(), timeout=_PATIENCE)
-        done = {part: task.result() for part, task in self._trying.items() if task.done()}
-        found = {part: done.get(part, _SLOW) for part in self._parts}
-        for part in done:
-            del self._trying[part]
-        return found
+        The reasons are written for the log, not for clients.
+        """
+        if time.monotonic() - self._checked_at >= _CACHE_SECONDS:
+            self._checked_at = time.monotonic()
+            reasons = await self._run_checks()
+            for component, reason in reasons.items():
+                if reason and reason != self._reasons.get(component):
+                    logger.warning("not ready: %s: %s", component, reason)
+            self._reasons = reasons
+        return {component: reason for component, reason in self._reasons.items() if reason}
 
-    def _library(self) -> None:
-        self._workspace.articles.generation()
+    async def _run_checks(self) -> dict[str, str]:
+        for component, check in self._checks.items():
+            if component not in self._running:
+                self._running[component] = asyncio.create_task(asyncio.to_thread(_failure_reason, check))
+        await asyncio.wait(self._running.values(), timeout=_CHECK_TIMEOUT)
+        done = {component: task.result() for component, task in self._running.items() if task.done()}
+        reasons = {component: done.get(component, _TIMED_OUT) for component in self._checks}
+        for component in done:
+            del self._running[component]
+        return reasons
 
-    def _chroma(self) -> None:
-        library, embedder = self._workspace.articles, self._workspace.embedder
-        collection = library.collection(embedder.fingerprint)
+    def _check_articles(self) -> None:
+        self._services.articles.generation()
+
+    def _check_vectors(self) -> None:
+        articles, embedder = self._services.articles, self._services.embedder
+        collection = articles.collection(embedder.fingerprint)
         if collection:
-            self._workspace.vector_store.count(collection.location)
-        elif not library.is_empty():
+            self._services.vector_store.count(collection.location)
+        elif not articles.is_empty():
             raise NotReadyError(
                 f"the articles are not embedded with {embedder.model}: run `citewire reindex`"
             )
 
-    def _words(self) -> None:
-        if not self._workspace.articles.is_empty():
-            self._workspace.bm25.count()
+    def _check_bm25(self) -> None:
+        if not self._services.articles.is_empty():
+            self._services.bm25.count()
 
-    def _model(self) -> None:
-        if not self.loaded:
+    def _check_models(self) -> None:
+        if not self.models_loaded:
             raise NotReadyError("not loaded yet")
 
 
-def _why_not(check: Callable[[], None]) -> str:
-    """Return why a part is not ready; "" where it is."""
+def _failure_reason(check: Callable[[], None]) -> str:
+    """Return why a component is not ready, or an empty string if it is ready."""
     try:
         check()
     except NotReadyError as exc:
         return str(exc)
     except CitewireError as exc:
         return str(exc)
-    except Exception as exc:  # noqa: BLE001 - whatever it is, the part is not ready
+    except Exception as exc:  # noqa: BLE001 - the component is not ready, whatever the error is
         return describe_exception(exc)
     return ""

@@ -1,4 +1,4 @@
-"""What Prometheus is told. Labels are few and ours: nothing that is sent from outside becomes one."""
+"""Prometheus metrics. Label values are a fixed set: nothing that a client sends becomes one."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)  # seconds
-_GOOD_FOR = 15.0  # seconds that what was counted in the library is told again
-_SHARE = 20  # and so many times as long as counting it took
+_CACHE_SECONDS = 15.0  # minimum seconds between two counts in the article store
+_CACHE_FACTOR = 20  # and at least this many times the duration of the last count
 _FEED_STATES = ("ok", "failing", "gone")
-_PARTS = ("library", "chroma", "words", "model")
+_COMPONENTS = ("library", "chroma", "words", "model")
 
 
 class Metrics(AnswerObserver):
-    """Counts questions and answers, whichever way they came, and what the service does beside."""
+    """Metrics of questions and answers from all interfaces, and of HTTP requests."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines, for a time that nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the lines and are not used
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._questions = Counter("citewire_questions", "Questions.", ["via"], registry=registry)
@@ -64,7 +64,10 @@ class Metrics(AnswerObserver):
             "citewire_newest_article_timestamp_seconds", "When the newest was published.", registry=registry
         )
         self._feeds = Gauge("citewire_feeds", "Feeds that are watched.", ["state"], registry=registry)
-        for via in ("http", "slack"):  # told from the start: an alert cannot see a first 1
+        for via in (
+            "http",
+            "slack",
+        ):  # exported from the start: an alert does not see a counter that starts at 1
             self._questions.labels(via)
         for status in ("answered", "not_found", "small_talk", "error"):
             self._answers.labels(status)
@@ -73,11 +76,11 @@ class Metrics(AnswerObserver):
         for direction in ("read", "written"):
             self._tokens.labels(direction)
 
-    def asked(self, via: str) -> None:
+    def on_question(self, via: str) -> None:
         """Count a question."""
         self._questions.labels(via).inc()
 
-    def answered(self, answer: Answer, *, via: str, seconds: float) -> None:
+    def on_answer(self, answer: Answer, *, via: str, seconds: float) -> None:
         """Count an answer."""
         super().on_answer(answer, via=via, seconds=seconds)
         self._answers.labels(answer.status).inc()
@@ -87,55 +90,60 @@ class Metrics(AnswerObserver):
             self._tokens.labels("read").inc(usage.input_tokens)
             self._tokens.labels("written").inc(usage.output_tokens)
 
-    def failed(self, via: str) -> None:
-        """Count a question that has got no answer."""
+    def on_failure(self, via: str) -> None:
+        """Count a question that failed."""
         super().on_failure(via)
         self._answers.labels("error").inc()
 
-    def refused(self, reason: str) -> None:
-        """Count a refusal."""
+    def count_refusal(self, reason: str) -> None:
+        """Count a rejected request."""
         self._refused.labels(reason).inc()
 
-    def request(self, route: str, status: int) -> None:
+    def count_request(self, route: str, status: int) -> None:
         """Count a request."""
         self._requests.labels(route, str(status)).inc()
 
-    def text(self, state: GaugeCollector) -> bytes:
-        """Return all of it as Prometheus reads it."""
-        self._waiting.set(state.waiting)
-        self._running.set(state.running)
-        for part in _PARTS:
-            self._up.labels(part).set(part not in state.failing)
-        if state.slack is not None:
-            self._up.labels("slack").set(state.slack)
-        if state.articles is not None:
-            self._articles.set(state.articles)
-        if state.newest is not None:
-            self._newest.set(state.newest)
+    def render(self, gauges: GaugeCollector) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        self._waiting.set(gauges.waiting)
+        self._running.set(gauges.running)
+        for component in _COMPONENTS:
+            self._up.labels(component).set(component not in gauges.failing)
+        if gauges.slack is not None:
+            self._up.labels("slack").set(gauges.slack)
+        if gauges.articles is not None:
+            self._articles.set(gauges.articles)
+        if gauges.newest is not None:
+            self._newest.set(gauges.newest)
         for feed_state in _FEED_STATES:
-            self._feeds.labels(feed_state).set(state.feeds[feed_state])
+            self._feeds.labels(feed_state).set(gauges.feeds[feed_state])
         return generate_latest(self._registry)
 
 
 class GaugeCollector:
-    """What is not counted as it happens, but looked up when Prometheus asks."""
+    """Values that are not counted as events happen, but read when Prometheus scrapes.
+
+    A value that is not known yet is None.
+    """
 
     def __init__(
         self,
-        library: ArticleStore,
+        store: ArticleStore,
         readiness: Readiness,
         queue: Callable[[], tuple[int, int]],
         slack: Callable[[], bool | None],
     ) -> None:
-        """`queue` returns how many questions wait and are worked on, and may ask the library.
+        """Create a collector without values.
 
-        `slack` returns whether Slack is there, None where it is not set up.
+        Args:
+            queue: returns the numbers of waiting and running questions; may query the article store.
+            slack: returns True if Slack is connected, None if it is not configured.
         """
-        self._library = library
+        self._store = store
         self._readiness = readiness
         self._queue = queue
         self._slack = slack
-        self._due = 0.0
+        self._due_at = 0.0
         self._lock = asyncio.Lock()
         self.waiting = self.running = 0
         self.slack: bool | None = None
@@ -144,25 +152,25 @@ class GaugeCollector:
         self.newest: float | None = None
         self.feeds: Counts[str] = Counts()
 
-    async def look(self) -> GaugeCollector:
-        """Look up what has changed, seldom where that is slow."""
+    async def collect(self) -> GaugeCollector:
+        """Update the values, less often if the queries are slow, and return this collector."""
         async with self._lock:
             self.failing, self.slack = await self._readiness.failing_components(), self._slack()
             if "library" not in self.failing:
-                await asyncio.to_thread(self._count)
+                await asyncio.to_thread(self._update_counts)
         return self
 
-    def _count(self) -> None:
-        begun = time.monotonic()
+    def _update_counts(self) -> None:
+        started = time.monotonic()
         try:
             self.waiting, self.running = self._queue()
-            if begun < self._due:
+            if started < self._due_at:
                 return
-            self.articles = self._library.count()
-            newest = self._library.newest()
+            self.articles = self._store.count()
+            newest = self._store.newest()
             self.newest = newest.timestamp() if newest else None
-            self.feeds = Counts(feed.state for feed in CrawlStore(self._library).feeds())
+            self.feeds = Counts(feed.state for feed in CrawlStore(self._store).feeds())
         except CitewireError:
             return
-        took = time.monotonic() - begun
-        self._due = time.monotonic() + max(_GOOD_FOR, _SHARE * took)
+        elapsed = time.monotonic() - started
+        self._due_at = time.monotonic() + max(_CACHE_SECONDS, _CACHE_FACTOR * elapsed)

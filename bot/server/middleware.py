@@ -1,4 +1,4 @@
-"""What stands before every route: ids, headers, limits of time and size, a line in the log, and no traceback ever."""
+"""Middleware for all routes: request ids, security headers, timeouts, access log and error handling."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from bot.server.errors import error_response, to_http_error
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_GONE = 499  # the status in log and metrics of a request whose sender did not wait, as nginx has it
-_METHOD = 10  # characters of a method: it is the sender's own word
+_CLIENT_CLOSED_REQUEST = 499  # status in the log and metrics if the client disconnected, as in nginx
+_MAX_METHOD_CHARS = 10  # in the log and traces: the method is text of the client
 _PROBES = ("/healthz", "/readyz", "/metrics")
 _ROUTES = ("/ask", *_PROBES, "/slack/events")
-_DRAINED, _DRAINING = 10_000_000, 2.0  # bytes and seconds of a body that nobody wants
+# Limits for reading the rest of a body that is not needed.
+_MAX_DRAIN_BYTES, _DRAIN_SECONDS = 10_000_000, 2.0
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -36,73 +37,82 @@ _HEADERS = {
 
 
 class ClientDisconnectedError(Exception):
-    """Who has asked is not there any more."""
+    """The client has disconnected."""
 
 
 def route_label(path: str) -> str:
-    """Return the route that a path takes, one of a few: what is counted must not grow with what is sent."""
+    """Return the metric label of a path, one of a fixed set: metrics must not grow with the requests."""
     if path in _ROUTES:
         return path
     return "/articles/{id}" if path.startswith("/articles/") else "other"
 
 
 class RequestMiddleware:
-    """Runs an app behind itself. `count` is told each request's route and status, `refuse` the reasons of refusals."""
+    """ASGI middleware around the whole application."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        longest: float,
-        count: Callable[[str, int], None] = lambda route, status: None,
-        refuse: Callable[[str], None] = lambda reason: None,
+        timeout: float,
+        on_request: Callable[[str, int], None] = lambda route, status: None,
+        on_rejected: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        """`longest`: seconds that any request may take."""
+        """Wrap an application.
+
+        Args:
+            timeout: seconds for a request.
+            on_request: called with the route label and status of each request.
+            on_rejected: called with the reason of each error response.
+        """
         self._app = app
-        self._longest = longest
-        self._count = count
-        self._refuse = refuse
+        self._timeout = timeout
+        self._on_request = on_request
+        self._on_rejected = on_rejected
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http":  # a WebSocket: there is none here
+        if scope["type"] != "http":  # a WebSocket, which no route accepts
             return
         headers = Headers(scope=scope)
         bind_context(clear=True, request_id=_request_id(headers))
-        exchange = _RequestIO(headers, receive, send)
-        route, begun = route_label(scope["path"]), time.perf_counter()
-        with continue_trace(headers), span("request", method=scope["method"][:_METHOD], route=route):
-            await self._handled(scope, exchange)
-        self._count(route, exchange.status)
-        self._note(scope, route, exchange, time.perf_counter() - begun)
-        if exchange.broken:
+        io = _RequestIO(headers, receive, send)
+        route, started = route_label(scope["path"]), time.perf_counter()
+        with (
+            continue_trace(headers),
+            span("request", method=scope["method"][:_MAX_METHOD_CHARS], route=route),
+        ):
+            await self._handle(scope, io)
+        self._on_request(route, io.status)
+        self._log_request(scope, route, io, time.perf_counter() - started)
+        if io.broken:
             raise ResponseAbortedError
 
-    async def _handled(self, scope: Scope, exchange: _RequestIO) -> None:
+    async def _handle(self, scope: Scope, io: _RequestIO) -> None:
         request = Request(scope)
         try:
-            async with asyncio.timeout(self._longest):
-                # With an app in it, the router raises what it does not know instead of answering by itself.
-                await self._app({**scope, "app": self}, exchange.receive, exchange.send)
+            async with asyncio.timeout(self._timeout):
+                # With an app in the scope, the router raises HTTPException instead of responding.
+                await self._app({**scope, "app": self}, io.receive, io.send)
         except ClientDisconnectedError:
-            exchange.status = _GONE
-        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - nobody outside is shown where it failed
-            refusal = to_http_error(exc)
-            self._refuse(refusal.reason)
-            exchange.broken = exchange.started
-            if not exchange.started:
-                await error_response(refusal, request)(scope, exchange.receive, exchange.send)
+            io.status = _CLIENT_CLOSED_REQUEST
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - no client sees a traceback
+            error = to_http_error(exc)
+            self._on_rejected(error.reason)
+            io.broken = io.started
+            if not io.started:
+                await error_response(error, request)(scope, io.receive, io.send)
 
-    def _note(self, scope: Scope, route: str, exchange: _RequestIO, seconds: float) -> None:
-        quiet = route in _PROBES and exchange.status < 500
+    def _log_request(self, scope: Scope, route: str, io: _RequestIO, seconds: float) -> None:
+        is_quiet = route in _PROBES and io.status < 500
         client = scope.get("client")
         logger.log(
-            logging.DEBUG if quiet else logging.INFO,
+            logging.DEBUG if is_quiet else logging.INFO,
             "request",
             extra={
-                "method": scope["method"][:_METHOD],
+                "method": scope["method"][:_MAX_METHOD_CHARS],
                 "route": route,
-                "code": exchange.status,
+                "code": io.status,
                 "ms": round(seconds * 1000, 1),
                 "client": client[0] if client else "",
             },
@@ -110,20 +120,20 @@ class RequestMiddleware:
 
 
 class ResponseAbortedError(Exception):
-    """A response could not be ended; the connection has to be."""
+    """A response could not be completed, so the connection must be closed."""
 
 
 class _RequestIO:
-    """One request's way in and out."""
+    """The `receive` and `send` of one request: adds headers, and tracks the status and the unread body."""
 
     def __init__(self, headers: Headers, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self._expects = "expect" in headers  # the body is sent when it is wanted
+        self._expects_continue = "expect" in headers  # the client sends the body only when asked to
         self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self.started = False
         self.broken = False
-        self.status = _GONE
+        self.status = _CLIENT_CLOSED_REQUEST
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -145,16 +155,16 @@ class _RequestIO:
         await self._send(message)
 
     async def _drain(self) -> None:
-        """Read what is left of a body, within limits: who is still sending does not read the response."""
-        left = _DRAINED
+        """Read the rest of the body, within limits: a client that is still sending does not read the response."""
+        remaining = _MAX_DRAIN_BYTES
         try:
-            async with asyncio.timeout(_DRAINING):
-                while self._unread and not self._expects and left > 0:
-                    left -= len((await self.receive()).get("body", b""))
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._unread and not self._expects_continue and remaining > 0:
+                    remaining -= len((await self.receive()).get("body", b""))
         except TimeoutError:
             return
 
 
 def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex[:16]
+    request_id = headers.get("x-request-id", "")
+    return request_id if _REQUEST_ID.fullmatch(request_id) else uuid.uuid4().hex[:16]

@@ -1,4 +1,4 @@
-"""How often one may ask: a bucket of tokens each, refilled over time."""
+"""Rate limiter: one token bucket per client, refilled over time."""
 
 from __future__ import annotations
 
@@ -10,31 +10,41 @@ from ipaddress import IPv6Address, ip_address
 
 from bot.server.errors import HttpError
 
-_REMEMBERED = 10_000  # who asked last: memory must not grow with addresses
+_MAX_BUCKETS = 10_000  # of the most recent clients: memory must not grow with the number of addresses
 
 
 class RateLimiter:
-    """Lets each pass so often a minute, a minute's worth at once; safe within one event loop."""
+    """Limits the requests of each client per minute, with bursts of up to one minute's requests.
+
+    It may be used in one event loop only.
+    """
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = float(per_minute)
+        self._capacity = float(per_minute)
         self._per_second = per_minute / 60
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def check(self, who: str) -> None:
-        """Let one pass. Raises HttpError, which says when to come again."""
+    def check(self, client: str) -> None:
+        """Count a request of a client.
+
+        Raises:
+            HttpError: if the limit is exceeded; its `retry_after` says when a request is allowed again.
+        """
         now = self._clock()
-        left, then = self._buckets.pop(who, (self._most, now))
-        left = min(self._most, left + (now - then) * self._per_second)
-        allowed = left >= 1
-        self._buckets[who] = (left - allowed, now)
-        if len(self._buckets) > _REMEMBERED:
+        tokens, updated_at = self._buckets.pop(client, (self._capacity, now))
+        tokens = min(self._capacity, tokens + (now - updated_at) * self._per_second)
+        allowed = tokens >= 1
+        self._buckets[client] = (tokens - allowed, now)
+        if len(self._buckets) > _MAX_BUCKETS:
             self._buckets.popitem(last=False)
         if not allowed:
-            wait = math.ceil((1 - left) / self._per_second)
+            wait = math.ceil((1 - tokens) / self._per_second)
             raise HttpError(
-                429, "rate", f"more than {self._most:g} requests a minute; ask again later", retry_after=wait
+                429,
+                "rate",
+                f"more than {self._capacity:g} requests a minute; ask again later",
+                retry_after=wait,
             )
 
     def __len__(self) -> int:
@@ -42,11 +52,14 @@ class RateLimiter:
 
 
 def client_key(address: str) -> str:
-    """Return what of an address its user cannot choose: of IPv6 the first half, of what is no address nothing."""
+    """Return the part of an address that its user cannot choose.
+
+    This is the first half of an IPv6 address, or an empty string if the text is not an IP address.
+    """
     try:
-        found = ip_address(address.partition("%")[0])
+        ip = ip_address(address.partition("%")[0])
     except ValueError:
         return ""
-    if isinstance(found, IPv6Address) and not found.ipv4_mapped:
-        return str(IPv6Address(int(found) >> 64 << 64))
-    return str(found)
+    if isinstance(ip, IPv6Address) and not ip.ipv4_mapped:
+        return str(IPv6Address(int(ip) >> 64 << 64))
+    return str(ip)

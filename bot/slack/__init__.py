@@ -1,1 +1,1 @@
-"""Citewire in Slack: who is answered where, how an answer looks, and that each question gets one."""
+"""Slack bot: access rules, durable job queue, handlers and Block Kit rendering."""

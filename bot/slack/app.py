@@ -1,4 +1,4 @@
-"""`citewire slack`: connects everything, and runs until it is told to stop."""
+"""Application of `citewire slack`: wires the Bolt app, the worker and the correction scan, and runs them."""
 
 from __future__ import annotations
 
@@ -26,41 +26,57 @@ if TYPE_CHECKING:
     from bot.slack.queue import JobQueue
     from bot.slack.worker import Worker
 
-_HOUR, _MOMENT = 3_600.0, 5.0  # seconds
+_PRUNE_SECONDS = 3_600.0  # between two deletions of old events from the queue
+_SCAN_SECONDS = 5.0  # between two scans for corrections
 
 
-def run_slack(workspace: Services, *, http: BindAddress | None, say: Callable[[str], None]) -> None:
-    """Answer in Slack until SIGINT or SIGTERM: over a socket that this process opens, or over HTTP.
+def run_slack(services: Services, *, http: BindAddress | None, on_listening: Callable[[str], None]) -> None:
+    """Run the Slack bot until SIGINT or SIGTERM.
 
-    Raises SettingsError where a token is missing, SlackError where Slack cannot be reached or refuses one.
+    Args:
+        http: address to receive events at, or None for Socket Mode.
+        on_listening: called with a line of text for the user when events can be received.
+
+    Raises:
+        SettingsError: if a token is missing.
+        SlackError: if Slack is unavailable or rejects a token.
     """
-    require_tokens(workspace, http=http is not None)
+    require_tokens(services, http=http is not None)
 
     async def run() -> None:
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        await serve(workspace, http=http, stopped=stopped, say=say)
+        await serve(services, http=http, stopped=stopped, on_listening=on_listening)
 
     with tracing():
         asyncio.run(run())
 
 
-def require_tokens(workspace: Services, *, http: bool) -> None:
-    """Raise SettingsError that names each token that is missing for this way of connecting."""
-    settings = workspace.settings
+def require_tokens(services: Services, *, http: bool) -> None:
+    """Check that the tokens for HTTP or Socket Mode are set.
+
+    Raises:
+        SettingsError: if tokens are missing; its message lists them.
+    """
+    settings = services.settings
     needed = {"SLACK_BOT_TOKEN": settings.slack_bot_token}
     if http:
         needed["SLACK_SIGNING_SECRET"] = settings.slack_signing_secret
     else:
         needed["SLACK_APP_TOKEN"] = settings.slack_app_token
     if missing := [name for name, value in needed.items() if not value.get_secret_value()]:
-        raise SettingsError(f"not set: {', '.join(missing)}; README.md, “In Slack”, says where to find it")
+        raise SettingsError(f"not set: {', '.join(missing)}; docs/slack.md says where to find it")
 
 
 @dataclass(frozen=True)
 class Bot:
-    """The bot at work: `app` takes in what Slack sends, `run_bot` ends when it is stopped or by an error."""
+    """Running bot.
+
+    Attributes:
+        app: Bolt app that handles the requests of Slack.
+        task: task of the worker, which ends after `stop` or with an error.
+    """
 
     app: AsyncApp
     task: asyncio.Task[None]
@@ -69,93 +85,119 @@ class Bot:
     _surface: SlackClient
 
     async def stop(self, grace: float) -> None:
-        """Begin nothing more, and finish what is under way within `grace` seconds."""
+        """Start no more jobs, and finish those in flight within `grace` seconds."""
         await self._worker.stop(grace=grace)
 
     async def ping(self) -> None:
-        """Ask Slack whether it still knows us. Raises SlackRejectedError, SlackUnavailableError."""
+        """Check the connection and the token.
+
+        Raises:
+            SlackRejectedError: if Slack rejects the token.
+            SlackUnavailableError: if Slack is unavailable.
+        """
         from bot.slack.client import call_api
 
         await call_api(self._surface.client.auth_test(), "auth.test")
 
     def queue(self) -> tuple[int, int]:
-        """Return how many requests wait, on any machine, and how many are worked on here."""
+        """Return the number of requests queued on all machines, and of those in flight in this process."""
         return self._inbox.waiting(), self._worker.running
 
 
 async def serve(
-    workspace: Services,
+    services: Services,
     *,
     http: BindAddress | None,
     stopped: asyncio.Event,
-    say: Callable[[str], None],
-    patience: Timeouts = DEFAULT_TIMEOUTS,
+    on_listening: Callable[[str], None],
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> None:
-    """Answer in Slack until `stopped` is set; then finish what is under way. `say` is told where it listens."""
-    from bot.slack.connections import over_http, over_socket
+    """Run the bot until `stopped` is set, then finish the jobs in flight.
 
-    _ = workspace.chain  # a chat model that cannot be set up is told before anything is connected
-    token = workspace.settings.slack_app_token.get_secret_value()
-    async with run_bot(workspace, patience=patience) as bot, keep_warm(workspace):
-        connected = over_http(bot.app, http, say, patience) if http else over_socket(bot.app, token, say)
-        async with connected:
+    Args:
+        http: address to receive events at, or None for Socket Mode.
+        stopped: event that stops the bot.
+        on_listening: called with a line of text for the user when events can be received.
+    """
+    from bot.slack.connections import receive_over_http, receive_over_socket
+
+    _ = services.chain  # an invalid chat model is reported before anything is connected
+    token = services.settings.slack_app_token.get_secret_value()
+    async with run_bot(services, timeouts=timeouts) as bot, keep_warm(services):
+        connection = (
+            receive_over_http(bot.app, http, on_listening, timeouts)
+            if http
+            else receive_over_socket(bot.app, token, on_listening)
+        )
+        async with connection:
             await _wait_first(asyncio.create_task(stopped.wait()), bot.task)
 
 
 @contextlib.asynccontextmanager
 async def run_bot(
-    workspace: Services, *, witness: AnswerObserver | None = None, patience: Timeouts = DEFAULT_TIMEOUTS
+    services: Services, *, observer: AnswerObserver | None = None, timeouts: Timeouts = DEFAULT_TIMEOUTS
 ) -> AsyncIterator[Bot]:
-    """Have the bot at work while the block lasts; at its end what is under way is finished. Raises SlackError."""
+    """Run the bot during the block, and finish the jobs in flight at its end.
+
+    Raises:
+        SlackError: if Slack is unavailable or rejects the token.
+    """
     from bot.slack.handlers.corrections import CorrectionScanner
     from bot.slack.queue import JobQueue
 
-    surface = await _authenticate(workspace)
-    inbox = JobQueue(workspace.articles, waiting=workspace.settings.slack_waiting)
-    app, worker = _build_app(workspace, surface, inbox, witness or AnswerObserver())
-    look = CorrectionScanner(workspace.articles, workspace.citation_audit, inbox).scan
+    surface = await _authenticate(services)
+    inbox = JobQueue(services.articles, waiting=services.settings.slack_waiting)
+    app, worker = _build_app(services, surface, inbox, observer or AnswerObserver())
+    scan = CorrectionScanner(services.articles, services.citation_audit, inbox).scan
     task = asyncio.create_task(worker.run())
     try:
-        # What is old is forgotten: else the library would grow with every word that is said. And who was given an
-        # answer that no longer stands is told.
+        # Old events are deleted, or the database would grow with every message. The scan finds answers that are
+        # no longer valid and notifies the users who received them.
         async with (
-            run_periodically(_HOUR, inbox.prune, "what is old could not be forgotten"),
-            run_periodically(_MOMENT, look, "what no longer stands could not be looked for"),
+            run_periodically(_PRUNE_SECONDS, inbox.prune, "what is old could not be forgotten"),
+            run_periodically(_SCAN_SECONDS, scan, "what no longer stands could not be looked for"),
         ):
             yield Bot(app, task, worker, inbox, surface)
     finally:
-        await worker.stop(grace=patience.grace)
+        await worker.stop(grace=timeouts.grace)
         await surface.close()
         await task
 
 
-async def _authenticate(workspace: Services) -> SlackClient:
-    """Ask Slack who we are. Raises SlackError where it refuses us, SlackUnavailableError where it is not there."""
-    from bot.slack.client import SlackClient, call_api, open_client, open_session
-    from bot.slack.doctor import refused
+async def _authenticate(services: Services) -> SlackClient:
+    """Open a client with the identity of the bot, as Slack returns it.
 
-    settings = workspace.settings
-    async with contextlib.AsyncExitStack() as unless_known:
-        session = await unless_known.enter_async_context(open_session())
+    Raises:
+        SlackError: if Slack rejects the token.
+        SlackUnavailableError: if Slack is unavailable.
+    """
+    from bot.slack.client import SlackClient, call_api, open_client, open_session
+    from bot.slack.doctor import build_token_error
+
+    settings = services.settings
+    async with contextlib.AsyncExitStack() as exits:
+        session = await exits.enter_async_context(open_session())
         client = open_client(settings, session)
         try:
-            me = await call_api(client.auth_test(), "auth.test")
+            identity = await call_api(client.auth_test(), "auth.test")
         except SlackRejectedError as exc:
-            raise refused("SLACK_BOT_TOKEN", exc) from exc
+            raise build_token_error("SLACK_BOT_TOKEN", exc) from exc
         except SlackUnavailableError as exc:
             raise SlackUnavailableError(
                 f"Slack cannot be reached at {settings.slack_api_url}: {exc}"
             ) from exc
-        unless_known.pop_all()
-    impatient = open_client(settings, session, patient=False)
-    team = "" if me.get("is_enterprise_install") else str(me.get("team_id") or "")
-    return SlackClient(client, impatient, me["user_id"], team=team, helpers=bool(settings.slack_helpers))
+        exits.pop_all()
+    no_retry_client = open_client(settings, session, retry=False)
+    team = "" if identity.get("is_enterprise_install") else str(identity.get("team_id") or "")
+    return SlackClient(
+        client, no_retry_client, identity["user_id"], team=team, helpers=bool(settings.slack_helpers)
+    )
 
 
 def _build_app(
-    workspace: Services, surface: SlackClient, inbox: JobQueue, witness: AnswerObserver
+    services: Services, surface: SlackClient, inbox: JobQueue, observer: AnswerObserver
 ) -> tuple[AsyncApp, Worker]:
-    """Build the app and what works behind it."""
+    """Build the Bolt app, with its listeners, and the worker for the jobs that they enqueue."""
     from slack_bolt.async_app import AsyncApp
 
     from bot.slack.actions import AnswerActions
@@ -168,8 +210,8 @@ def _build_app(
     from bot.slack.routing import MessageRouter
     from bot.slack.worker import Worker
 
-    settings = workspace.settings
-    desk = SlackContext(workspace, surface, inbox, ChannelSettings(workspace.articles), witness)
+    settings = services.settings
+    desk = SlackContext(services, surface, inbox, ChannelSettings(services.articles), observer)
     worker = Worker(
         inbox,
         {
@@ -181,26 +223,27 @@ def _build_app(
             "correction": lambda job: CorrectionHandler(desk, job),
         },
         concurrency=settings.slack_concurrency,
-        witness=witness,
+        observer=observer,
     )
-    reception = MessageRouter(settings, surface, inbox, on_new=worker.wake)
+    router = MessageRouter(settings, surface, inbox, on_new=worker.wake)
     app = AsyncApp(
         client=surface.client,
         authorize=_static_authorize(surface),
         signing_secret=settings.slack_signing_secret.get_secret_value(),
-        process_before_response=True,  # what is to be kept is kept before Slack is told that it was received
-        logger=_bolts_log(),
+        process_before_response=True,  # requests are stored before they are acknowledged
+        logger=_create_bolt_logger(),
     )
-    for part in (Listeners(desk, reception), AnswerActions(desk), Home(desk)):
+    for part in (Listeners(desk, router), AnswerActions(desk), Home(desk)):
         part.register(app)
     return app, worker
 
 
 def _static_authorize(surface: SlackClient) -> Callable[..., Awaitable[AuthorizeResult]]:
-    """Return what tells Bolt who we are: known since the start, so that no event waits for Slack to say it again.
+    """Return an `authorize` function for Bolt that returns the identity found at the start, without a call to Slack.
 
-    Events are not told apart by their team: in a grid or a shared channel it is not always the one that the app was
-    installed in, and what is said goes to our own channels alone. Commands and clicks are, where they are heard.
+    The team of an event is ignored: in an Enterprise Grid or a shared channel, it is not always the team in which the
+    app is installed, and replies are only posted to our own channels. The listeners check the team of commands and
+    actions.
     """
     from slack_bolt.authorization import AuthorizeResult
 
@@ -213,15 +256,15 @@ def _static_authorize(surface: SlackClient) -> Callable[..., Awaitable[Authorize
     return authorize
 
 
-def _bolts_log() -> logging.Logger:
-    """Return a log that takes errors alone: below them Bolt logs what people say, and that we brought the client."""
-    bolts = logging.getLogger(f"{__name__}.bolt")
-    bolts.setLevel(logging.ERROR)
-    return bolts
+def _create_bolt_logger() -> logging.Logger:
+    """Return a logger for errors: at lower levels, Bolt logs messages of users, and that it was given a client."""
+    bolt_logger = logging.getLogger(f"{__name__}.bolt")
+    bolt_logger.setLevel(logging.ERROR)
+    return bolt_logger
 
 
 async def _wait_first(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
-    """Return when the first of these is done; raise what it raised."""
+    """Wait until the first task is done, and raise its error if it failed."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()

@@ -1,4 +1,4 @@
-"""What is set for each channel: the outlets from whose articles it is answered."""
+"""Settings of each channel: the sources whose articles are used to answer its questions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class ChannelSetting:
-    """What holds in one channel; no sources means all. `changed` is None where nothing was ever set.
+    """Setting of a channel.
 
-    A source is an outlet's name as data, compared by `normalize_label`; it may have no articles any more.
+    Attributes:
+        sources: names of the sources, compared by `normalize_label`; empty for all sources. A source may no longer
+            have articles.
+        changed: time of the last change, or None if the channel was never set.
+        changed_by: id of the user who made the last change.
     """
 
     sources: tuple[str, ...] = ()
@@ -33,48 +37,53 @@ class ChannelSetting:
 
 
 class ChannelSettings:
-    """Keeps the settings of channels in the library's database, by the channel's id alone."""
+    """Store of the channel settings, by channel id, in the database of the article store."""
 
-    def __init__(self, library: ArticleStore) -> None:
-        self._library = library
+    def __init__(self, store: ArticleStore) -> None:
+        self._store = store
 
     def get(self, channel: str) -> ChannelSetting:
-        """Return what is set for a channel; where nothing is, it is answered from all articles."""
+        """Return the setting of a channel, or the default (all sources) if it was never set."""
         query = select(slack_channels).where(slack_channels.c.channel == channel)
-        with self._library.connect() as connection:
+        with self._store.connect() as connection:
             row = connection.execute(query).first()
-        return _setting(row) if row else ChannelSetting()
+        return _build_setting(row) if row else ChannelSetting()
 
     def set(self, channel: str, sources: Iterable[str], by: str) -> None:
-        """Answer a channel from these outlets alone, or from all where there are none; the last to set it wins.
+        """Limit the answers in a channel to these sources; the last change wins.
 
-        Raises SettingsError for what is not a channel's id.
+        Args:
+            sources: names of sources; empty for all sources.
+            by: id of the user.
+
+        Raises:
+            SettingsError: if `channel` is not a channel id.
         """
         if not _CHANNEL.fullmatch(channel):
             raise SettingsError(f"{channel[:40]!r} is not a channel's id, such as C0123ABCD")
         row = {
             "channel": channel,
-            "sources": _once_each(sources),
+            "sources": _deduplicate_sources(sources),
             "changed": datetime.now(UTC).isoformat(timespec="seconds"),
             "changed_by": by,
         }
-        with self._library.transaction() as connection:
+        with self._store.transaction() as connection:
             upsert(connection, slack_channels, row, key=("channel",))
 
     def all(self) -> dict[str, ChannelSetting]:
-        """Return what was ever set, by channel."""
-        with self._library.connect() as connection:
+        """Return all settings ever made, by channel id."""
+        with self._store.connect() as connection:
             rows = connection.execute(select(slack_channels).order_by(slack_channels.c.channel))
-            return {row.channel: _setting(row) for row in rows}
+            return {row.channel: _build_setting(row) for row in rows}
 
 
-def _once_each(sources: Iterable[str]) -> list[str]:
-    """Return the names cleaned, each outlet once and as it is first written."""
-    named: dict[str, str] = {}
+def _deduplicate_sources(sources: Iterable[str]) -> list[str]:
+    """Return the cleaned names without duplicates, each in its first spelling."""
+    unique: dict[str, str] = {}
     for source in map(clean_line, sources):
-        named.setdefault(normalize_label(source), source)
-    return [source for source in named.values() if source]
+        unique.setdefault(normalize_label(source), source)
+    return [source for source in unique.values() if source]
 
 
-def _setting(row: Row[Any]) -> ChannelSetting:
+def _build_setting(row: Row[Any]) -> ChannelSetting:
     return ChannelSetting(tuple(row.sources), datetime.fromisoformat(row.changed), row.changed_by)

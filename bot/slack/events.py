@@ -1,4 +1,4 @@
-"""What a Slack event asks for, by its form alone: the first thing that is done with it, before anything is kept."""
+"""Parser for Slack events and message text; it uses no stored data."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ from bot.slack.rendering.escaping import strip_invisible
 
 Event = Mapping[str, Any]
 
-# Messages of people; the other subtypes tell of what happened in a channel, or are other programs'.
-_SAID = (None, "", "file_share", "thread_broadcast")
-_BEGINS_ASKING = re.compile(
+# Subtypes of messages by users; the others are channel events or messages of other programs.
+_USER_SUBTYPES = (None, "", "file_share", "thread_broadcast")
+_QUESTION_START = re.compile(
     r"(?:(?:and|but|so|or|ok|okay)\W+)?"
     r"(?:who|whom|whose|what|when|where|which|why|how|did|does|do|is|are|was|were|has|have|had|will|would|can|could)\b",
     re.IGNORECASE,
 )
-_ENDS_ASKING = re.compile(r"\?\W*$")
-_END = 20  # characters: in all of a long row of question marks the search would take seconds
+_QUESTION_END = re.compile(r"\?\W*$")
+# Searched for a question mark: in a message of many question marks, a full search would take seconds.
+_MAX_END_CHARS = 20
 _TOKEN = re.compile(r"<([^<>]*)>")
-_CODE = re.compile(r"`+")
-_QUOTE = re.compile(r"^(?:&gt;|>)+[ \t]?", re.MULTILINE)
-# A mark's text holds none of its own kind: each look ends at the next one, however many are never closed.
+_CODE_MARK = re.compile(r"`+")
+_QUOTE_MARK = re.compile(r"^(?:&gt;|>)+[ \t]?", re.MULTILINE)
+# The text in a pair of marks contains no such mark: each search ends at the next one, even if many are never closed.
 _EMPHASIS = re.compile(r"(?<![\w*_~])([*_~])(?=\S)((?:(?!\1)[^\n])+)(?<=\S)\1(?![\w*_~])")
-_ENTITY = re.compile(r"&(?:lt|gt|amp);")  # the only ones that Slack writes
+_ENTITY = re.compile(r"&(?:lt|gt|amp);")  # the only entities in Slack messages
 _MENTION = re.compile(
     r"<@([UW]\w+)(?:\|[^<>]*)?>|<!subteam\^(S\w+)[^<>]*>|<!(here|channel|everyone)(?:\|[^<>]*)?>"
 )
-_LEAD = re.compile(r"^[\s,:;–—-]+")
-# What stands for a thing without a label; a call to everybody is no word of a question.
-_NEUTRAL = {"@": "somebody", "#": "the channel", "!subteam": "the group"}
+_LEADING_PUNCTUATION = re.compile(r"^[\s,:;–—-]+")
+# Replacements for mentions and links without a label; @channel and the like are removed.
+_FALLBACK_LABELS = {"@": "somebody", "#": "the channel", "!subteam": "the group"}
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A message, edit or deletion, and whether the bot was meant: by its name, or because nobody else is there.
+    """Parsed message, edit or deletion.
 
-    `others` are the people and groups that a message mentions beside the bot. `external` is a channel that is
-    shared with another company.
+    Attributes:
+        request: the request to the bot, if the message is for the bot.
+        addressed: True if the message mentions the bot or is a direct message.
+        others: ids of the other users and groups that it mentions.
+        external: True if the channel is shared with another company.
     """
 
     request: Request
@@ -51,15 +55,17 @@ class IncomingMessage:
 
     @property
     def is_question(self) -> bool:
-        """Whether its words are a question."""
+        """True if the text has the form of a question."""
         text = self.request.text
-        return bool(_BEGINS_ASKING.match(text) or _ENDS_ASKING.search(text[-_END:]))
+        return bool(_QUESTION_START.match(text) or _QUESTION_END.search(text[-_MAX_END_CHARS:]))
 
 
-def parse_event(body: Event, me: str) -> IncomingMessage | None:
-    """Return what an event of the Events API says to the bot `me`; None where nobody says anything.
+def parse_event(body: Event, bot_user_id: str) -> IncomingMessage | None:
+    """Parse an event of the Events API.
 
-    What bots say, the bot itself included, is nothing; neither are joins and other news of a channel.
+    Returns:
+        The message, or None if the event is not from a user: messages of bots (this one included), joins and other
+        channel events.
     """
     event = body.get("event") or {}
     if event.get("type") not in ("message", "app_mention") or (
@@ -67,50 +73,52 @@ def parse_event(body: Event, me: str) -> IncomingMessage | None:
     ):
         return None
     subtype = event.get("subtype")
-    if subtype in _SAID:
-        return _said(body, event, event, me, "question")
+    if subtype in _USER_SUBTYPES:
+        return _parse_message(body, event, event, bot_user_id, "question")
     if subtype == "message_deleted":
-        return _deleted(body, event, event.get("previous_message") or {}, me)
+        return _parse_deletion(body, event, event.get("previous_message") or {}, bot_user_id)
     if subtype == "message_changed":
-        return _changed(body, event, me)
+        return _parse_edit(body, event, bot_user_id)
     return None
 
 
-def _changed(body: Event, event: Event, me: str) -> IncomingMessage | None:
-    """Read an edit. Slack also tells of links it has unfurled so, and of deleted messages that had replies."""
+def _parse_edit(body: Event, event: Event, bot_user_id: str) -> IncomingMessage | None:
+    """Parse a change event: an edit, an unfurled link (ignored), or the deletion of a message that has replies."""
     message, previous = event.get("message") or {}, event.get("previous_message") or {}
     if message.get("subtype") == "tombstone":
-        return _deleted(body, event, {**message, **previous}, me)
-    if message.get("subtype") not in _SAID or message.get("text") == previous.get("text"):
+        return _parse_deletion(body, event, {**message, **previous}, bot_user_id)
+    if message.get("subtype") not in _USER_SUBTYPES or message.get("text") == previous.get("text"):
         return None
-    return _said(body, event, message, me, "edit")
+    return _parse_message(body, event, message, bot_user_id, "edit")
 
 
-def _said(body: Event, event: Event, message: Event, me: str, kind: Kind) -> IncomingMessage | None:
+def _parse_message(
+    body: Event, event: Event, message: Event, bot_user_id: str, kind: Kind
+) -> IncomingMessage | None:
     person, text = message.get("user"), message.get("text") or ""
-    if not _is_person(message, me) or not message.get("ts") or not event.get("channel"):
+    if not _is_from_user(message, bot_user_id) or not message.get("ts") or not event.get("channel"):
         return None
     mentions = extract_mentions(text)
-    request = _request(body, event, message, kind, text=message_text(text, me))
+    request = _build_request(body, event, message, kind, text=message_text(text, bot_user_id))
     assert person
     return IncomingMessage(
         request,
-        addressed=request.is_direct_message or me in mentions,
-        others=mentions - {me, person},
+        addressed=request.is_direct_message or bot_user_id in mentions,
+        others=mentions - {bot_user_id, person},
         external=bool(body.get("is_ext_shared_channel")),
     )
 
 
-def _deleted(body: Event, event: Event, message: Event, me: str) -> IncomingMessage | None:
+def _parse_deletion(body: Event, event: Event, message: Event, bot_user_id: str) -> IncomingMessage | None:
     message = {**message, "ts": event.get("deleted_ts") or message.get("ts")}
-    if not _is_person(message, me) or not message["ts"]:
+    if not _is_from_user(message, bot_user_id) or not message["ts"]:
         return None
-    request = _request(body, event, message, "delete", text="")
-    addressed = request.is_direct_message or me in extract_mentions(message.get("text") or "")
+    request = _build_request(body, event, message, "delete", text="")
+    addressed = request.is_direct_message or bot_user_id in extract_mentions(message.get("text") or "")
     return IncomingMessage(request, addressed=addressed, external=bool(body.get("is_ext_shared_channel")))
 
 
-def _request(body: Event, event: Event, message: Event, kind: Kind, *, text: str) -> Request:
+def _build_request(body: Event, event: Event, message: Event, kind: Kind, *, text: str) -> Request:
     ts = str(message["ts"])
     return Request(
         kind=kind,
@@ -125,39 +133,41 @@ def _request(body: Event, event: Event, message: Event, kind: Kind, *, text: str
     )
 
 
-def _is_person(message: Event, me: str) -> bool:
+def _is_from_user(message: Event, bot_user_id: str) -> bool:
     return (
         bool(message.get("user"))
-        and message["user"] != me
+        and message["user"] != bot_user_id
         and not (message.get("bot_id") or message.get("bot_profile") or message["user"] == "USLACKBOT")
     )
 
 
-def message_text(text: str, me: str) -> str:
-    """Return the plain words of a message: mentions of `me`, code marks, quote marks and markup are taken out.
+def message_text(text: str, bot_user_id: str) -> str:
+    """Return the plain text of a message, without mentions of the bot, code marks, quote marks and other markup.
 
-    Mentions and links become their labels. Entities are read once, and last: what only looks like a mention
-    stays words.
+    Mentions and links are replaced by their labels. Entities are decoded once, and last, so that escaped text that
+    looks like a mention is not treated as one.
     """
-    bare = _TOKEN.sub(lambda match: _label(match[1], me), text)
-    bare = _QUOTE.sub("", _CODE.sub("", bare))
-    for _ in range(3):  # emphasis within emphasis
+    bare = _TOKEN.sub(lambda match: _format_label(match[1], bot_user_id), text)
+    bare = _QUOTE_MARK.sub("", _CODE_MARK.sub("", bare))
+    for _ in range(3):  # nested emphasis
         bare = _EMPHASIS.sub(r"\2", bare)
     words = _ENTITY.sub(lambda match: html.unescape(match[0]), bare)
-    return strip_invisible(_LEAD.sub("", words))
+    return strip_invisible(_LEADING_PUNCTUATION.sub("", words))
 
 
 def extract_mentions(text: str) -> frozenset[str]:
-    """Return the ids of people (U…, W…) and groups (S…) that a message mentions, and "here" and the like."""
+    """Return the ids of users (U…, W…) and groups (S…) that a message mentions, and "here", "channel" or "everyone"."""
     return frozenset(found for match in _MENTION.finditer(text) for found in match.groups() if found)
 
 
-def _label(token: str, me: str) -> str:
+def _format_label(token: str, bot_user_id: str) -> str:
     name, _, label = token.partition("|")
-    if me and name == f"@{me}":
+    if bot_user_id and name == f"@{bot_user_id}":
         return " "
     if label:
         return label.removeprefix("@")
     if name[:1] == "!":
-        return _NEUTRAL.get(name.partition("^")[0], "")
-    return _NEUTRAL.get(name[:1], name.removeprefix("mailto:") if name.startswith("mailto:") else "the link")
+        return _FALLBACK_LABELS.get(name.partition("^")[0], "")
+    return _FALLBACK_LABELS.get(
+        name[:1], name.removeprefix("mailto:") if name.startswith("mailto:") else "the link"
+    )

@@ -1,4 +1,4 @@
-"""What people in Slack ask for, and what is owed to them, as the rest of the room passes it on."""
+"""Requests of Slack users, and jobs of the queue."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ from typing import Any, Literal
 Kind = Literal["question", "edit", "delete", "command", "check", "correction"]
 
 
-def is_direct(channel: str) -> bool:
-    """Say whether a channel's id is that of a direct conversation between one person and the bot."""
+def is_direct_channel(channel: str) -> bool:
+    """Return True if the channel is a direct message between one user and the bot."""
     return channel.startswith("D")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobBase:
-    """What a person in Slack asked for, and where.
+    """Base class of requests and jobs.
 
-    `target` is the message it is about: the question itself, or the one that was edited or deleted (of a correction,
-    the answer's id); `ts` is when it was asked, in Slack's form. `thread` is the message that the thread hangs on.
-    `details` hold what only one kind needs, such as the address that a command is answered at.
+    Attributes:
+        kind: kind of the request.
+        channel: id of the channel.
+        thread: ts of the first message of the thread.
+        target: ts of the message that it is about: the question, or the message edited or deleted. For a correction,
+            the id of the answer.
+        ts: time of the request, as a Slack ts.
+        person: id of the user.
+        team: id of the user's team, or an empty string if unknown.
+        text: plain text of the question.
+        details: data of one kind of request, such as the response URL of a command.
     """
 
     kind: Kind
@@ -34,28 +42,36 @@ class JobBase:
 
     @property
     def is_direct_message(self) -> bool:
-        """Whether it was asked in a direct conversation, in which every message is for the bot."""
-        return is_direct(self.channel)
+        """True if it was sent in a direct message channel, in which every message is for the bot."""
+        return is_direct_channel(self.channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(JobBase):
-    """One thing that is asked for, or owed to who asked. `event_id` is "" where Slack gave none."""
+    """Request of a user, or a correction for a user.
+
+    Attributes:
+        event_id: id of the event, or an empty string if Slack did not send one.
+    """
 
     event_id: str = ""
 
     @property
     def ordering_key(self) -> str:
-        """What it must not overtake: the thread, or all of a direct conversation; a private answer waits for none."""
+        """Key of the requests that are answered in order.
+
+        It is the same for all requests in a thread or in a direct message channel. Ephemeral answers do not wait for
+        others.
+        """
         if self.kind in ("command", "check"):
             return f"{self.kind}:{self.event_id or self.ts}"
         return self.channel if self.is_direct_message else f"{self.channel}:{self.thread}"
 
     @property
     def dedup_key(self) -> str:
-        """What it is, among all that can be asked about its message.
+        """Key that distinguishes requests about the same message.
 
-        An edit is another for each new wording, a correction for each set of citations.
+        Each edit has its own key, and a correction has one for each set of citations.
         """
         if self.kind == "correction":
             return f"correction:{self.text}"
@@ -64,11 +80,17 @@ class Request(JobBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(JobBase):
-    """A request on its way to being answered.
+    """Claimed request.
 
-    `owner` is the claim that took it, another each time: even within one process, who was too slow and who took over
-    are told apart. With `posting` a reply may stand in Slack already, whose ts nobody could note; `reply` is its ts
-    where known. `answer_id` is the stored answer's.
+    Attributes:
+        id: id of the job.
+        received: time when the request was received, in seconds since 1970.
+        owner: id of the claim, new with each claim, so that a claim that has expired is distinguished from the one that
+            replaced it, even in one process.
+        tries: number of claims so far.
+        posting: True if a reply may have been posted of which the ts was not stored.
+        reply: ts of the reply, or an empty string if unknown.
+        answer_id: id of the stored answer, or an empty string if there is none.
     """
 
     id: int
@@ -81,5 +103,5 @@ class Job(JobBase):
 
     @property
     def reference(self) -> str:
-        """What a person can name when they tell of a failure, and what stands in the log."""
+        """Reference of the job in the log and in error messages, for users who report a failure."""
         return f"S{self.id}"

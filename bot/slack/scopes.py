@@ -1,6 +1,6 @@
-"""What the Slack app is allowed and what it is told of: every scope, why, and every event.
+"""OAuth scopes of the Slack app, the reason for each, and its event subscriptions.
 
-`deploy/slack-manifest.yaml` asks for exactly these, and `citewire doctor --slack` compares the token with them.
+`deploy/slack-manifest.yaml` requests exactly these, and `citewire doctor --slack` compares the token with them.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 
 COMMAND = "/cite"
 SHORTCUT = "check_message"
-SHORTCUT_NAME = "Check against articles"  # Slack takes 24 characters
-APP_SCOPE = "connections:write"  # the app-level token's own, for Socket Mode
-# Neither needs a scope: the Home tab and the agent's pane being opened, and what is done with our own views.
+SHORTCUT_NAME = "Check against articles"  # Slack allows 24 characters
+APP_SCOPE = "connections:write"  # scope of the app-level token, for Socket Mode
+# No scope is needed for the event that the Home tab or the assistant pane is opened, or for calls about our own views.
 UNSCOPED_EVENTS = ("app_home_opened",)
-FREE_METHODS = ("auth.test", "views.open", "views.update", "views.publish")
+UNSCOPED_METHODS = ("auth.test", "views.open", "views.update", "views.publish")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Something the bot's token allows: what for, the Web API methods that need it, the events that come with it."""
+    """Scope of the bot token: the reason, the Web API methods that need it, and the events that it includes."""
 
     why: str
     methods: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
 
 
-# A thread is read and followed where people talk: each kind of conversation has a scope of its own.
+# Threads are read in all kinds of conversations, and each kind has its own scope.
 BOT_SCOPES = {
     "app_mentions:read": Scope("to be asked by name", events=("app_mention",)),
     "assistant:write": Scope(

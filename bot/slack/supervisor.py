@@ -1,4 +1,4 @@
-"""Slack beside the service: at work while Slack can be reached, and no hindrance to anything else while it cannot."""
+"""Runs the bot in the process of the HTTP service and reconnects it; the service works without Slack, too."""
 
 from __future__ import annotations
 
@@ -25,87 +25,92 @@ logger = logging.getLogger(__name__)
 
 @contextlib.asynccontextmanager
 async def open_slack(
-    workspace: Services, witness: AnswerObserver, patience: Timeouts
+    services: Services, observer: AnswerObserver, timeouts: Timeouts
 ) -> AsyncIterator[SlackSupervisor | None]:
     """Run the bot inside the block, or nothing if its token or signing secret is not set.
 
     Raises:
         SlackError: if Slack refuses the token.
     """
-    settings = workspace.settings
+    settings = services.settings
     if (
         not settings.slack_bot_token.get_secret_value()
         or not settings.slack_signing_secret.get_secret_value()
     ):
         yield None
         return
-    async with SlackSupervisor(workspace, witness, patience).run() as slack:
+    async with SlackSupervisor(services, observer, timeouts).run() as slack:
         yield slack
 
 
 class SlackSupervisor:
-    """The bot, once it is at work, and how Slack stands."""
+    """Supervisor of the bot: starts it when Slack is available, and checks the connection regularly."""
 
-    def __init__(self, workspace: Services, witness: AnswerObserver, patience: Timeouts) -> None:
-        self._workspace = workspace
-        self._witness = witness
-        self._patience = patience
+    def __init__(self, services: Services, observer: AnswerObserver, timeouts: Timeouts) -> None:
+        self._services = services
+        self._observer = observer
+        self._timeouts = timeouts
         self._bot: Bot | None = None
-        self._exits = contextlib.AsyncExitStack()
-        self._ended: asyncio.Task[None] | None = None
-        self._trouble = ""  # what was said of it last
-        self.is_connected = False  # whether Slack answered when it was asked last
+        self._exit_stack = contextlib.AsyncExitStack()
+        self._task: asyncio.Task[None] | None = None
+        self._last_error = ""  # message of the last error, or an empty string
+        self.is_connected = False  # True if the last check succeeded
 
     @property
     def app(self) -> AsyncApp | None:
-        """What takes in what Slack sends; None before Slack was reached for the first time."""
+        """Bolt app that handles the requests of Slack, or None before the first connection."""
         return self._bot.app if self._bot else None
 
     @property
     def route(self) -> Route:
-        """Return the route of Slack's requests."""
+        """Route for the requests of Slack."""
         return slack_route(lambda: self.app)
 
     @property
-    def ended(self) -> asyncio.Task[None]:
-        """What ends by an error alone, which it raises: the bot's."""
-        assert self._ended
-        return self._ended
+    def task(self) -> asyncio.Task[None]:
+        """Task of the bot, which ends only with an error of the bot."""
+        assert self._task
+        return self._task
 
     def queue(self) -> tuple[int, int]:
-        """Return how many requests wait, on any machine, and how many are worked on here."""
+        """Return the number of requests queued on all machines, and of those in flight in this process."""
         return self._bot.queue() if self._bot else (0, 0)
 
     async def stop(self) -> None:
-        """Begin nothing more, and finish what is under way."""
+        """Start no more jobs, and finish those in flight."""
         if self._bot:
-            await self._bot.stop(self._patience.grace)
+            await self._bot.stop(self._timeouts.grace)
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[SlackSupervisor]:
-        """Have the bot at work while the block lasts, once Slack is there. Raises SlackError where it refuses us."""
-        async with self._exits:
+        """Run the bot during the block, as soon as Slack is available.
+
+        Raises:
+            SlackError: if Slack rejects the token.
+        """
+        async with self._exit_stack:
             await self._check()
-            self._ended = asyncio.create_task(self._keep())
+            self._task = asyncio.create_task(self._monitor())
             try:
                 yield self
             finally:
-                self._ended.cancel()
-                await asyncio.wait({self._ended})
+                self._task.cancel()
+                await asyncio.wait({self._task})
 
-    async def _keep(self) -> None:
-        """Look again and again: often where Slack is away, and then ever less often."""
-        pause = self._patience.slack_retry_min
+    async def _monitor(self) -> None:
+        """Check the connection regularly; while Slack is unavailable, retry with exponential backoff."""
+        retry_delay = self._timeouts.slack_retry_min
         while True:
-            await self._sleep(self._patience.slack_ping_interval if self.is_connected else pause)
+            await self._sleep(self._timeouts.slack_ping_interval if self.is_connected else retry_delay)
             try:
                 await self._check()
-            except SlackError as exc:  # not at the start any more: whoever asks over HTTP is being answered
+            except SlackError as exc:
+                # After the start, an error is only logged, because the HTTP service is running.
                 self._log_transition(exc)
-            pause = (
-                self._patience.slack_retry_min
+            retry_delay = (
+                self._timeouts.slack_retry_min
                 if self.is_connected
-                else min(2 * pause, self._patience.slack_ping_interval)
+                else min(2 * retry_delay, self._timeouts.slack_ping_interval)
             )
 
     async def _sleep(self, seconds: float) -> None:
@@ -118,8 +123,12 @@ class SlackSupervisor:
             await asyncio.Event().wait()  # it was stopped
 
     async def _check(self) -> None:
-        """Try whether Slack is there. Raises SlackError where it refuses us."""
-        seconds = self._patience.slack_ping_timeout
+        """Check the connection, or start the bot if it is not running yet; log a change.
+
+        Raises:
+            SlackError: if Slack rejects the token.
+        """
+        seconds = self._timeouts.slack_ping_timeout
         try:
             async with asyncio.timeout(seconds):
                 await self._ping()
@@ -134,14 +143,14 @@ class SlackSupervisor:
         if self._bot:
             await self._bot.ping()
             return
-        at_work = run_bot(self._workspace, witness=self._witness, patience=self._patience)
-        self._bot = await self._exits.enter_async_context(at_work)
+        bot_context = run_bot(self._services, observer=self._observer, timeouts=self._timeouts)
+        self._bot = await self._exit_stack.enter_async_context(bot_context)
 
-    def _log_transition(self, trouble: SlackError | None) -> None:
-        """Tell the log, once, what has changed."""
-        said = str(trouble or "")
-        if trouble and said != self._trouble:
-            logger.warning("Slack is away, and is tried again: %s", said)
-        elif not trouble and self._trouble:
+    def _log_transition(self, error: SlackError | None) -> None:
+        """Log a change of the connection, once, and store the new state."""
+        message = str(error or "")
+        if error and message != self._last_error:
+            logger.warning("Slack is away, and is tried again: %s", message)
+        elif not error and self._last_error:
             logger.warning("Slack is there again")
-        self._trouble, self.is_connected = said, not trouble
+        self._last_error, self.is_connected = message, not error

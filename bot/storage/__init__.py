@@ -1,1 +1,1 @@
-"""A data folder in one file, and back."""
+"""The article store in SQL, its schema and migrations, and backups of a data directory."""

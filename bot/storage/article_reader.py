@@ -1,4 +1,4 @@
-"""What readers ask of the library: its articles as they see them, their passages, and what the indexes are made of."""
+"""Read queries over published articles and passages."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from sqlalchemy import (
 from bot.articles.article import Article, canonical_url
 from bot.articles.chunking import Passage, split_passages
 from bot.storage import migrations
-from bot.storage.database import chunks, open_engine, translated
+from bot.storage.database import chunks, open_engine, translate_errors
 from bot.storage.models import (
     ArticleSummary,
     ArticleVersion,
-    Outlet,
     PendingVersion,
+    SourceCount,
     StoreStats,
     VectorCollection,
 )
 from bot.storage.schema import articles, changes, collections, facts, passages, versions
 
-PAGE = 2_000  # rows read at once where what is read meanwhile changes
+PAGE_SIZE = 2_000  # rows per query, for iterations during which rows may change
 
 visible = and_(articles.c.id == versions.c.article_id, articles.c.version == versions.c.version)
 visible_passage = and_(articles.c.id == passages.c.article_id, articles.c.version == passages.c.version)
-_HEADLINE: tuple[ColumnElement[Any], ...] = (
+_SUMMARY_COLUMNS: tuple[ColumnElement[Any], ...] = (
     versions.c.article_id,
     versions.c.version,
     versions.c.title,
@@ -52,120 +52,127 @@ _HEADLINE: tuple[ColumnElement[Any], ...] = (
 
 
 class ArticleReader:
-    """What a library shows; safe to share between threads."""
+    """Read access to an article store; safe to share between threads."""
 
     def __init__(self, url: str, *, lock_file: Path | None) -> None:
-        """Open the library at a SQLAlchemy URL and bring its schema up to date. Raises DatabaseError.
+        """Open the article store and migrate its schema.
 
-        Without a lock file it is opened as it is, of whatever schema.
+        Args:
+            url: a SQLAlchemy URL.
+            lock_file: held during the migration; if None, the schema is not migrated.
+
+        Raises:
+            DatabaseError: if the database cannot be used.
         """
         self._engine = open_engine(url)
-        with translated(self._engine):
+        with translate_errors(self._engine):
             if lock_file:
                 lock_file.parent.mkdir(parents=True, exist_ok=True)
-                with FileLock(lock_file):  # two processes may meet a new library in the same moment
+                with FileLock(lock_file):  # two processes may open a new article store at the same time
                     migrations.migrate(self._engine)
-            self.library_id = self._fact("library_id")
+            self.library_id = self._read_fact("library_id")
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._engine.dispose()
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Connection]:
-        """Open a connection to read with."""
-        with translated(self._engine), self._engine.connect() as connection:
+        """Open a connection for reading."""
+        with translate_errors(self._engine), self._engine.connect() as connection:
             yield connection
 
     def generation(self) -> int:
-        """Return a number that rises with every change of what readers see."""
-        return int(self._fact("generation"))
+        """Return the generation, a number that increases with every change of the visible articles."""
+        return int(self._read_fact("generation"))
 
     def schema_version(self) -> int:
-        """Return the number of the last step that its schema was brought up by."""
+        """Return the version of the schema: the number of migrations applied."""
         with self.connect() as connection:
             return migrations.schema_version(connection)
 
     def totals(self) -> StoreStats:
-        """Count the visible articles and passages."""
+        """Return the numbers of visible articles and passages."""
         query = select(func.count()).select_from(passages).join(articles, visible_passage)
         with self.connect() as connection:
             found = connection.scalar(query) or 0
         return StoreStats(articles=self.count(), passages=found)
 
     def count(self) -> int:
-        """Count the visible articles."""
+        """Return the number of visible articles."""
         with self.connect() as connection:
             return connection.scalar(select(func.count()).where(articles.c.version.is_not(None))) or 0
 
     def is_empty(self) -> bool:
-        """Say whether there is no visible article, without counting them."""
+        """Return True if no article is visible; faster than `count`."""
         with self.connect() as connection:
             query = select(articles.c.id).where(articles.c.version.is_not(None))
             return connection.execute(query.limit(1)).first() is None
 
     def oldest(self) -> datetime | None:
-        """Return when the oldest visible article was published; None where none has a date."""
-        return self._published(versions.c.published.asc())
+        """Return the publication date of the oldest visible article, or None if no article has a date."""
+        return self._first_published_date(versions.c.published.asc())
 
     def newest(self) -> datetime | None:
-        """Return when the newest visible article was published; None where none has a date."""
-        return self._published(versions.c.published.desc())
+        """Return the publication date of the newest visible article, or None if no article has a date."""
+        return self._first_published_date(versions.c.published.desc())
 
-    def sources(self) -> list[Outlet]:
-        """Return the outlets of the visible articles, that with the most first; articles may name none."""
+    def sources(self) -> list[SourceCount]:
+        """Return the sources of the visible articles, most articles first; articles may have no source."""
         count = func.count()
         query = select(versions.c.source, count).join(articles, visible).where(versions.c.source != "")
         with self.connect() as connection:
             rows = connection.execute(query.group_by(versions.c.source)).all()
-        return sorted((Outlet(*row) for row in rows), key=lambda outlet: (-outlet.articles, outlet.name))
+        return sorted((SourceCount(*row) for row in rows), key=lambda source: (-source.articles, source.name))
 
     def content_hash(self) -> str:
-        """Return a hash over all visible articles, the same for the same articles in whatever library."""
+        """Return a hash over all visible articles, equal for equal articles in any article store."""
         digest = hashlib.sha256()
         for article_id, content_hash in self.hashes():
             digest.update(f"{article_id}\n{content_hash}\n".encode())
         return digest.hexdigest()
 
     def hashes(self) -> Iterator[tuple[str, str]]:
-        """Yield each visible article's id and content hash, ordered by id."""
+        """Yield id and content hash of each visible article, ordered by id."""
         query = select(articles.c.id, versions.c.content_hash).join(versions, visible)
         with self.connect() as connection:
-            for row in connection.execution_options(yield_per=PAGE).execute(query.order_by(articles.c.id)):
+            for row in connection.execution_options(yield_per=PAGE_SIZE).execute(
+                query.order_by(articles.c.id)
+            ):
                 yield row.id, row.content_hash
 
     def collection(self, fingerprint: str) -> VectorCollection | None:
-        """Return where the vectors of a model stand, or None where they would have to be made."""
+        """Return the vector collection of a model, or None if there is none."""
         return next((found for found in self.collections() if found.fingerprint == fingerprint), None)
 
     def collections(self) -> list[VectorCollection]:
-        """Return every complete collection of vectors."""
+        """Return all complete vector collections."""
         with self.connect() as connection:
             return [VectorCollection(*row) for row in connection.execute(select(collections))]
 
     def list_articles(self) -> Iterator[ArticleSummary]:
-        """Yield the visible articles, newest first, those without a date last."""
-        query = select(*_HEADLINE).join(articles, visible)
+        """Yield the visible articles, newest first, then those without a date."""
+        query = select(*_SUMMARY_COLUMNS).join(articles, visible)
         with self.connect() as connection:
             for row in connection.execute(
                 query.order_by(
                     versions.c.published.is_(None), versions.c.published.desc(), versions.c.article_id
                 )
             ):
-                yield _headline(row)
+                yield _build_summary(row)
 
     def article(self, article_id: str, version: int | None = None) -> Article | None:
-        """Return the visible version of an article, or the one that is named."""
+        """Return a version of an article, by default the visible one, or None if it does not exist."""
         query = select(versions, articles.c.origin).join(articles, articles.c.id == versions.c.article_id)
         number = articles.c.version if version is None else version
         with self.connect() as connection:
             row = connection.execute(
                 query.where(articles.c.id == article_id, versions.c.version == number)
             ).first()
-        return _article(row) if row else None
+        return _build_article(row) if row else None
 
     def article_version(self, article_id: str, version: int | None = None) -> ArticleVersion | None:
-        """Return a version that readers see or saw, by default what they see now; None where there is none."""
+        """Return a version that is or was visible, by default the visible one, or None if it does not exist."""
         newest = next(self.iter_versions([article_id]), None)
         if newest is None or version in (None, newest.version):
             return (
@@ -176,23 +183,25 @@ class ArticleReader:
         article = self.article(article_id, version) if version and version < newest.version else None
         if article is None or version is None:
             return None
-        # Those of an older version are forgotten; they are cut the same again.
+        # Passages of older versions are not stored; splitting the text again gives the same ones.
         passages = tuple(split_passages(article_id, version, article.text))
-        return ArticleVersion(article, version, passages, newest, self._written(article_id, newest.version))
+        return ArticleVersion(
+            article, version, passages, newest, self._written_at(article_id, newest.version)
+        )
 
     def is_withdrawn(self, article_id: str) -> bool:
-        """Say whether readers saw this article once and do not any more."""
+        """Return True if an article was visible once and is not any more."""
         seen = select(changes.c.article_id).where(changes.c.article_id == article_id)
         visible = select(articles.c.id).where(articles.c.id == article_id, articles.c.version.is_not(None))
         with self.connect() as connection:
             return bool(connection.execute(seen).first()) and not connection.execute(visible).first()
 
     def link_key(self) -> str:
-        """Return what seals the links to evidence pages, in hexadecimal digits; secret."""
-        return self._fact("link_key")
+        """Return the secret key that signs the links to evidence pages, in hexadecimal digits."""
+        return self._read_fact("link_key")
 
     def find(self, reference: str) -> str | None:
-        """Return the id of the article that an id or URL names, or None."""
+        """Return the id of the visible article with this id or URL, or None if there is none."""
         wanted = reference.strip()
         query = select(articles.c.id).join(versions, visible)
         query = query.where(or_(articles.c.id == wanted, versions.c.canonical_url == canonical_url(wanted)))
@@ -201,10 +210,10 @@ class ArticleReader:
         return wanted if wanted in found else next(iter(found), None)
 
     def passages(self, passage_ids: Sequence[str]) -> dict[str, tuple[Passage, ArticleSummary]]:
-        """Return the visible ones of these passages by id, each with its article's headline."""
+        """Return those of the given passages that are visible, by id, each with the summary of its article."""
         length = passages.c.end - passages.c.start
         query = (
-            select(passages.c.id, passages.c.start, passages.c.end, *_HEADLINE)
+            select(passages.c.id, passages.c.start, passages.c.end, *_SUMMARY_COLUMNS)
             .add_columns(func.substr(versions.c.text, passages.c.start + 1, length).label("slice"))
             .join(articles, visible_passage)
             .join(versions, visible)
@@ -214,40 +223,38 @@ class ArticleReader:
             for chunk in chunks(passage_ids):
                 for row in connection.execute(query.where(passages.c.id.in_(chunk))):
                     passage = Passage(row.id, row.article_id, row.start, row.end, row.slice)
-                    found[row.id] = (passage, _headline(row))
+                    found[row.id] = (passage, _build_summary(row))
         return found
 
     def iter_versions(self, article_ids: Iterable[str] | None = None) -> Iterator[PendingVersion]:
-        """Yield the visible ones of these articles with their passages, or all: what an index is rebuilt from."""
+        """Yield the visible versions of the given articles, by default of all, with their passages, to index them."""
         query = select(versions, articles.c.origin).join(articles, visible).order_by(articles.c.id)
         if article_ids is None:
-            yield from self._drafts(query)
+            yield from self._iter_drafts(query)
         else:
             for chunk in chunks(article_ids):
-                yield from self._drafts(query.where(articles.c.id.in_(chunk)))
+                yield from self._iter_drafts(query.where(articles.c.id.in_(chunk)))
 
     def changed_since(self, generation: int) -> list[str]:
-        """Return the ids of the articles that came, changed or went after this generation."""
+        """Return the ids of the articles that were added, changed or removed after a generation."""
         with self.connect() as connection:
             return list(
                 connection.scalars(select(changes.c.article_id).where(changes.c.generation > generation))
             )
 
-    # Within
-
-    def _drafts(self, query: Select[Any]) -> Iterator[PendingVersion]:
+    def _iter_drafts(self, query: Select[Any]) -> Iterator[PendingVersion]:
         with self.connect() as connection:
             for rows in connection.execution_options(yield_per=100).execute(query).partitions():
-                found = [(_article(row), row.version) for row in rows]
-                cut = self._passages_of(connection, found)
+                found = [(_build_article(row), row.version) for row in rows]
+                cut = self._load_passages(connection, found)
                 yield from (
                     PendingVersion(article, version, tuple(cut[article.id])) for article, version in found
                 )
 
-    def _passages_of(
+    def _load_passages(
         self, connection: Connection, found: Sequence[tuple[Article, int]]
     ) -> dict[str, list[Passage]]:
-        """Return the passages of these versions by article, in their order."""
+        """Return the passages of the given versions by article id, in text order."""
         key = tuple_(passages.c.article_id, passages.c.version)
         query = select(passages).where(key.in_([(article.id, version) for article, version in found]))
         texts = {article.id: article.text for article, _ in found}
@@ -257,33 +264,33 @@ class ArticleReader:
             cut[row.article_id].append(Passage(row.id, row.article_id, row.start, row.end, text))
         return cut
 
-    def _written(self, article_id: str, version: int) -> datetime | None:
+    def _written_at(self, article_id: str, version: int) -> datetime | None:
         query = select(versions.c.written).where(versions.c.article_id == article_id)
         with self.connect() as connection:
-            return _moment(connection.scalar(query.where(versions.c.version == version)))
+            return _parse_datetime(connection.scalar(query.where(versions.c.version == version)))
 
-    def _published(self, order: ColumnElement[Any]) -> datetime | None:
-        """Return the first date in this order; along its index, where a minimum would read every article."""
+    def _first_published_date(self, order: ColumnElement[Any]) -> datetime | None:
+        """Return the first date in the given order; uses the index, while a minimum would read every article."""
         dated = select(versions.c.published).join(articles, visible).where(versions.c.published.is_not(None))
         with self.connect() as connection:
-            return _moment(connection.scalar(dated.order_by(order).limit(1)))
+            return _parse_datetime(connection.scalar(dated.order_by(order).limit(1)))
 
-    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def _fetch_all(self, query: Select[Any]) -> Sequence[Row[Any]]:
         with self.connect() as connection:
             return connection.execute(query).all()
 
-    def _fact(self, key: str) -> str:
+    def _read_fact(self, key: str) -> str:
         with self.connect() as connection:
             return str(connection.scalar(select(facts.c.value).where(facts.c.key == key)))
 
 
-def _article(row: Row[Any]) -> Article:
+def _build_article(row: Row[Any]) -> Article:
     return Article(
         id=row.article_id,
         text=row.text,
         title=row.title,
         url=row.url,
-        published=_moment(row.published),
+        published=_parse_datetime(row.published),
         source=row.source,
         tags=tuple(row.tags),
         author=row.author,
@@ -292,10 +299,10 @@ def _article(row: Row[Any]) -> Article:
     )
 
 
-def _headline(row: Row[Any]) -> ArticleSummary:
-    moment = _moment(row.published)
+def _build_summary(row: Row[Any]) -> ArticleSummary:
+    moment = _parse_datetime(row.published)
     return ArticleSummary(row.article_id, row.version, row.title, row.source, moment, row.url, row.author)
 
 
-def _moment(iso: str | None) -> datetime | None:
+def _parse_datetime(iso: str | None) -> datetime | None:
     return datetime.fromisoformat(iso) if iso else None

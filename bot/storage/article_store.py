@@ -1,9 +1,9 @@
-"""The library: articles with their versions and passages in SQL, the truth both indexes are rebuilt from.
+"""Versioned, crash-safe writes of articles and passages; both indexes can be rebuilt from the article store.
 
-An article's row names the version that readers see. A version above it is *pending*: written, but not yet
-in both indexes. Passages of any version but the visible one are *stale* and wait to be taken out of the
-indexes. `publish` flips versions in one transaction, so that after a crash at any moment readers have
-either the old article or the new one.
+The row of an article contains its visible version. A higher version is *pending*: written, but not yet in both
+indexes. Passages of any other version than the visible one are *stale* and are going to be removed from the indexes.
+`publish` switches versions in one transaction, so that after a crash at any moment either the old or the new version of
+an article is visible.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from sqlalchemy import (
 from bot.articles.article import canonical_url
 from bot.articles.chunking import Passage
 from bot.errors import DatabaseError
-from bot.storage.article_reader import PAGE, ArticleReader, visible, visible_passage
-from bot.storage.database import chunks, translated
+from bot.storage.article_reader import PAGE_SIZE, ArticleReader, visible, visible_passage
+from bot.storage.database import chunks, translate_errors
 from bot.storage.models import ArticleFingerprint, PendingRef, PendingVersion, VectorCollection
 from bot.storage.schema import articles, changes, cited, collections, facts, passages, versions
 
-_KEPT_VERSIONS = 20  # of an article; what an answer cites is kept beyond that
-_WRITER_KEY = 0x6369746577  # PostgreSQL's advisory lock of the one writer
+_MAX_VERSIONS = 20  # per article, in addition to the versions that answers cite
+_WRITER_KEY = 0x6369746577  # PostgreSQL advisory lock of the writer
 
 
 class ArticleStore(ArticleReader):
-    """The SQL database behind everything, for who reads and for the one who writes; safe to share between threads."""
+    """Read and write access to an article store; safe to share between threads."""
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Open a transaction, kept when the block ends well."""
-        with translated(self._engine), self._engine.begin() as connection:
+        """Open a transaction, committed at the end of the block and rolled back on an exception."""
+        with translate_errors(self._engine), self._engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def writer_lock(self) -> Iterator[None]:
-        """Wait for, then hold, the one right to write to a library that several machines share."""
+        """Hold the lock for writing to an article store that several machines share; wait for it if necessary."""
         if self._engine.dialect.name != "postgresql":
-            yield  # SQLite lies in a data folder, whose lock the writer holds already
+            yield  # SQLite is in a data directory, whose lock the writer holds already
             return
         with self.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _WRITER_KEY})
@@ -61,7 +61,7 @@ class ArticleStore(ArticleReader):
                 connection.commit()
 
     def fingerprints(self, article_ids: Iterable[str]) -> dict[str, ArticleFingerprint]:
-        """Return what is known of the visible ones of these articles, by id."""
+        """Return the fingerprints of those of the given articles that are visible, by id."""
         query = select(articles.c.id, versions.c.content_hash, articles.c.origin).join(versions, visible)
         with self.connect() as connection:
             rows = (
@@ -72,18 +72,18 @@ class ArticleStore(ArticleReader):
             }
 
     def origins(self) -> Iterator[tuple[str, str]]:
-        """Yield each visible article's id and the file it was last read from; what is read may be removed."""
+        """Yield id and origin of each visible article; articles may be removed during the iteration."""
         query = select(articles.c.id, articles.c.origin).where(articles.c.version.is_not(None))
-        query, last = query.order_by(articles.c.id).limit(PAGE), ""
-        while rows := self._rows(query.where(articles.c.id > last)):
+        query, last = query.order_by(articles.c.id).limit(PAGE_SIZE), ""
+        while rows := self._fetch_all(query.where(articles.c.id > last)):
             yield from ((row.id, row.origin) for row in rows)
             last = rows[-1].id
 
     def next_versions(self, article_ids: Iterable[str]) -> dict[str, int]:
-        """Return the number that each of these articles' next version gets.
+        """Return the number of the next version of each article.
 
-        It is above that of every passage still known, so that a stale passage's id is never made again, and of every
-        citation, so that an article that was forgotten and comes back is not taken for the one that was cited.
+        It is higher than that of every stored passage, so that the id of a stale passage is never reused, and of every
+        citation, so that an article that was forgotten and ingested again is not confused with the cited one.
         """
         ids = list(article_ids)
         numbers = dict.fromkeys(ids, 1)
@@ -96,7 +96,7 @@ class ArticleStore(ArticleReader):
         return numbers
 
     def write(self, drafts: Sequence[PendingVersion]) -> list[PendingRef]:
-        """Store pending versions and their passages; readers do not see them before they are published."""
+        """Store pending versions and their passages; they are not visible before they are published."""
         if not drafts:
             return []
         with self.transaction() as connection:
@@ -107,8 +107,10 @@ class ArticleStore(ArticleReader):
             new = [{"id": key, "origin": origin} for key, origin in origins.items() if key not in known]
             if new:
                 connection.execute(articles.insert(), new)
-            connection.execute(versions.insert(), [_version_row(draft) for draft in drafts])
-            rows = [_passage_row(passage, draft.version) for draft in drafts for passage in draft.passages]
+            connection.execute(versions.insert(), [_build_version_row(draft) for draft in drafts])
+            rows = [
+                _build_passage_row(passage, draft.version) for draft in drafts for passage in draft.passages
+            ]
             connection.execute(passages.insert(), rows)
         return [PendingRef(draft.article.id, draft.version, draft.article.origin) for draft in drafts]
 
@@ -119,10 +121,13 @@ class ArticleStore(ArticleReader):
         retired: Sequence[str] = (),
         collection: VectorCollection | None = None,
     ) -> None:
-        """Make these versions visible and these articles disappear, in one transaction.
+        """Make versions visible and remove articles, in one transaction.
 
-        `collection` is where the vectors of all that is then visible stand; others fall behind and
-        are forgotten.
+        Args:
+            written: the pending versions to publish.
+            retired: ids of the articles to remove.
+            collection: the vector collection of all articles that are visible afterwards; others are outdated and
+                deleted from the table.
         """
         with self.transaction() as connection:
             for one in written:
@@ -133,17 +138,17 @@ class ArticleStore(ArticleReader):
                 connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(version=None))
                 connection.execute(delete(versions).where(versions.c.article_id.in_(chunk)))
             generation = self._next_generation(connection)
-            self._note_changes(connection, [*(one.article_id for one in written), *retired], generation)
+            self._record_changes(connection, [*(one.article_id for one in written), *retired], generation)
             if written or retired:
                 connection.execute(delete(collections))
             if collection:
                 connection.execute(
                     delete(collections).where(collections.c.fingerprint == collection.fingerprint)
                 )
-                connection.execute(collections.insert().values(_fields(collection)))
+                connection.execute(collections.insert().values(_build_collection_row(collection)))
 
     def update_origins(self, origins: dict[str, str]) -> None:
-        """Note the files that unchanged articles were read from this time, by article id."""
+        """Update the files that unchanged articles were last read from, by article id."""
         if not origins:
             return
         with self.transaction() as connection:
@@ -151,7 +156,7 @@ class ArticleStore(ArticleReader):
                 connection.execute(update(articles).where(articles.c.id == article_id).values(origin=origin))
 
     def discard_pending(self) -> None:
-        """Remove versions that a crash left unpublished; their passages become stale."""
+        """Delete versions that a crash has left unpublished; their passages become stale."""
         unpublished = select(versions.c.article_id, versions.c.version).join(
             articles, articles.c.id == versions.c.article_id
         )
@@ -162,21 +167,21 @@ class ArticleStore(ArticleReader):
                 connection.execute(delete(versions).where(key.in_(chunk)))
 
     def stale_passages(self) -> list[str]:
-        """Return the ids of all passages that no reader sees."""
+        """Return the ids of all passages that are not visible."""
         query = select(passages.c.id).join(articles, articles.c.id == passages.c.article_id)
         query = query.where(or_(articles.c.version.is_(None), articles.c.version != passages.c.version))
         with self.connect() as connection:
             return list(connection.scalars(query))
 
     def visible_passages(self, article_ids: Iterable[str]) -> list[str]:
-        """Return the ids of the passages of these articles that readers see now."""
+        """Return the ids of the visible passages of the given articles."""
         query = select(passages.c.id).join(articles, visible_passage)
         with self.connect() as connection:
             queries = (query.where(passages.c.article_id.in_(chunk)) for chunk in chunks(article_ids))
             return [key for narrowed in queries for key in connection.scalars(narrowed)]
 
     def drop_passages(self, passage_ids: Sequence[str]) -> None:
-        """Forget passages that are in neither index any more, and articles that have nothing left."""
+        """Delete passages that were removed from both indexes, and articles without any version or passage."""
         with self.transaction() as connection:
             for chunk in chunks(passage_ids):
                 connection.execute(delete(passages).where(passages.c.id.in_(chunk)))
@@ -186,10 +191,8 @@ class ArticleStore(ArticleReader):
             ]
             connection.execute(delete(articles).where(articles.c.version.is_(None), *unused))
 
-    # Within
-
     def _drop_old_versions(self, connection: Connection, article_ids: Iterable[str]) -> None:
-        """Forget all but the latest versions, unless an answer cites them: a live blog has hundreds."""
+        """Delete all but the latest versions and those that answers cite: a live blog has hundreds."""
         shown = select(articles.c.version).where(articles.c.id == versions.c.article_id).scalar_subquery()
         is_cited = select(cited.c.answer_id).where(
             cited.c.article_id == versions.c.article_id, cited.c.version == versions.c.version
@@ -198,28 +201,33 @@ class ArticleStore(ArticleReader):
             connection.execute(
                 delete(versions).where(
                     versions.c.article_id.in_(chunk),
-                    versions.c.version <= shown - _KEPT_VERSIONS,
+                    versions.c.version <= shown - _MAX_VERSIONS,
                     ~is_cited.exists(),
                 )
             )
 
-    def _note_changes(self, connection: Connection, article_ids: Iterable[str], generation: int) -> None:
+    def _record_changes(self, connection: Connection, article_ids: Iterable[str], generation: int) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        for chunk in chunks(dict.fromkeys(article_ids)):  # one may be written twice before it is published
+        # Without duplicates: an article may be written twice before a publication.
+        for chunk in chunks(dict.fromkeys(article_ids)):
             connection.execute(delete(changes).where(changes.c.article_id.in_(chunk)))
             rows = [{"article_id": key, "generation": generation, "changed": now} for key in chunk]
             connection.execute(changes.insert(), rows)
 
     def _next_generation(self, connection: Connection) -> int:
-        """Raise the generation; the row is locked until the transaction ends, so that generations end in order."""
+        """Increment the generation; its row is locked until the transaction ends, so generations commit in order."""
         query = select(facts.c.value).where(facts.c.key == "generation").with_for_update()
         generation = int(connection.scalar(query) or 0) + 1
         connection.execute(update(facts).where(facts.c.key == "generation").values(value=str(generation)))
         return generation
 
 
-def open_library(data_dir: Path, database_url: str = "") -> ArticleStore:
-    """Open the library that the settings name. Raises DatabaseError."""
+def open_article_store(data_dir: Path, database_url: str = "") -> ArticleStore:
+    """Open the article store: at `database_url`, or else SQLite in the data directory.
+
+    Raises:
+        DatabaseError: if it cannot be opened.
+    """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -228,7 +236,7 @@ def open_library(data_dir: Path, database_url: str = "") -> ArticleStore:
     return ArticleStore(url, lock_file=data_dir / "library.lock")
 
 
-def _version_row(draft: PendingVersion) -> dict[str, object]:
+def _build_version_row(draft: PendingVersion) -> dict[str, object]:
     article = draft.article
     return {
         "article_id": article.id,
@@ -247,7 +255,7 @@ def _version_row(draft: PendingVersion) -> dict[str, object]:
     }
 
 
-def _passage_row(passage: Passage, version: int) -> dict[str, object]:
+def _build_passage_row(passage: Passage, version: int) -> dict[str, object]:
     return {
         "id": passage.id,
         "article_id": passage.article_id,
@@ -257,5 +265,5 @@ def _passage_row(passage: Passage, version: int) -> dict[str, object]:
     }
 
 
-def _fields(collection: VectorCollection) -> dict[str, object]:
+def _build_collection_row(collection: VectorCollection) -> dict[str, object]:
     return {name: getattr(collection, name) for name in VectorCollection.__slots__}

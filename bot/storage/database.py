@@ -1,4 +1,4 @@
-"""The connection to SQLite or PostgreSQL, and what goes wrong with it in plain words."""
+"""SQLAlchemy engine for SQLite or PostgreSQL, dialect helpers and error translation."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from bot.errors import DatabaseError
 
-CHUNK = 500  # values in one IN (…): far below every database's limit on parameters
+CHUNK_SIZE = 500  # values per IN (…), far below the parameter limits of all databases
 _T = TypeVar("_T")
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine for a SQLAlchemy URL. Raises DatabaseError for one that cannot be used."""
+    """Return an engine for a SQLAlchemy URL.
+
+    Raises:
+        DatabaseError: if the URL is invalid or its driver is not installed.
+    """
     try:
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (ArgumentError, NoSuchModuleError) as exc:
@@ -32,18 +36,18 @@ def open_engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Let readers and the writer work side by side (WAL), and wait for a lock rather than fail."""
+    """Configure a connection: concurrent readers and writer (WAL), and waiting for a lock instead of failing."""
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 @contextlib.contextmanager
-def translated(engine: Engine) -> Iterator[None]:
-    """Turn what SQLAlchemy raises into a DatabaseError that names the database."""
+def translate_errors(engine: Engine) -> Iterator[None]:
+    """Convert exceptions of SQLAlchemy to a DatabaseError that names the database."""
     try:
         yield
     except SQLAlchemyError as exc:
-        # The driver's own words, without the statement: it can hold article text.
+        # The driver's message without the statement, which may contain article text.
         reason = str(getattr(exc, "orig", None) or exc).strip().splitlines()[0]
         place = engine.url.database if engine.dialect.name == "sqlite" else engine.url.render_as_string()
         raise DatabaseError(
@@ -52,9 +56,9 @@ def translated(engine: Engine) -> Iterator[None]:
 
 
 def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert a row unless one of its keys is there already; say whether it was inserted."""
-    statement = _insert(connection)(table).values(row).on_conflict_do_nothing()
-    # Without the option SQLAlchemy does not ask PostgreSQL's driver.
+    """Insert a row unless one of its unique keys exists already, and return True if it was inserted."""
+    statement = _dialect_insert(connection)(table).values(row).on_conflict_do_nothing()
+    # Without this option, SQLAlchemy does not read the row count from PostgreSQL's driver.
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
@@ -66,23 +70,28 @@ def upsert(
     key: Sequence[str],
     where: TextClause | None = None,
 ) -> None:
-    """Insert a row, or renew the one that has its key, in one statement: two replicas cannot both insert.
+    """Insert a row, or update the one with the same key, in one statement, so that two replicas cannot both insert.
 
-    `key` names the columns of a unique index, `format_source` the condition of a partial one.
+    Args:
+        connection: an open transaction.
+        table: the table.
+        row: values by column name.
+        key: the columns of a unique index.
+        where: the condition of the index, if it is a partial one.
     """
-    statement = _insert(connection)(table).values(row)
+    statement = _dialect_insert(connection)(table).values(row)
     renewed = {name: statement.excluded[name] for name in row if name not in key}
     connection.execute(statement.on_conflict_do_update(index_elements=key, index_where=where, set_=renewed))
 
 
 def advisory_lock(connection: Connection, key: int) -> None:
-    """Wait until no other transaction of this key is open; SQLite has one that writes at a time by itself."""
+    """Wait until no other transaction holds this lock; not needed for SQLite, which allows one writer at a time."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
-def _insert(connection: Connection) -> Any:
-    """Return the dialect's own insert: only that knows conflicts. PostgreSQL's takes a while to import."""
+def _dialect_insert(connection: Connection) -> Any:
+    """Return the insert function of the dialect, which supports ON CONFLICT; imported lazily, because it is slow."""
     if connection.dialect.name == "sqlite":
         from sqlalchemy.dialects import sqlite
 
@@ -92,7 +101,7 @@ def _insert(connection: Connection) -> Any:
     return postgresql.insert
 
 
-def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
+def chunks(items: Iterable[_T], size: int = CHUNK_SIZE) -> Iterator[list[_T]]:
     """Yield `items` in lists of at most `size`."""
     rest = iter(items)
     while chunk := list(islice(rest, size)):

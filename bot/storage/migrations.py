@@ -1,4 +1,4 @@
-"""The numbered steps that bring an older library up to the schema of now."""
+"""Numbered schema migrations of the article store."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from sqlalchemy import (
 
 from bot.errors import DatabaseError
 from bot.storage.schema import (
-    TOLD,
+    CORRECTIONS_CURSOR,
     answers,
     articles,
+    build_cited_rows,
     cited,
-    cited_rows,
     collections,
     facts,
     feeds,
@@ -48,12 +48,12 @@ from bot.storage.schema import (
     versions,
 )
 
-_FIRST = (facts, articles, versions, passages, collections)
-_MIGRATION_KEY = 0x6369746D69  # PostgreSQL's advisory lock of who changes the schema
+_FIRST_TABLES = (facts, articles, versions, passages, collections)
+_MIGRATION_KEY = 0x6369746D69  # PostgreSQL advisory lock for changing the schema
 
 
-def _create(connection: Connection) -> None:
-    metadata.create_all(connection, tables=_FIRST)
+def _create_tables(connection: Connection) -> None:
+    metadata.create_all(connection, tables=_FIRST_TABLES)
     connection.execute(
         facts.insert(),
         [{"key": "library_id", "value": uuid.uuid4().hex}, {"key": "generation", "value": "0"}],
@@ -77,7 +77,7 @@ def _add_traces(connection: Connection) -> None:
     metadata.create_all(connection, tables=(traces,))
 
 
-def _add_whose_feedback(connection: Connection) -> None:
+def _add_feedback_person(connection: Connection) -> None:
     for statement in (
         "ALTER TABLE feedback ADD COLUMN person VARCHAR NOT NULL DEFAULT ''",
         "ALTER TABLE feedback ADD COLUMN citation INTEGER NOT NULL DEFAULT 0",
@@ -100,28 +100,28 @@ def _add_changes(connection: Connection) -> None:
     connection.execute(text("CREATE INDEX IF NOT EXISTS ix_versions_published ON versions (published)"))
 
 
-def _add_cited(connection: Connection) -> None:
+def _add_citations(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE changes ADD COLUMN changed VARCHAR NOT NULL DEFAULT ''"))
     metadata.create_all(connection, tables=(cited, slack_struck))
     given = connection.execute(select(answers.c.id, answers.c.answer)).yield_per(100)
     for rows in given.partitions():
-        found = [row for answer_id, answer in rows for row in cited_rows(answer_id, answer)]
+        found = [row for answer_id, answer in rows for row in build_cited_rows(answer_id, answer)]
         if found:
             connection.execute(cited.insert(), found)
-    # What has changed before is not told in Slack any more.
+    # Earlier changes are not reported in Slack.
     now = select(facts.c.value).where(facts.c.key == "generation").scalar_subquery()
-    connection.execute(facts.insert().values(key=TOLD, value=now))
+    connection.execute(facts.insert().values(key=CORRECTIONS_CURSOR, value=now))
 
 
 def _add_sources(connection: Connection) -> None:
-    # A library made today has the column from its first step on.
+    # In a new article store, the first migration has created the column already.
     if "author" not in {column["name"] for column in inspect(connection).get_columns(versions.name)}:
         connection.execute(text("ALTER TABLE versions ADD COLUMN author VARCHAR NOT NULL DEFAULT ''"))
     metadata.create_all(connection, tables=(feeds, pages, resting_hosts))
 
 
 def _add_pages(connection: Connection) -> None:
-    # A new library's first step has made the column already.
+    # In a new article store, the first migration has created the column already.
     if "pages" not in {column["name"] for column in inspect(connection).get_columns("versions")}:
         connection.execute(text("ALTER TABLE versions ADD COLUMN pages JSON DEFAULT '[]' NOT NULL"))
 
@@ -134,16 +134,16 @@ def _add_link_key(connection: Connection) -> None:
     connection.execute(facts.insert().values(key="link_key", value=secrets.token_hex(32)))
 
 
-# Step n brings a library of schema n to schema n + 1. Steps are only ever added at the end; a step that
-# changes a table states its old and new columns itself, because `schema` shows the newest tables.
+# Migration n upgrades schema n to schema n + 1. New migrations are only added at the end. A migration that
+# changes a table contains its old and new columns itself, because `schema` has the newest tables.
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
-    _create,
+    _create_tables,
     _add_answers,
     _add_traces,
-    _add_whose_feedback,
+    _add_feedback_person,
     _add_slack,
     _add_changes,
-    _add_cited,
+    _add_citations,
     _add_sources,
     _add_pages,
     _add_stories,
@@ -152,7 +152,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
 
 
 def schema_version(connection: Connection) -> int:
-    """Return the schema a library has; 0 for an empty database."""
+    """Return the schema version of a database; 0 if it is empty."""
     if not inspect(connection).has_table("facts"):
         return 0
     row = connection.execute(facts.select().where(facts.c.key == "schema")).first()
@@ -160,15 +160,20 @@ def schema_version(connection: Connection) -> int:
 
 
 def migrate(engine: Engine, steps: tuple[Callable[[Connection], None], ...] = MIGRATIONS) -> None:
-    """Bring the library up to the newest schema, all steps in one transaction.
+    """Migrate a database to the newest schema, in one transaction.
 
-    Raises DatabaseError when a newer Citewire has made it: writing to it could lose what we don't know of.
+    Args:
+        engine: the database.
+        steps: all migrations.
+
+    Raises:
+        DatabaseError: if the schema is newer than this version of Citewire, which could lose data by writing to it.
     """
-    with engine.connect() as connection:  # nothing to do, as nearly always: it waits for no writer
+    with engine.connect() as connection:  # nearly always up to date: do not wait for a writer
         if schema_version(connection) == len(steps):
             return
     with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":  # whose driver begins no transaction for CREATE and ALTER
+        if engine.dialect.name == "sqlite":  # its driver does not begin a transaction for CREATE and ALTER
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:  # another machine may be opening the same database for the first time
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_KEY)))

@@ -1,4 +1,4 @@
-"""What the library gives and takes: small frozen shapes that the other rooms pass on."""
+"""Arguments and results of the article store, as immutable types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArticleSummary:
-    """What names an article to a reader, without its text."""
+    """Metadata of an article version, without its text."""
 
     article_id: str
     version: int
@@ -27,8 +27,8 @@ class ArticleSummary:
     author: str = ""
 
 
-class Outlet(NamedTuple):
-    """An outlet as its articles write it, and how many of them readers see."""
+class SourceCount(NamedTuple):
+    """Source, as spelled in its articles, with the number of its visible articles."""
 
     name: str
     articles: int
@@ -36,7 +36,7 @@ class Outlet(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VectorCollection:
-    """Where the vectors of one embedding model stand: `location` names the Chroma collection."""
+    """Vector collection of one embedding model; `location` identifies it in Chroma."""
 
     fingerprint: str
     model: str
@@ -46,14 +46,14 @@ class VectorCollection:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddedArticle(Article):
-    """An article that brings the vectors of its passages along, row by row in their order."""
+    """Article with the vectors of its passages, shape (passages, dimension)."""
 
     vectors: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class PendingVersion:
-    """A version of an article on its way in: written to the library, not yet visible."""
+    """Article version with its passages, written to the article store or about to be, but not yet visible."""
 
     article: Article
     version: int
@@ -62,18 +62,18 @@ class PendingVersion:
 
 @dataclass(frozen=True, slots=True)
 class ArticleVersion:
-    """A version of an article that readers see or saw, with its passages; `newest` is what they see now."""
+    """Article version that is or was visible, with its passages; `newest` is the visible one."""
 
     article: Article
     version: int
     passages: tuple[Passage, ...]
     newest: PendingVersion
-    corrected: datetime | None  # when that replaced it; None where it is this one
+    corrected: datetime | None  # when `newest` was written; None if this is the newest
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRef:
-    """What is left to remember of a draft once the library holds it: enough to make it visible."""
+    """Reference to a pending version in the article store, used to publish it."""
 
     article_id: str
     version: int
@@ -82,7 +82,7 @@ class PendingRef:
 
 @dataclass(frozen=True, slots=True)
 class ArticleFingerprint:
-    """What tells whether an article that is read again has changed or moved."""
+    """Content hash and origin of an article, compared to detect changes and moves."""
 
     content_hash: str
     origin: str
@@ -90,7 +90,7 @@ class ArticleFingerprint:
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """How much readers see."""
+    """Numbers of visible articles and passages."""
 
     articles: int
     passages: int

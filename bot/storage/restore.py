@@ -1,7 +1,7 @@
-"""Puts a back-up in place, in a data folder that holds nothing yet.
+"""Atomic restore of a backup into an empty data directory.
 
-All parts are written and checked aside first; the library is moved in last, and without it a folder holds nothing.
-Whatever moment the process dies at, the folder is as empty as before or whole.
+All members are extracted to a staging directory and verified first. The article store is moved into place last, and a
+directory without it counts as empty. After a crash at any moment, the directory is therefore either empty or complete.
 """
 
 from __future__ import annotations
@@ -19,28 +19,33 @@ from filelock import FileLock
 
 from bot.errors import BackupError
 from bot.settings import Settings
-from bot.storage.backup import flush_folder
+from bot.storage.backup import fsync_folder
 from bot.storage.backup_archive import LIBRARY, VECTORS, BackupReader, Manifest, require_local_storage
 from bot.storage.migrations import MIGRATIONS
 
-_LOCK = "library.lock"  # who opens the library waits for it, and so for the end of this
-_ASIDE = "restoring"
-# What was asked in Slack and open at the moment of the back-up: it has been answered since, or is asked again. What is
-# still owed, a correction or the deletion of an answer, stays; it is looked up whether it was done. As in restore.sh.
-_LET_GO = """
+_LOCK = "library.lock"  # processes that open the article store wait for it
+_STAGING_NAME = "restoring"
+# Closes the Slack questions that were open at the time of the backup: they were answered since, or are asked
+# again. Corrections and deletions of answers stay open; before one runs, it is checked in Slack if it was
+# done. The same statement is in restore.sh.
+_CLOSE_JOBS_SQL = """
 UPDATE slack_jobs
 SET state = CASE WHEN kind IN ('correction', 'delete') THEN state ELSE 'failed' END, posting = TRUE
 WHERE state IN ('waiting', 'working')
 """
-_NOTHING = {_LOCK, "write.lock", "backup.lock", "lost+found"}  # the last is a new disk's
+_IGNORED_FILES = {_LOCK, "write.lock", "backup.lock", "lost+found"}  # the last one is on a new disk
 
 
 def restore(settings: Settings, archive: Path) -> Manifest:
-    """Restore a back-up into the data folder that the settings name. Raises BackupError."""
+    """Restore a backup into the data directory of the settings, and return its manifest.
+
+    Raises:
+        BackupError: if the directory is not empty, or the backup is damaged, too new or too large.
+    """
     require_local_storage(settings)
     folder = settings.data_dir
-    with _opened(archive) as unpacked:
-        manifest = unpacked.manifest
+    with _open_backup(archive) as backup:
+        manifest = backup.manifest
         if manifest.schema_version > len(MIGRATIONS):
             raise BackupError(
                 f"it was made by a newer Citewire ({manifest.citewire}, schema {manifest.schema_version}; "
@@ -49,17 +54,17 @@ def restore(settings: Settings, archive: Path) -> Manifest:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):
             _require_empty(folder)
-            _require_room(folder, manifest)
-            with _staging_dir(folder) as aside:
-                unpacked.extract_to(aside)
-                _close_open_slack_jobs(aside / LIBRARY)
-                _install(aside, folder)
+            _require_free_space(folder, manifest)
+            with _staging_dir(folder) as staging:
+                backup.extract_to(staging)
+                _close_open_slack_jobs(staging / LIBRARY)
+                _install(staging, folder)
     return manifest
 
 
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[BackupReader]:
-    """Open an archive; whatever is amiss with it or with the disk is a BackupError that names it."""
+def _open_backup(archive: Path) -> Iterator[BackupReader]:
+    """Open an archive, and convert all errors of the archive and the disk to a BackupError with its path."""
     try:
         with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             yield BackupReader(tar)
@@ -72,55 +77,59 @@ def _opened(archive: Path) -> Iterator[BackupReader]:
 
 
 def _require_empty(folder: Path) -> None:
-    """Raise BackupError unless the folder is empty, but for what an interrupted restore has left."""
-    found = {path.name for path in folder.iterdir()} - _NOTHING
-    if _ASIDE in found:
-        found -= {_ASIDE, VECTORS}
+    """Check that the directory is empty, except for leftovers of an interrupted restore.
+
+    Raises:
+        BackupError: if it is not.
+    """
+    found = {path.name for path in folder.iterdir()} - _IGNORED_FILES
+    if _STAGING_NAME in found:
+        found -= {_STAGING_NAME, VECTORS}
     if found:
         raise BackupError(f"{folder} is not empty ({min(found)}); name a new folder with --data-dir")
 
 
-def _require_room(folder: Path, manifest: Manifest) -> None:
+def _require_free_space(folder: Path, manifest: Manifest) -> None:
     free = shutil.disk_usage(folder).free
     if manifest.size > free:
         raise BackupError(f"it takes {manifest.size:,} bytes, and the disk of {folder} has {free:,}")
 
 
 def _close_open_slack_jobs(library_file: Path) -> None:
-    """Answer no question of Slack's a second time."""
+    """Close the open Slack questions, so that none is answered a second time."""
     try:
         with closing(sqlite3.connect(library_file)) as library, library:
             if library.execute("SELECT 1 FROM sqlite_master WHERE name = 'slack_jobs'").fetchone():
-                library.execute(_LET_GO)
+                library.execute(_CLOSE_JOBS_SQL)
     except sqlite3.Error as exc:
         raise BackupError(f"its library cannot be used: {exc}") from exc
 
 
 @contextlib.contextmanager
 def _staging_dir(folder: Path) -> Iterator[Path]:
-    for leftover in (folder / _ASIDE, folder / VECTORS):
+    for leftover in (folder / _STAGING_NAME, folder / VECTORS):
         shutil.rmtree(leftover, ignore_errors=True)
-    aside = folder / _ASIDE
-    aside.mkdir(mode=0o700)
+    staging = folder / _STAGING_NAME
+    staging.mkdir(mode=0o700)
     try:
-        yield aside
+        yield staging
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _install(aside: Path, folder: Path) -> None:
-    for path in sorted(aside.rglob("*"), reverse=True):  # what is in a folder before the folder
-        _flush(path)
-    if (aside / VECTORS).exists():
-        (aside / VECTORS).replace(folder / VECTORS)
-        flush_folder(folder)
-    (aside / LIBRARY).replace(folder / LIBRARY)
-    flush_folder(folder)
+def _install(staging: Path, folder: Path) -> None:
+    for path in sorted(staging.rglob("*"), reverse=True):  # contents before their directory
+        _fsync_path(path)
+    if (staging / VECTORS).exists():
+        (staging / VECTORS).replace(folder / VECTORS)
+        fsync_folder(folder)
+    (staging / LIBRARY).replace(folder / LIBRARY)
+    fsync_folder(folder)
 
 
-def _flush(path: Path) -> None:
+def _fsync_path(path: Path) -> None:
     if path.is_dir():
-        flush_folder(path)
+        fsync_folder(path)
         return
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""The library's tables as they are now; `migrations` brings an older library up to them."""
+"""Table definitions of the newest schema; `migrations` upgrades older ones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# One row each: schema, library_id (names this library's collections on a shared Chroma server),
-# generation (rises with everything that changes what readers see) and link_key (seals the links to evidence
-# pages; secret).
+# Keys: schema (version), library_id (part of the names of its collections on a shared Chroma server),
+# generation (increases with every change of the visible articles), link_key (signs the links to evidence
+# pages; secret), stories (generation that the story clusters were synced to) and slack_told (see
+# CORRECTIONS_CURSOR).
 facts = Table(
     "facts", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False)
 )
@@ -33,7 +34,7 @@ articles = Table(
     "articles",
     metadata,
     Column("id", String, primary_key=True),
-    Column("version", Integer),  # the version readers see; null until the first is published
+    Column("version", Integer),  # the visible version; null if none is published
     Column("origin", String, nullable=False),  # the file it was last read from
 )
 
@@ -46,15 +47,14 @@ versions = Table(
     Column("url", String),
     Column("canonical_url", String, index=True),
     Column("title", String, nullable=False),
-    Column(
-        "published", String, index=True
-    ),  # ISO 8601 with its zone: SQLite would drop the zone of a datetime
+    # ISO 8601 with time zone: SQLite would drop the zone of a datetime.
+    Column("published", String, index=True),
     Column("source", String, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("text", Text, nullable=False),
     Column("written", String, nullable=False),
     Column("author", String, nullable=False, server_default=""),
-    Column("pages", JSON, nullable=False, server_default="[]"),  # where each page after the first begins
+    Column("pages", JSON, nullable=False, server_default="[]"),  # offset of each page after the first
 )
 
 passages = Table(
@@ -63,12 +63,12 @@ passages = Table(
     Column("id", String, primary_key=True),
     Column("article_id", String, ForeignKey("articles.id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("start", Integer, nullable=False),  # characters into the version's text
+    Column("start", Integer, nullable=False),  # in characters of the version's text
     Column("end", Integer, nullable=False),
     Index("passages_by_article", "article_id", "version"),
 )
 
-# Where the vectors of a model stand; a row is written only when every visible passage is in them.
+# Vector collections by model; a row is written only when the collection contains every visible passage.
 collections = Table(
     "collections",
     metadata,
@@ -78,17 +78,17 @@ collections = Table(
     Column("location", String, nullable=False),
 )
 
-# The generation in which what readers see of an article last changed, its disappearing included: what each
-# machine's word index follows.
+# The generation in which an article last changed or was removed; the BM25 index of each machine is synced
+# from it.
 changes = Table(
     "changes",
     metadata,
     Column("article_id", String, primary_key=True),
     Column("generation", Integer, nullable=False, index=True),
-    Column("changed", String, nullable=False, server_default=""),  # when; "" before this was noted
+    Column("changed", String, nullable=False, server_default=""),  # time; "" if none was recorded
 )
 
-# Answers as they were given, and what readers said of them.
+# Answers as returned to users.
 answers = Table(
     "answers",
     metadata,
@@ -97,8 +97,8 @@ answers = Table(
     Column("answer", JSON, nullable=False),
 )
 
-# Which version of which article each citation of an answer stands on: what finds the answers that a correction or a
-# withdrawal concerns.
+# The article version that supports each citation of an answer; used to find the answers affected by a
+# correction or withdrawal.
 cited = Table(
     "cited",
     metadata,
@@ -108,7 +108,7 @@ cited = Table(
     Column("version", Integer, nullable=False),
 )
 
-# What an answer came from, so that it can be explained and asked again.
+# Traces of answers, to explain them and to run their questions again.
 traces = Table(
     "traces",
     metadata,
@@ -116,8 +116,8 @@ traces = Table(
     Column("trace", JSON, nullable=False),
 )
 
-# A person has one judgement of an answer and one of each of its citations; the terminal's people have no id
-# (person is ""), and all that is said there is kept.
+# A user has one verdict on an answer and one on each of its citations. Users of the terminal have no id
+# (person is ""), and all their verdicts are stored.
 feedback = Table(
     "feedback",
     metadata,
@@ -127,24 +127,24 @@ feedback = Table(
     Column("note", Text, nullable=False),
     Column("said", String, nullable=False),
     Column("person", String, nullable=False, server_default=""),
-    Column("citation", Integer, nullable=False, server_default="0"),  # its number; 0: the answer as a whole
+    Column("citation", Integer, nullable=False, server_default="0"),  # its number, or 0 for the whole answer
 )
-# Unique by (answer_id, person, citation) where a person is named. Its condition stands in the step that makes it:
-# stated here, it would import the dialect of a database that is not used.
+# Unique by (answer_id, person, citation) if there is a person. This condition is in the migration that
+# creates the index: here it would import the dialect of a database that is not used.
 Index("feedback_once", feedback.c.answer_id, feedback.c.person, feedback.c.citation, unique=True)
 
-# What was set for a channel in Slack, by its id: a name can be given to another channel.
+# Settings of Slack channels by id, because a name can be reused for another channel.
 slack_channels = Table(
     "slack_channels",
     metadata,
     Column("channel", String, primary_key=True),
-    Column("sources", JSON, nullable=False),  # outlets' names; none: all of them
+    Column("sources", JSON, nullable=False),  # names of sources; empty: all sources
     Column("changed", String, nullable=False),
     Column("changed_by", String, nullable=False),
 )
 
-# What Slack has sent that led to something, so that what it sends again leads to nothing: by its own id, and by
-# what it is about, because one message can come as two events.
+# Slack events that were handled, to ignore duplicates: by event id, and by message, because one message can
+# be delivered as two events.
 slack_events = Table(
     "slack_events",
     metadata,
@@ -152,20 +152,19 @@ slack_events = Table(
     Column("channel", String, nullable=False),
     Column("ts", String, nullable=False),
     Column("kind", String, nullable=False),
-    Column(
-        "received", Float, nullable=False, index=True
-    ),  # seconds since 1970, as all times of Slack's tables
+    # In seconds since 1970, as all times in the tables for Slack.
+    Column("received", Float, nullable=False, index=True),
     Index("slack_events_once", "channel", "ts", "kind", unique=True),
 )
 
-# What people in Slack asked for and what has become of it. `due` is when a waiting job may be begun, and until when
-# one that is being worked on belongs to its `owner`, the claim that took it.
+# Job queue of requests in Slack. `due` is the earliest start of a waiting job, and the end of the lease of a
+# running job; `owner` is the claim that has the lease.
 slack_jobs = Table(
     "slack_jobs",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("kind", String, nullable=False),
-    Column("lane", String, nullable=False),  # jobs of one lane are done one after another, by `ts`
+    Column("lane", String, nullable=False),  # jobs of one lane run one after another, by `ts`
     Column("channel", String, nullable=False),
     Column("thread", String, nullable=False),
     Column("target", String, nullable=False),  # the message it is about
@@ -179,7 +178,7 @@ slack_jobs = Table(
     Column("due", Float, nullable=False),
     Column("owner", String, nullable=False),
     Column("tries", Integer, nullable=False),
-    Column("posting", Boolean, nullable=False),  # a reply may stand in Slack though `reply` does not know it
+    Column("posting", Boolean, nullable=False),  # Slack may have a reply that is not in `reply` yet
     Column("reply", String, nullable=False),  # the message that answers
     Column("answer_id", String, nullable=False),
     Index("slack_jobs_by_lane", "lane", "state"),
@@ -189,7 +188,7 @@ slack_jobs = Table(
     Index("slack_jobs_by_thread", "channel", "thread"),
 )
 
-# Threads in which the bot goes on without being mentioned, and with whom it last spoke there.
+# Threads in which the bot answers without being mentioned, and the user it answered last.
 slack_threads = Table(
     "slack_threads",
     metadata,
@@ -199,7 +198,7 @@ slack_threads = Table(
     Column("quiet", Boolean, nullable=False),
 )
 
-# The citations of answers in Slack that were struck through because their article no longer says so.
+# Citations that were struck through in Slack because their article does not contain the quote any more.
 slack_struck = Table(
     "slack_struck",
     metadata,
@@ -207,15 +206,15 @@ slack_struck = Table(
     Column("n", Integer, primary_key=True),
 )
 
-# Which articles carry one story: a sketch of each (what it has in common with others is looked up by `key`), the other
-# articles that it was found to share most of its words with, and the story that these links make of them.
+# Story clusters: a sketch of each article, whose keys are looked up to find similar articles; links between
+# articles that share most of their text; and the cluster that results from the links.
 stories = Table(
     "stories",
     metadata,
     Column("article_id", String, primary_key=True),
     Column("outlet", String, nullable=False),
-    Column("since", String, nullable=False),  # when the library met its text, corrections aside
-    Column("story", String, index=True),  # null where no other article carries it
+    Column("since", String, nullable=False),  # when its text was first stored, ignoring corrections
+    Column("story", String, index=True),  # cluster id; null if there is no copy
 )
 story_keys = Table(
     "story_keys",
@@ -232,51 +231,52 @@ story_links = Table(
     sqlite_with_rowid=False,
 )
 
-# The fact up to which generation people in Slack were told of what no longer stands.
-TOLD = "slack_told"
+# Key in `facts` of the generation up to which Slack users were notified of citations that are no longer
+# valid.
+CORRECTIONS_CURSOR = "slack_told"
 
-# Feeds that are polled. Times are seconds since 1970, as in all tables of what is fetched.
+# Feeds. Times are in seconds since 1970, as in all tables of the crawler.
 feeds = Table(
     "feeds",
     metadata,
     Column("url", String, primary_key=True),
     Column("title", String, nullable=False),
-    Column("source", String, nullable=False),  # the outlet of articles that name none, as it was given
-    Column("state", String, nullable=False),  # ok, failing, or gone: it is polled no more
+    Column("source", String, nullable=False),  # of articles without a source, as the user set it
+    Column("state", String, nullable=False),  # ok, failing, or gone (no longer polled)
     Column("etag", String, nullable=False),
     Column("last_modified", String, nullable=False),
     Column("added", Float, nullable=False),
     Column("polled", Float, nullable=False),  # 0: never
     Column("due", Float, nullable=False),
     Column("pause", Float, nullable=False),  # seconds between two polls
-    Column("failures", Integer, nullable=False),  # one after another
+    Column("failures", Integer, nullable=False),  # consecutive
     Column("problem", String, nullable=False),
 )
 
-# Pages that were fetched, by the canonical form of the address they were asked for under. Their validators are those
-# of what readers see: written only after it is published.
+# Fetched pages, by canonical form of the requested URL. The validators belong to the visible article: they
+# are written only after its publication.
 pages = Table(
     "pages",
     metadata,
     Column("key", String, primary_key=True),
     Column("url", String, nullable=False),
-    Column("found", String, nullable=False),  # where it was in the end; its validators are that address's
-    Column("feed", String, nullable=False, index=True),  # that first named it; "" for none
-    Column("entry", String, nullable=False),  # its id there
+    Column("found", String, nullable=False),  # URL after redirects, which the validators belong to
+    Column("feed", String, nullable=False, index=True),  # feed that first had it; "" if none
+    Column("entry", String, nullable=False),  # its id in the feed
     Column("entry_hash", String, nullable=False),
-    Column("about", JSON, nullable=False),  # what the feed says of it where the page says nothing
+    Column("about", JSON, nullable=False),  # metadata of the feed, used if the page has none
     Column("state", String, nullable=False),
-    Column("article_id", String, nullable=False, index=True),  # "" where none came from it
+    Column("article_id", String, nullable=False, index=True),  # "" if it contains no article
     Column("etag", String, nullable=False),
     Column("last_modified", String, nullable=False),
     Column("first_seen", Float, nullable=False),
     Column("checked", Float, nullable=False),
-    Column("due", Float, index=True),  # null: only when its feed says that it has changed
-    Column("misses", Integer, nullable=False),  # times one after another that it was not there, or failed
-    Column("missed", Float, nullable=False),  # since when
+    Column("due", Float, index=True),  # null: only when its feed reports a change
+    Column("misses", Integer, nullable=False),  # consecutive times that it was missing or failed
+    Column("missed", Float, nullable=False),  # time of the first of them
 )
 
-# Until when hosts asked not to be asked.
+# Hosts that asked for a pause of requests, and its end.
 resting_hosts = Table(
     "resting_hosts",
     metadata,
@@ -285,8 +285,8 @@ resting_hosts = Table(
 )
 
 
-def cited_rows(answer_id: str, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of `cited` for an answer as it is stored."""
+def build_cited_rows(answer_id: str, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of table `cited` for an answer, given in its stored form."""
     return [
         {"answer_id": answer_id, **{name: citation[name] for name in ("n", "article_id", "version")}}
         for citation in answer.get("citations", ())

@@ -1,1 +1,1 @@
-"""Text as it is compared: one notion of tokens and numbers for the metrics and for the verifier."""
+"""Text normalization shared by the metrics and the verifier: tokens, numbers, names and shingles."""

@@ -1,7 +1,8 @@
-"""Shingles: the runs of three words in a text, by which two texts tell how much of one stands in the other.
+"""Shingling, MinHash sketches and containment of near-duplicate text.
 
-A sixteenth of a text's shingles, those of the lowest hashes, is its sketch: a MinHash that grows with the text, so that
-it shows a part in a whole, which one of a fixed size hardly does. Hashes are the same on every machine.
+A shingle is a sequence of three words. The sketch of a text is a sixteenth of its shingles, selected by hash: a MinHash
+that grows with the text, so that it can show that a text is part of a longer one, which a sketch of fixed size hardly
+can. The hashes are the same on every machine.
 """
 
 from __future__ import annotations
@@ -18,15 +19,12 @@ from bot.text.numerals import NUMBER_WORDS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WORDS = 3
-_SAMPLE, _LEAST, _MOST = (
-    16,
-    8,
-    40,
-)  # one of so many shingles, but more of a short text, and fewer of a long one
+_SHINGLE_WORDS = 3
+# A sketch has one of 16 shingles, but a larger share of a short text and a smaller share of a long one.
+_SAMPLING_RATE, _MIN_SKETCH_SIZE, _MAX_SKETCH_SIZE = 16, 8, 40
 CONTAINMENT_THRESHOLD = 0.6  # share of a sentence's shingles: one or two words may differ
-SHORT_SENTENCE = 4  # words: a shorter sentence is a heading, and says nothing by itself
-_DENIALS = frozenset(
+SHORT_SENTENCE = 4  # words: a shorter sentence is a heading, and claims nothing on its own
+_NEGATIONS = frozenset(
     ("no", "not", "t", "never", "nor", "neither", "none", "nobody", "nothing", "without", "cannot")
 )
 _WORD = re.compile(r"\w+")
@@ -42,76 +40,79 @@ DATELINE = re.compile(
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text, in lower case."""
+    """Return the case-folded words of a text."""
     return frozenset(_WORD.findall(text.casefold()))
 
 
 def shingles(text: str) -> NDArray[np.uint64]:
-    """Return the hashes of a text's shingles, each once, in order; none for less than three words."""
+    """Return the sorted, unique hashes of a text's shingles; empty for fewer than three words."""
     found = [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.casefold())]
     codes = np.array(found, dtype=np.uint64)
-    if len(codes) < _WORDS:
+    if len(codes) < _SHINGLE_WORDS:
         return codes[:0]
-    last = len(codes) - _WORDS + 1
+    last = len(codes) - _SHINGLE_WORDS + 1
     mixed = sum((codes[at : at + last] * factor for at, factor in enumerate(_FACTORS)), np.uint64(0))
     mixed = (mixed ^ (mixed >> _SHIFT)) * _MIX
     return np.unique(mixed ^ (mixed >> _SHIFT))
 
 
 def sketch(hashes: NDArray[np.uint64]) -> list[int]:
-    """Return the sample of a text's shingles, as numbers that SQL can hold."""
-    picked = hashes[hashes % np.uint64(_SAMPLE) == 0]
-    if len(picked) < _LEAST:
-        picked = np.union1d(picked, hashes[:_LEAST])
-    return [int(one) for one in picked[:_MOST] >> _SIGN]
+    """Return the sketch of a text's shingles, as integers that fit into a SQL column (63 bits)."""
+    picked = hashes[hashes % np.uint64(_SAMPLING_RATE) == 0]
+    if len(picked) < _MIN_SKETCH_SIZE:
+        picked = np.union1d(picked, hashes[:_MIN_SKETCH_SIZE])
+    return [int(one) for one in picked[:_MAX_SKETCH_SIZE] >> _SIGN]
 
 
 def containment(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
-    """Return how much of the shorter text stands in the other, 0..1."""
+    """Return the share (0..1) of the shorter text's shingles that the other text contains."""
     shorter = min(len(one), len(other))
     return len(np.intersect1d(one, other, assume_unique=True)) / shorter if shorter else 0.0
 
 
 def contains_sentence(text: str, sentence: str) -> bool:
-    """Say whether a text says this sentence, a word or two aside: but no number, name or denial may differ."""
+    """Return True if a text contains this sentence up to a word or two; numbers, names and negations must be equal."""
     if sentence in text:
         return True
     dateline = DATELINE.match(sentence)
     said = _WORD.findall(sentence[dateline.end() :] if dateline else sentence)
     if len(said) < SHORT_SENTENCE:
         return True
-    there = _runs(text)
-    found = [run in there for run in _runs_in(said)]
+    there = _text_word_runs(text)
+    found = [run in there for run in _hash_word_runs(said)]
     if sum(found) < CONTAINMENT_THRESHOLD * len(found):
         return False
-    around = (found[max(0, at - _WORDS + 1) : at + 1] for at in range(len(said)))
+    around = (found[max(0, at - _SHINGLE_WORDS + 1) : at + 1] for at in range(len(said)))
     return all(any(near) for at, near in enumerate(around) if _is_significant(said[at], first=not at))
 
 
 def negations(text: str) -> frozenset[str]:
-    """Return the words of a text that deny."""
-    return words(text) & _DENIALS
+    """Return the negating words of a text."""
+    return words(text) & _NEGATIONS
 
 
 def overlap(text: str, sentence: str) -> int:
-    """Return how many shingles of a sentence a text has."""
-    there = _runs(text)
-    return sum(run in there for run in _runs_in(_WORD.findall(sentence)))
+    """Return the number of a sentence's shingles that a text contains."""
+    there = _text_word_runs(text)
+    return sum(run in there for run in _hash_word_runs(_WORD.findall(sentence)))
 
 
 def _is_significant(word: str, *, first: bool) -> bool:
-    """Say whether another word in its place would make another claim."""
+    """Return True if replacing the word would change the claim: a name, a number or a negation."""
     name = word[0].isupper() and not first
     return (
-        name or word.casefold() in _DENIALS or word.casefold() in NUMBER_WORDS or any(map(str.isdigit, word))
+        name
+        or word.casefold() in _NEGATIONS
+        or word.casefold() in NUMBER_WORDS
+        or any(map(str.isdigit, word))
     )
 
 
-@lru_cache(maxsize=128)  # articles: a team asks of the day's news, and finds the same ones again and again
-def _runs(text: str) -> frozenset[int]:
-    return frozenset(_runs_in(_WORD.findall(text)))
+@lru_cache(maxsize=128)  # articles: questions about the day's news retrieve the same ones repeatedly
+def _text_word_runs(text: str) -> frozenset[int]:
+    return frozenset(_hash_word_runs(_WORD.findall(text)))
 
 
-def _runs_in(words: list[str]) -> list[int]:
+def _hash_word_runs(words: list[str]) -> list[int]:
     folded = [word.casefold() for word in words]
-    return [hash(tuple(folded[at : at + _WORDS])) for at in range(len(folded) - _WORDS + 1)]
+    return [hash(tuple(folded[at : at + _SHINGLE_WORDS])) for at in range(len(folded) - _SHINGLE_WORDS + 1)]

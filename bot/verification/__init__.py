@@ -1,1 +1,1 @@
-"""Checks whether cited text supports a sentence."""
+"""Check whether cited text supports a sentence."""

@@ -1,4 +1,4 @@
-"""How a sentence lies on a text: which of its words the text has, how close together and in what order."""
+"""Lexical coverage and alignment of a sentence with its sources: shared words, their proximity and their order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import NamedTuple, TypeVar
 from bot.articles.chunking import Span, split_sentences
 from bot.indexing.bm25_index import analyze
 
-_WINDOW = 3  # sentences in a row that may together carry one
-_CLOSEST = 5  # sentences that are compared word by word
-_REACH = 3  # stems within which two that follow each other in the sentence may stand in the text
-_FEWEST, _PARALLEL = 4, 0.6  # stems, and share of them, that parallel sentences have in the same order
-_LONGEST = 9  # letters that a stem counts by
+_WINDOW_SENTENCES = 3  # consecutive source sentences that may support a sentence together
+_MAX_CANDIDATES = 5  # source sentences that are compared word by word
+_MAX_STEM_DISTANCE = 3  # in the text, between two stems that are adjacent in the sentence
+_MIN_COMMON_STEMS, _MIN_COMMON_SHARE = 4, 0.6  # stems in the same order, and their share, in a close match
+_MAX_STEM_WEIGHT = 9  # a stem is weighted by its letters, up to this number
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 _T = TypeVar("_T")
@@ -25,11 +25,13 @@ Pair = tuple[str, str]
 
 
 class Coverage(NamedTuple):
-    """Shares, 0..1, of a sentence that its text has: what a logistic model weighs.
+    """Shares (0..1) of a sentence that its sources contain: features of a logistic model.
 
-    `stems`: of its stems those in three sentences in a row, weighed by their letters; `near`: of the stems that
-    follow each other, those close together in the text; `together`: of all pairs of its stems that the text has, those
-    within one sentence; `phrases`: of three words in a row.
+    Args:
+        stems: share of the stems found in three consecutive source sentences, weighted by their letters.
+        near: share of the pairs of adjacent stems that are close together in the text.
+        together: share of the pairs of stems in the text that occur within one source sentence.
+        phrases: share of the sequences of three words.
     """
 
     stems: float
@@ -40,7 +42,16 @@ class Coverage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourceSentence:
-    """A sentence of a source: which source, where in it, its words, its stems, and their pairs in reach."""
+    """A sentence of a source.
+
+    Args:
+        source: index of the source.
+        span: character span in the source.
+        text: the sentence.
+        stems: its stems in order.
+        words: the set of its stems.
+        pairs: pairs of stems at most three stems apart, in order.
+    """
 
     source: int
     span: Span
@@ -52,9 +63,12 @@ class SourceSentence:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What `align` found; `best` is the source sentence that the sentence follows most closely.
+    """Result of `align`.
 
-    `parallel` are all that it follows so closely that a turned word turns the meaning.
+    Args:
+        best: the source sentence that the sentence follows most closely, or None if the sources are empty.
+        close_matches: source sentences followed so closely that one changed word changes the meaning.
+        coverage: coverage of the sentence by all sources.
     """
 
     best: SourceSentence | None
@@ -63,7 +77,7 @@ class Alignment:
 
 
 def align(sentence: str, sources: Sequence[str]) -> Alignment:
-    """Lay `sentence` on the sentences of `number_passages`."""
+    """Align `sentence` with the sentences of `sources`."""
     stems = tuple(analyze(sentence))
     every = [SourceSentence(at, *piece) for at, source in enumerate(sources) for piece in _sentences(source)]
     lengths = _rank_matches(stems, every)
@@ -73,21 +87,21 @@ def align(sentence: str, sources: Sequence[str]) -> Alignment:
 
 
 def _rank_matches(stems: Sequence[str], every: Sequence[SourceSentence]) -> list[tuple[int, SourceSentence]]:
-    """Return the source sentences that share most with `stems`, and how much of it stands there in its order."""
+    """Return the source sentences with most of `stems`, each with the length of the longest common subsequence."""
     wanted = frozenset(stems)
-    near = sorted(every, key=lambda other: (-len(wanted & other.words), len(other.words)))[:_CLOSEST]
+    near = sorted(every, key=lambda other: (-len(wanted & other.words), len(other.words)))[:_MAX_CANDIDATES]
     return [(lcs_length(stems, other.stems), other) for other in near]
 
 
 def _is_close_match(length: int, one: Sequence[str], other: Sequence[str]) -> bool:
-    """Say whether one follows the other over most of the shorter: half of a joined sentence follows its own."""
-    return length >= _FEWEST and length >= _PARALLEL * min(len(one), len(other))
+    """Return True if the common subsequence covers most of the shorter sequence: half of a merged one matches."""
+    return length >= _MIN_COMMON_STEMS and length >= _MIN_COMMON_SHARE * min(len(one), len(other))
 
 
 def _coverage(
     sentence: str, stems: Sequence[str], sources: Sequence[str], every: Sequence[SourceSentence]
 ) -> Coverage:
-    share = _best_window_coverage({stem: min(len(stem), _LONGEST) for stem in stems}, every)
+    share = _best_window_coverage({stem: min(len(stem), _MAX_STEM_WEIGHT) for stem in stems}, every)
     following = frozenset(pairwise(stems))
     near = _union(following & other.pairs for other in every)
     phrases = _ngrams(sentence)
@@ -112,7 +126,7 @@ def _cooccurrence(stems: frozenset[str], every: Sequence[SourceSentence]) -> flo
     return len(pairs) / math.comb(len(there), 2) if len(there) > 1 else 0.0
 
 
-@lru_cache(maxsize=512)  # a passage is cited by one sentence after the other
+@lru_cache(maxsize=512)  # the same passage is cited by several sentences
 def _sentences(source: str) -> tuple[tuple[Span, str, tuple[str, ...], frozenset[str], frozenset[Pair]], ...]:
     texts = [(span, source[span.start : span.end]) for span in split_sentences(source)]
     stemmed = [(span, text, tuple(analyze(text))) for span, text in texts]
@@ -122,21 +136,21 @@ def _sentences(source: str) -> tuple[tuple[Span, str, tuple[str, ...], frozenset
     )
 
 
-def with_neighbours(source: str, span: Span) -> str:
-    """Return a sentence of `source` with the one before it and the one after it."""
+def with_neighbors(source: str, span: Span) -> str:
+    """Return a sentence of `source` together with the previous and the next one."""
     spans = [piece[0] for piece in _sentences(source)]
     at = spans.index(span)
     return source[spans[max(0, at - 1)].start : spans[min(at + 1, len(spans) - 1)].end]
 
 
-def stems_of(source: str) -> frozenset[str]:
-    """Return all stems of a source."""
+def all_stems(source: str) -> frozenset[str]:
+    """Return the set of stems of a source."""
     return _union(words for _, _, _, words, _ in _sentences(source))
 
 
 def _pairs_in_reach(stems: Sequence[str]) -> Iterator[Pair]:
     for at, stem in enumerate(stems):
-        yield from ((stem, other) for other in stems[at + 1 : at + 1 + _REACH])
+        yield from ((stem, other) for other in stems[at + 1 : at + 1 + _MAX_STEM_DISTANCE])
 
 
 @lru_cache(maxsize=512)
@@ -147,7 +161,7 @@ def _ngrams(text: str) -> frozenset[tuple[str, ...]]:
 
 def _windows(wanted: frozenset[str], every: Sequence[SourceSentence]) -> Iterator[frozenset[str]]:
     for at, first in enumerate(every):
-        window = every[at : at + _WINDOW]
+        window = every[at : at + _WINDOW_SENTENCES]
         yield _union(wanted & other.words for other in window if other.source == first.source)
 
 

@@ -1,4 +1,4 @@
-"""A chat model as judge of a sentence: off unless asked for, and never over a rule."""
+"""Optional LLM-as-a-judge: disabled by default, and never overrides a rule."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _ANSWER = re.compile(r"\W*(yes|no)\W*", re.IGNORECASE)
 
 
 class SupportJudge(Protocol):
-    """Says whether `number_passages` together say all of `sentence`; None where it gives no clear answer."""
+    """Callable that returns True if `sources` together support all of `sentence`, or None without a clear answer."""
 
     def __call__(self, sentence: str, sources: Sequence[str]) -> bool | None:
-        """Judge one sentence."""
+        """Judge a sentence."""
 
 
 class LlmJudge:
-    """Asks a LangChain chat model; anything but a plain yes or no counts as no answer."""
+    """Judge that prompts a LangChain chat model; any reply except a plain yes or no counts as no answer."""
 
     def __init__(self, model: BaseChatModel) -> None:
         self._model = model
 
     def __call__(self, sentence: str, sources: Sequence[str]) -> bool | None:
-        """Judge one sentence; a model that fails gives no answer."""
-        fence = secrets.token_hex(8)  # unknown to any text, so that none can close it
+        """Judge a sentence; return None if the model fails or its reply is unclear."""
+        fence = secrets.token_hex(8)  # random, so that no text can contain the closing fence
         fenced = [f"<text {fence}>\n{source}\n</text {fence}>" for source in sources]
         asked = "\n".join([*fenced, f"<sentence {fence}>\n{sentence}\n</sentence {fence}>"])
         try:
             reply = self._model.invoke([("system", _INSTRUCTIONS.format(fence=fence)), ("human", asked)])
-        except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; the rules have decided already
+        except Exception as exc:  # noqa: BLE001 - each provider raises its own errors; the rules have already decided
             logger.info("the judge has not answered: %s", describe_error(exc))
             return None
         match = _ANSWER.fullmatch(str(reply.text))

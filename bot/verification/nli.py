@@ -1,4 +1,4 @@
-"""An optional second opinion on a sentence: a cross-encoder that was trained to tell what follows from a text."""
+"""Optional NLI cross-encoder: checks if a sentence follows from its sources."""
 
 from __future__ import annotations
 
@@ -17,24 +17,28 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_WINDOW, _STEP = 6, 3  # sentences read together, about a passage; and how far apart two such windows begin
-_READ = 4  # windows that are read, those that share most with the sentence
-_YES = re.compile(r"^(?:entail|support|consistent|factual|true|yes\b)")
-_NO = re.compile(r"contradict|refut|hallucinat|inconsistent|unsupport|not[_ -]|^false|^no\b")
+_WINDOW_SENTENCES, _STRIDE_SENTENCES = 6, 3  # a window is about a passage
+_MAX_WINDOWS = 4  # windows that the model scores: those that share most stems with the sentence
+_ENTAILMENT_LABEL = re.compile(r"^(?:entail|support|consistent|factual|true|yes\b)")
+_CONTRADICTION_LABEL = re.compile(r"contradict|refut|hallucinat|inconsistent|unsupport|not[_ -]|^false|^no\b")
 
 
 class NliScores(NamedTuple):
-    """How probable it is that a text says a sentence, and that it says the opposite, 0..1."""
+    """Probabilities (0..1) that a text entails a sentence and that it contradicts the sentence."""
 
     entailed: float
     contradicted: float
 
 
 class NliModel:
-    """Any sentence-transformers CrossEncoder with entailment labels, by name or folder; loaded when first asked.
+    """A sentence-transformers CrossEncoder with entailment labels, loaded on first use.
 
-    Its labels are read from its configuration: entailment, neutral and contradiction in any order, or two such as
-    "supported" and "hallucinated", or a single number that is higher for what follows from the text.
+    The labels are read from the model's configuration: entailment, neutral and contradiction in any order, or two
+    labels such as "supported" and "hallucinated", or a single score that is higher for entailed sentences.
+
+    Args:
+        model: model name or directory.
+        device: torch device, or an empty string for the default.
     """
 
     def __init__(self, model: str, *, device: str = "") -> None:
@@ -43,20 +47,24 @@ class NliModel:
         self._lock = threading.Lock()
 
     def __call__(self, sentence: str, sources: Sequence[str]) -> NliScores:
-        """Judge by the window that carries `sentence` best. Raises EmbeddingError where the model cannot be loaded."""
+        """Return the best entailment score of all windows, and the contradiction score of the most similar window.
+
+        Raises:
+            EmbeddingError: if the model cannot be loaded or has no label for entailment.
+        """
         windows = _windows(sentence, sources)
         if not windows:
             return NliScores(0.0, 0.0)
-        with self._lock:  # a tokenizer is not to be shared by two threads at once
-            scores = self._loaded.predict(
+        with self._lock:  # tokenizers are not thread-safe
+            scores = self._cross_encoder.predict(
                 [(window, sentence) for window in windows], apply_softmax=False, show_progress_bar=False,
                 activation_fn=self._no_activation,
             )  # fmt: skip
-        read = [self._read(row) for row in scores.reshape(len(windows), -1)]
+        read = [self._to_scores(row) for row in scores.reshape(len(windows), -1)]
         best = max(found.entailed for found in read)
         return NliScores(best, read[0].contradicted)
 
-    def _read(self, logits: NDArray[np.float32]) -> NliScores:
+    def _to_scores(self, logits: NDArray[np.float32]) -> NliScores:
         yes, no = self._labels
         if len(logits) == 1:
             return NliScores(_sigmoid(float(logits[0])), 0.0)
@@ -71,18 +79,20 @@ class NliModel:
 
     @cached_property
     def _labels(self) -> tuple[int, int | None]:
-        """The places of the labels that say yes and no."""
-        labels = {int(at): str(label).casefold() for at, label in self._loaded.model.config.id2label.items()}
-        yes = _place(labels, _YES)
+        """The indices of the labels for entailment and contradiction."""
+        labels = {
+            int(at): str(label).casefold() for at, label in self._cross_encoder.model.config.id2label.items()
+        }
+        yes = _find_label(labels, _ENTAILMENT_LABEL)
         if yes is None and len(labels) > 1:
             raise EmbeddingError(
                 f"the model {self.model!r} has no label for entailment, only {', '.join(labels.values())}; "
                 "check CITEWIRE_SUPPORT_MODEL"
             )
-        return yes or 0, _place(labels, _NO)
+        return yes or 0, _find_label(labels, _CONTRADICTION_LABEL)
 
     @cached_property
-    def _loaded(self) -> Any:
+    def _cross_encoder(self) -> Any:
         from sentence_transformers import CrossEncoder
 
         try:
@@ -94,21 +104,23 @@ class NliModel:
             ) from exc
 
 
-def _place(labels: dict[int, str], pattern: re.Pattern[str]) -> int | None:
+def _find_label(labels: dict[int, str], pattern: re.Pattern[str]) -> int | None:
     return next((at for at, label in labels.items() if pattern.search(label)), None)
 
 
 def _windows(sentence: str, sources: Sequence[str]) -> list[str]:
-    """Return the parts of `number_passages` that share most with `sentence`, best first."""
+    """Return the windows of `sources` that share most stems with `sentence`, best first."""
     wanted = set(analyze(sentence))
-    every = [window for source in sources for window in _parts(source)]
-    return sorted(every, key=lambda window: -len(wanted.intersection(analyze(window))))[:_READ]
+    every = [window for source in sources for window in _split_windows(source)]
+    return sorted(every, key=lambda window: -len(wanted.intersection(analyze(window))))[:_MAX_WINDOWS]
 
 
-def _parts(source: str) -> Iterator[str]:
+def _split_windows(source: str) -> Iterator[str]:
     spans = split_sentences(source)
-    for at in range(0, max(len(spans) - _WINDOW + _STEP, 1) if spans else 0, _STEP):
-        window = spans[at : at + _WINDOW]
+    for at in range(
+        0, max(len(spans) - _WINDOW_SENTENCES + _STRIDE_SENTENCES, 1) if spans else 0, _STRIDE_SENTENCES
+    ):
+        window = spans[at : at + _WINDOW_SENTENCES]
         yield source[window[0].start : window[-1].end]
 
 

@@ -1,4 +1,4 @@
-"""Finds where a text stops reporting and gives orders to whatever model reads it."""
+"""Detect prompt injection in article text, and truncate the text before it."""
 
 from __future__ import annotations
 
@@ -40,30 +40,32 @@ _INJECTION_PATTERNS = (
     rf"the (?:following|words?|phrase|sentence|text))\b)",
     rf"(?:when|if|whenever) (?:(?:you are |you're )?(?:asked|questioned)|(?:someone|the user|anyone) asks)\b"
     rf"[^.\n]{{0,80}}\b{_SAY}\b",
-    # What only a prompt holds: fences, turn markers
+    # Parts of a prompt: fences, turn markers
     r"[<＜﹤‹〈]/?\s*(?:passages?|question|context|documents?|articles?|system|user|assistant|instructions?)\b"
     r"[^>＞﹥›〉\n]{0,60}[>＞﹥›〉]",
     r"<\|[^|\n]{1,30}\|>|\[/?(?:INST|SYS)\]|<</?SYS>>",
     r"#{2,}\s*(?:system|instructions?|response|assistant|human|user)\b",
     r"\b(?:end|beginning|start) of (?:the )?(?:passages?|context|articles?|documents?|data|prompt|instructions?)\b",
 )
-# Letters of other alphabets that look like these, and characters that nobody sees: both hide an order from a search.
+# Letters of other alphabets that look like Latin ones, and invisible characters: both hide an injection from a search.
 _LOOKALIKES = str.maketrans("асԁеһіјорѕухАВЕІКМНОРСТХ", "acdehijopsyxABEIKMHOPCTX")
-_UNSEEN = "\u00ad\u200b-\u200f\u2060-\u2064\U000e0000-\U000e007f"
-_ORDER = re.compile("|".join(f"(?:{order})" for order in _INJECTION_PATTERNS), re.IGNORECASE | re.MULTILINE)
+_INVISIBLE = "\u00ad\u200b-\u200f\u2060-\u2064\U000e0000-\U000e007f"
+_INJECTION = re.compile(
+    "|".join(f"(?:{order})" for order in _INJECTION_PATTERNS), re.IGNORECASE | re.MULTILINE
+)
 
 
 def truncate_at_injection(text: str) -> str:
-    """Return `text` up to the sentence in which it begins to give orders; all of it where it gives none.
+    """Return `text` up to the first sentence with a prompt injection, or all of it if there is none.
 
-    Offsets into what is left stay true. The rest of the passage is not read by any model and supports
-    nothing: what an order wants said is likely to stand behind it.
+    Offsets into the returned text remain valid. No model reads the rest of the passage, and it supports no sentence,
+    because the text that an injection tries to place in the answer probably follows it.
     """
-    order = _ORDER.search(re.sub(f"[{_UNSEEN}]", "", text).translate(_LOOKALIKES))
+    order = _INJECTION.search(re.sub(f"[{_INVISIBLE}]", "", text).translate(_LOOKALIKES))
     if order is None:
         return text
     begins = order.end() - len(re.sub(r"^\W+", "", order[0]))
-    if re.search(f"[{_UNSEEN}]", text):
-        begins = [match.start() for match in re.finditer(f"[^{_UNSEEN}]", text)][begins]
+    if re.search(f"[{_INVISIBLE}]", text):
+        begins = [match.start() for match in re.finditer(f"[^{_INVISIBLE}]", text)][begins]
     sentence = max((span.start for span in split_sentences(text) if span.start <= begins), default=0)
     return text[:sentence].rstrip()

@@ -15,7 +15,7 @@ from bot.articles.article import Article
 from bot.errors import QuestionError
 from bot.services import Services
 from bot.settings import load_settings
-from bot.storage.article_store import open_library
+from bot.storage.article_store import open_article_store
 
 QUESTION = "Has Argentina won the final against France on penalties?"
 ASKER, COLLEAGUE = "U0ASKER", "U0COLLEAGUE"
@@ -38,13 +38,13 @@ def answered(workspace: Services) -> Answer:
 
 
 def said(journal: AnswerStore) -> list[tuple[str, int, str, str]]:
-    return [(one.person, one.citation, one.verdict, one.note) for one in journal.judgements()]
+    return [(one.person, one.citation, one.verdict, one.note) for one in journal.iter_feedback()]
 
 
 def test_what_was_given_and_said_is_kept(shared: Services) -> None:
     answer = answered(shared)
     shared.answers.add_feedback(answer.id, "wrong", "It was the 2022 final 🏆\x00")
-    (judgement,) = shared.answers.judgements()
+    (judgement,) = shared.answers.iter_feedback()
     assert judgement.answer == answer
     assert said(shared.answers) == [("", 0, "wrong", "It was the 2022 final 🏆")]
     assert judgement.given <= judgement.said
@@ -55,7 +55,7 @@ def test_a_person_has_one_judgement_of_an_answer_and_one_of_each_citation(shared
     judge(answer.id, "right", person=ASKER)
     judge(answer.id, "wrong", "out of date", person=ASKER, citation=1)
     judge(answer.id, "right", person=COLLEAGUE)
-    before = {one.person: one.said for one in shared.answers.judgements()}
+    before = {one.person: one.said for one in shared.answers.iter_feedback()}
     judge(answer.id, "wrong", "does not say that", person=ASKER, citation=1)
     judge(answer.id, "wrong", "too short", person=ASKER)
     assert said(shared.answers) == [
@@ -63,26 +63,26 @@ def test_a_person_has_one_judgement_of_an_answer_and_one_of_each_citation(shared
         (ASKER, 1, "wrong", "does not say that"),
         (ASKER, 0, "wrong", "too short"),
     ]
-    assert list(shared.answers.judgements())[-1].said > before[ASKER]
+    assert list(shared.answers.iter_feedback())[-1].said > before[ASKER]
 
 
 def test_each_answer_is_judged_apart(shared: Services) -> None:
     first, second = answered(shared), answered(shared)
     for answer in (first, second):
         shared.answers.add_feedback(answer.id, "right", person=ASKER)
-    assert [one.answer.id for one in shared.answers.judgements()] == [first.id, second.id]
+    assert [one.answer.id for one in shared.answers.iter_feedback()] == [first.id, second.id]
 
 
 def test_all_that_is_said_at_the_terminal_is_kept(shared: Services) -> None:
     answer = answered(shared)
     for verdict in ("right", "wrong", "wrong"):
         shared.answers.add_feedback(answer.id, verdict)
-    assert [one.verdict for one in shared.answers.judgements()] == ["right", "wrong", "wrong"]
+    assert [one.verdict for one in shared.answers.iter_feedback()] == ["right", "wrong", "wrong"]
 
 
 def test_two_replicas_keep_one_judgement(shared: Services, tmp_path: Path, database_url: str) -> None:
     answer = answered(shared)
-    library = open_library(tmp_path / "shared", database_url)
+    library = open_article_store(tmp_path / "shared", database_url)
     replicas = (shared.answers, AnswerStore(library))
 
     def click(turn: int) -> None:

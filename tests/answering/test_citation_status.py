@@ -17,7 +17,7 @@ from bot.cli.explain import format_explanation
 from bot.services import Services
 from bot.settings import load_settings
 from bot.storage import migrations
-from bot.storage.article_store import open_library
+from bot.storage.article_store import open_article_store
 
 CUP = dict(FOUR[2])
 QUESTION = "Has Argentina won the final against France on penalties?"
@@ -48,7 +48,7 @@ def standing(workspace: Services, answer: Answer) -> list[tuple[int, str, int | 
     found = workspace.citation_audit.for_answer(answer.id)
     assert found
     by_number = {citation.n: citation.standing for citation in found.answer.citations}
-    return [(n, by_number[n], since.version) for n, since in found.since.items()]
+    return [(n, by_number[n], since.version) for n, since in found.article_changes.items()]
 
 
 def ids(found: Iterator[AffectedAnswer]) -> list[str]:
@@ -70,9 +70,9 @@ def test_a_correction_is_seen_in_the_answer_that_cited_the_article(
     assert standing(shared, answer) == []
     take_in(shared, [make({**CUP, **change})])
     assert standing(shared, answer) == [expected]
-    [affected] = shared.citation_audit.affected()
+    [affected] = shared.citation_audit.find_affected_answers()
     assert affected.answer.sentences[0].support == support
-    assert affected.since[1].changed is not None
+    assert affected.article_changes[1].changed is not None
     assert shared.answers.load(answer.id) is not None
     assert shared.answers.load(answer.id)[0] == answer  # type: ignore[index]  # it is kept as it was given
 
@@ -110,16 +110,16 @@ def test_affected_finds_the_answers_of_what_changed_and_no_others(shared: Servic
     cup, moon = asked(shared), asked(shared, "Which lander touched down on the Moon on Wednesday?")
     again = asked(shared)
     before = shared.articles.generation()
-    assert ids(shared.citation_audit.affected()) == []
+    assert ids(shared.citation_audit.find_affected_answers()) == []
     withdraw(shared, "cup")
     after = shared.articles.generation()
-    assert ids(shared.citation_audit.affected()) == [again.id, cup.id]
+    assert ids(shared.citation_audit.find_affected_answers()) == [again.id, cup.id]
     withdraw(shared, "moon")
-    assert ids(shared.citation_audit.affected()) == [again.id, moon.id, cup.id]
-    assert ids(shared.citation_audit.affected({"moon"})) == [moon.id]
-    assert ids(shared.citation_audit.affected({"quake", "nothing"})) == []
-    assert shared.citation_audit.affected_ids(generation=after) == [moon.id]
-    assert set(shared.citation_audit.affected_ids(generation=before)) == {moon.id, again.id, cup.id}
+    assert ids(shared.citation_audit.find_affected_answers()) == [again.id, moon.id, cup.id]
+    assert ids(shared.citation_audit.find_affected_answers({"moon"})) == [moon.id]
+    assert ids(shared.citation_audit.find_affected_answers({"quake", "nothing"})) == []
+    assert shared.citation_audit.find_affected_ids(generation=after) == [moon.id]
+    assert set(shared.citation_audit.find_affected_ids(generation=before)) == {moon.id, again.id, cup.id}
 
 
 def test_articles_of_a_library_that_noted_no_changes_are_not_taken_for_withdrawn(shared: Services) -> None:
@@ -127,7 +127,7 @@ def test_articles_of_a_library_that_noted_no_changes_are_not_taken_for_withdrawn
     with shared.articles.transaction() as connection:
         connection.execute(text("DELETE FROM changes"))
     assert standing(shared, answer) == []
-    assert ids(shared.citation_audit.affected()) == []
+    assert ids(shared.citation_audit.find_affected_answers()) == []
 
 
 def test_answers_of_an_older_library_are_found_too(tmp_path: Path, database_url: str) -> None:
@@ -142,7 +142,7 @@ def test_answers_of_an_older_library_are_found_too(tmp_path: Path, database_url:
             )
         connection.execute(text("INSERT INTO changes VALUES ('cup', 7)"))
     engine.dispose()
-    library = open_library(tmp_path, database_url)
+    library = open_article_store(tmp_path, database_url)
     with library.connect() as connection:
         assert connection.execute(text("SELECT answer_id, n, article_id, version FROM cited")).all() == [
             ("a1", 1, "cup", 3)

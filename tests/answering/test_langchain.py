@@ -14,7 +14,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableLambda
 
 from bot.answering.answer import NOT_FOUND, Answer, Sentence
-from bot.answering.question import MAX_QUESTION, Question
+from bot.answering.question import MAX_QUESTION_CHARS, Question
 from bot.articles.article import Article
 from bot.errors import QuestionError
 from bot.indexing.filters import SearchFilters, TimeWindow
@@ -215,7 +215,7 @@ def test_callbacks_see_every_step(ready: Services) -> None:
 
 @pytest.mark.parametrize(
     ("question", "words"),
-    [("", "is empty"), (" \n\x00", "is empty"), ("x" * (MAX_QUESTION + 1), "2,001 characters")],
+    [("", "is empty"), (" \n\x00", "is empty"), ("x" * (MAX_QUESTION_CHARS + 1), "2,001 characters")],
 )
 def test_impossible_questions_are_refused(ready: Services, question: str, words: str) -> None:
     with pytest.raises(QuestionError, match=words):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import make, take_in
 
-from bot.answering.quote_ranking import candidates, is_quotable
+from bot.answering.quote_ranking import is_quotable, iter_candidates
 from bot.services import Services
 
 
@@ -71,7 +71,7 @@ def test_where_a_report_was_filed_is_no_part_of_its_first_sentence(
         workspace,
         [make({"id": "x", "text": f"{dateline}Rain fell on the coast all day. It stopped at night."})],
     )
-    first = next(candidates(workspace.retriever.search("Rain")))
+    first = next(iter_candidates(workspace.retriever.search("Rain")))
     assert first.text == "Rain fell on the coast all day."
 
 
@@ -88,13 +88,13 @@ def test_where_a_report_was_filed_is_no_part_of_its_first_sentence(
 )
 def test_other_brackets_stay(workspace: Services, text: str) -> None:
     take_in(workspace, [make({"id": "x", "text": text})])
-    assert [found.text for found in candidates(workspace.retriever.search("race agency noon"))] == [text]
+    assert [found.text for found in iter_candidates(workspace.retriever.search("race agency noon"))] == [text]
 
 
 def test_a_pronoun_brings_the_sentence_before_it_but_no_furniture(workspace: Services) -> None:
     text = "Ada wrote the first program. She published it in 1843.\n\nRead more about her life here.\n\nHer notes are still read today."
     take_in(workspace, [make({"id": "x", "text": text})])
-    found = list(candidates(workspace.retriever.search("Ada program")))
+    found = list(iter_candidates(workspace.retriever.search("Ada program")))
     shown = [c.hit.passage.text[c.readable_span.start : c.readable_span.end] for c in found]
     assert shown == [
         "Ada wrote the first program.",
@@ -117,5 +117,5 @@ def test_a_pronoun_brings_the_sentence_before_it_but_no_furniture(workspace: Ser
 )
 def test_what_a_reader_could_not_understand_is_known(workspace: Services, text: str, dangles: bool) -> None:
     take_in(workspace, [make({"id": "x", "text": text})])
-    *_, last = candidates(workspace.retriever.search("published known countess"))
+    *_, last = iter_candidates(workspace.retriever.search("published known countess"))
     assert last.has_unresolved_anaphor is dangles

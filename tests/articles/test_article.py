@@ -20,7 +20,7 @@ from bot.errors import CitewireError, ParseError
 
 
 def make(place: str = "", **fields: object) -> Article:
-    return article_from_record({"text": "x"} | fields, origin="/news/a.jsonl", place=place)
+    return article_from_record({"text": "x"} | fields, origin="/news/a.jsonl", key=place)
 
 
 any_text = st.text(st.characters(exclude_categories=()))

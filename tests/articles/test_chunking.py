@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.articles.article import clean_text
-from bot.articles.chunking import MAX_CHARS, Span, passage_id, split_passages, split_sentences
+from bot.articles.chunking import MAX_PASSAGE_CHARS, Span, passage_id, split_passages, split_sentences
 
 news_like = st.lists(
     st.one_of(
@@ -73,7 +73,7 @@ def test_whole_sentences_are_packed_up_to_the_limit() -> None:
     text = " ".join(f"Sentence number {n} ends here." for n in range(100))
     passages = split_passages("a", 1, text)
     assert all(passage.text.endswith(".") for passage in passages)
-    assert all(len(passage.text) > MAX_CHARS - 60 for passage in passages[:-1])
+    assert all(len(passage.text) > MAX_PASSAGE_CHARS - 60 for passage in passages[:-1])
 
 
 def test_a_long_sentence_is_cut_at_a_clause() -> None:

@@ -23,7 +23,7 @@ from slack_server import SlackServer
 
 from bot.articles.article import Article
 from bot.indexing.embeddings import SentenceTransformerEmbedder
-from bot.indexing.index_writer import embedded_text
+from bot.indexing.index_writer import build_embedding_text
 from bot.indexing.model_files import packaged_folder
 from bot.indexing.onnx_encoder import EncoderState
 from bot.ingestion.loaders import read_articles
@@ -79,7 +79,9 @@ def bench_ingest_and_answer(tmp_path: Path) -> None:
     first = seconds(take_in)
     passages = workspace.articles.totals().passages
     texts = [
-        embedded_text(d.article.title, p.text) for d in workspace.articles.iter_versions() for p in d.passages
+        build_embedding_text(d.article.title, p.text)
+        for d in workspace.articles.iter_versions()
+        for p in d.passages
     ]
     bare = seconds(lambda: encoder.encode(texts, batch_size=32, normalize_embeddings=True))
     again = seconds(take_in)
@@ -106,7 +108,7 @@ class Cheap:
     def encoder_state(self) -> EncoderState:
         return EncoderState.UNUSED
 
-    def ensure_encoder(self, *, anew: bool = False) -> None: ...
+    def ensure_encoder(self, *, force: bool = False) -> None: ...
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         return np.random.default_rng(len(texts)).standard_normal((len(texts), 8)).astype(np.float32)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot.articles.article import Article
-from bot.indexing.story_clusters import _SHARED, _is_reprint
+from bot.indexing.story_clusters import _MIN_SHARED_KEYS, _is_copy
 from bot.ingestion.loaders import read_articles
 from bot.text.shingles import containment, shingles, sketch
 
@@ -38,8 +38,8 @@ def main(path: Path) -> None:
     for article in usual:
         for name, text in reprints(article.text, articles, chance):
             one, other = told[article.id], shingles(text)
-            met = len(keys[article.id].intersection(sketch(other))) >= _SHARED
-            rows[name].append((containment(one, other), met, met and _is_reprint(one, other)))
+            met = len(keys[article.id].intersection(sketch(other))) >= _MIN_SHARED_KEYS
+            rows[name].append((containment(one, other), met, met and _is_copy(one, other)))
     for name, found in rows.items():
         shares, met, known = zip(*found, strict=True)
         print(
@@ -87,7 +87,7 @@ def apart(articles: list[Article], told: dict[str, object], keys: dict[str, set[
         for other in held
         if one < other and outlet[one] != outlet[other]
     )
-    met = [pair for pair, count in shared.items() if count >= _SHARED]
+    met = [pair for pair, count in shared.items() if count >= _MIN_SHARED_KEYS]
     found = sorted(((containment(told[one], told[other]), one, other) for one, other in met), reverse=True)  # type: ignore[arg-type]
     print(f"\n{len(met)} pairs of articles of two outlets were compared; the nearest:")
     for share, one, other in found[:5]:

@@ -35,7 +35,7 @@ from bench.load.http import KINDS, Outcome, Target, send
 
 from bot.answering.signed_links import SignedLinks
 from bot.articles.chunking import Span
-from bot.storage.article_store import open_library
+from bot.storage.article_store import open_article_store
 
 CITEWIRE = Path(sys.executable).with_name("citewire")
 _GROWTH = 1.05
@@ -70,7 +70,7 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 def pages(data_dir: Path) -> list[str]:
     """Return the paths of some evidence pages, as answers link to them."""
-    library = open_library(data_dir)
+    library = open_article_store(data_dir)
     sealed = SignedLinks(library, "")
     found = [
         sealed.link(draft.article.id, draft.version, Span(passage.start, passage.end), passage.id).partition(

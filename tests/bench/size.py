@@ -26,7 +26,7 @@ from bot.articles.article import Article
 from bot.articles.chunking import split_passages
 from bot.indexing.chroma_embedded import CoreCollection
 from bot.indexing.filters import SearchFilters, TimeWindow
-from bot.indexing.index_writer import embedded_text
+from bot.indexing.index_writer import build_embedding_text
 from bot.ingestion.pipeline import ingest
 from bot.services import Services
 from bot.settings import load_settings
@@ -77,7 +77,9 @@ def grown(
                 vector = vectors[min(n, len(vectors) - 1)]
                 if copy:
                     vector = vector + noise.normal(size=len(vector)) * TURNED / np.sqrt(len(vector))
-                model.known[embedded_text(article.title, passage.text)] = vector / np.linalg.norm(vector)
+                model.known[build_embedding_text(article.title, passage.text)] = vector / np.linalg.norm(
+                    vector
+                )
             yield article
             passages -= len(cut)
             if passages <= 0:

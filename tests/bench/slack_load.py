@@ -32,7 +32,7 @@ from bench.load.reading import Result, foreign, read_back
 from bench.load.replicas import CITEWIRE, Replica, wait_for
 from slack_server import SlackServer
 
-from bot.storage.article_store import open_library
+from bot.storage.article_store import open_article_store
 
 CHANNELS = 8
 REDELIVERED = 0.2
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, folder: Path, stack: ExitStack) -> Run:
     """Run the experiment in a folder."""
     environment = _environment(args, folder)
     subprocess.run([CITEWIRE, "ingest", CORPUS], env=environment, check=True, capture_output=True)
-    library = open_library(folder / "data", args.database_url)
+    library = open_article_store(folder / "data", args.database_url)
     stack.callback(library.close)
     slack = stack.enter_context(SlackServer())
     people, channels = _settled(slack, args.people)

@@ -20,7 +20,7 @@ from openai_server import ChatRequest, OpenAIServer, Reply
 
 from bot.answering.answer import NOT_FOUND, NOT_SURE, Answer, Citation
 from bot.answering.pipeline import AnswerPipeline
-from bot.answering.question import MAX_QUESTION, AnswerTrace, Question
+from bot.answering.question import MAX_QUESTION_CHARS, AnswerTrace, Question
 from bot.articles.article import Article
 from bot.cli.chat import run_chat
 from bot.errors import EmbeddingError
@@ -136,8 +136,8 @@ def test_an_overlong_question_is_refused_and_the_conversation_goes_on(
     say: Say, embedder: WordEmbedder
 ) -> None:
     embedder.encoded.clear()
-    said = say(QUESTION, "x" * (MAX_QUESTION + 1), FOLLOW_UP)
-    assert f"citewire: the question has {MAX_QUESTION + 1:,} characters" in said.err
+    said = say(QUESTION, "x" * (MAX_QUESTION_CHARS + 1), FOLLOW_UP)
+    assert f"citewire: the question has {MAX_QUESTION_CHARS + 1:,} characters" in said.err
     assert len(said.err.splitlines()) == 1
     assert asked(embedder)[-1] == f"{QUESTION} {FOLLOW_UP}"  # and it is no part of it
 
@@ -290,12 +290,12 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, four: list[Arti
         with contextlib.closing(Services(settings, embedder=WordEmbedder())) as workspace:
             take_in(workspace, four)
         program = (
-            "import sys; sys.path.insert(0, sys.argv[1]); from conftest import WordEmbedder; from bot.cli.chat import run_chat; "
+            "import sys; sys.path[:0] = sys.argv[1:]; from conftest import WordEmbedder; from bot.cli.chat import run_chat; "
             "from bot.settings import load_settings; from bot.services import Services; "
             "run_chat(Services(load_settings(), embedder=WordEmbedder()))"
         )
         chatting = subprocess.Popen(
-            [sys.executable, "-c", program, str(Path(__file__).parents[1])],
+            [sys.executable, "-c", program, *(str(Path(__file__).parents[1] / name) for name in (".", "helpers"))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=os.environ | {"CITEWIRE_CHAT_MODEL": "openai:test", "CITEWIRE_CHAT_BASE_URL": server.url},
         )  # fmt: skip
@@ -332,7 +332,7 @@ def test_a_closest_passage_is_shown_and_neither_cited_nor_remembered_as_an_answe
     said = say("Who won?", ":sources 1", "And when?", ":save talk.md")
     assert said.out.splitlines()[:3] == [NOT_SURE, f"    “{quote}”", "    Daily · undated · Final won"]
     assert "there is no citation 1; the last answer has none" in said.err
-    assert [(one.question, one.answer) for one in asked[1].exchanges] == [("Who won?", "")]
+    assert [(one.question, one.answer) for one in asked[1].turns] == [("Who won?", "")]
     assert (
         "“**Argentina** won the final.” Daily · undated · Final won\n" in (tmp_path / "talk.md").read_text()
     )

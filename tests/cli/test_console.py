@@ -40,7 +40,7 @@ def test_headlines_are_listed_with_absolute_dates_and_markup_as_text(
     workspace: Services, four: list[Article], capsys: pytest.CaptureFixture[str]
 ) -> None:
     take_in(workspace, [*four, make({"id": "n", "text": "Text.", "title": "[red]:bank:", "source": "[b]"})])
-    render.print_headlines(workspace.articles.list_articles())
+    render.print_articles(workspace.articles.list_articles())
     first, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert first == ["Published", "Outlet", "Title", "Id"]
     assert [row[0] for row in rows] == ["2023-08-23", "2023-03-10", "2022-12-18", "–", "–"]
@@ -59,7 +59,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
     headline = ArticleSummary(
         key, 1, title.strip(), "The Daily Paper", datetime(2025, 9, 4, tzinfo=UTC), None
     )
-    render.print_headlines([headline])
+    render.print_articles([headline])
     row = capsys.readouterr().out.splitlines()[1]
     assert "The Daily Paper" in row
     assert title.strip() in row
@@ -67,7 +67,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
 
 
 def test_an_empty_list_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    render.print_headlines([])
+    render.print_articles([])
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "citewire ingest" in shown.err

@@ -138,7 +138,9 @@ def test_watch_runs_until_it_is_told_to_stop(run: Run, site: NewsSite, ending: s
     run("ingest", "--feed", site.url + "/feed.xml")
     site.control("publish")
     here = Path(__file__).parents[1]
-    script = WATCHING.format(path=[str(here), str(here.parent)], options=["--every", "1", *options])
+    script = WATCHING.format(
+        path=[str(here), str(here / "helpers"), str(here.parent)], options=["--every", "1", *options]
+    )
     workspace = Services(load_settings())
     with workspace.articles.transaction() as connection:
         connection.exec_driver_sql("UPDATE feeds SET due = 0")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from news_site import packed
 
 from bot.crawler.feeds.models import Entry, Feed
-from bot.crawler.feeds.parser import feed_link, read_feed
+from bot.crawler.feeds.parser import find_feed_link, read_feed
 from bot.crawler.fetcher import FetchResult
 from bot.errors import FetchError
 
@@ -62,14 +62,14 @@ SITEMAP = """<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas
 def test_feeds_are_told_by_what_is_in_them(body: str | bytes) -> None:
     [entry] = entries(body, content_type="text/plain")
     assert entry.link == "https://gazette.example/news/1"
-    assert entry.about["title"] == "Tram & line"
-    assert entry.about["published"] == "2022-06-17T23:30:00-04:00"
-    assert entry.about.get("author", "Ines Varga") == "Ines Varga"
+    assert entry.metadata["title"] == "Tram & line"
+    assert entry.metadata["published"] == "2022-06-17T23:30:00-04:00"
+    assert entry.metadata.get("author", "Ines Varga") == "Ines Varga"
 
 
 @pytest.mark.parametrize("body", [RSS1, RSS091])
 def test_old_dialects_are_read(body: str) -> None:
-    assert [(entry.link, entry.about["title"]) for entry in entries(body)] == [
+    assert [(entry.link, entry.metadata["title"]) for entry in entries(body)] == [
         ("https://gazette.example/news/1", "One")
     ]
 
@@ -101,7 +101,11 @@ def test_a_feed_says_its_name_and_how_often_it_may_be_asked() -> None:
 )
 def test_the_mark_changes_with_the_entry(body: str, before: str, after: str) -> None:
     assert before in body
-    assert entries(body)[0].mark == entries(body)[0].mark != entries(body.replace(before, after))[0].mark
+    assert (
+        entries(body)[0].fingerprint
+        == entries(body)[0].fingerprint
+        != entries(body.replace(before, after))[0].fingerprint
+    )
 
 
 def test_broken_xml_gives_what_can_be_read() -> None:
@@ -148,7 +152,7 @@ def test_entities_blow_nothing_up_and_read_no_file(body: str, doctype: str, enti
     secret = Path("/etc/hostname").read_text("utf-8").strip()
     tracemalloc.start()
     try:
-        said = "".join(entry.about.get("title", "") for entry in entries(made))
+        said = "".join(entry.metadata.get("title", "") for entry in entries(made))
     except FetchError:
         said = ""
     assert tracemalloc.get_traced_memory()[1] < 20_000_000
@@ -204,9 +208,9 @@ def test_a_page_names_its_feed() -> None:
     page = FetchResult(
         url=BASE, status=200, body=f"<html><head>{head}</head></html>".encode(), content_type="text/html"
     )
-    assert feed_link(page) == "https://gazette.example/rss.xml"
+    assert find_feed_link(page) == "https://gazette.example/rss.xml"
     without = FetchResult(url=BASE, status=200, body=b"<html></html>", content_type="text/html")
-    assert feed_link(without) == ""
+    assert find_feed_link(without) == ""
 
 
 @given(st.sampled_from([RSS2, ATOM, SITEMAP, JSON_FEED]), st.data())

@@ -16,10 +16,10 @@ import trustme
 from news_site import NewsSite, packed
 
 from bot.crawler import fetcher as module
-from bot.crawler.fetcher import Fetcher, RawResponse, open_fetcher, redirect
+from bot.crawler.fetcher import Fetcher, RawResponse, open_fetcher, redirect_target
 from bot.crawler.politeness import CrawlStopped, HostThrottle
 from bot.crawler.ssrf import AddressPolicy
-from bot.crawler.transport import read_body, unpack
+from bot.crawler.transport import decompress, read_body
 from bot.errors import FetchError, FetchForbiddenError
 
 
@@ -68,7 +68,7 @@ def test_a_page_comes_with_what_is_needed_to_ask_again(site: NewsSite, fetcher: 
     assert site.stories[1].title.encode() in page.body
     assert site.asked[-1].headers["user-agent"].startswith("Citewire/")
     again = fetcher.get(page.url, etag=page.etag)
-    assert again.unchanged
+    assert again.is_unchanged
     assert again.body == b""
 
 
@@ -109,7 +109,7 @@ def test_a_redirect_to_what_is_no_address_is_told(site: NewsSite, fetcher: Fetch
 def test_a_redirect_down_from_https_is_refused() -> None:
     reply = RawResponse(302, httpx.Headers({"location": "http://a.example/"}), b"")
     with pytest.raises(FetchForbiddenError, match="from https to http"):
-        redirect("https://a.example/", reply)
+        redirect_target("https://a.example/", reply)
 
 
 @pytest.mark.parametrize("status", [204, 400, 401, 403, 404, 410, 418, 500, 502])
@@ -152,7 +152,7 @@ def test_packed_bodies_are_unpacked(site: NewsSite, fetcher: Fetcher, name: str,
 def test_not_modified_that_was_not_asked_for_is_no_page(site: NewsSite, fetcher: Fetcher) -> None:
     url = site.put("/x", status=304, validated=False)
     assert "304" in str(refused(fetcher, url))
-    assert fetcher.get(url, etag='"a"').unchanged
+    assert fetcher.get(url, etag='"a"').is_unchanged
 
 
 @pytest.mark.parametrize(("name", "body", "said"), [("br", b"x", "not asked for"), ("gzip", b"no gzip", "cannot be unpacked"), ("gzip", packed(b"x" * 999)[:-9], "breaks off")])  # fmt: skip
@@ -161,8 +161,11 @@ def test_bodies_that_cannot_be_unpacked_are_told(site: NewsSite, fetcher: Fetche
 
 
 def test_files_of_several_packed_parts_are_read_whole() -> None:
-    assert unpack(packed(b"a") + packed(b"b"), limit=10) == b"ab"
-    assert read_body([bytes([byte]) for byte in packed(b"abc" * 9)], packed="gzip", limit=100) == b"abc" * 9
+    assert decompress(packed(b"a") + packed(b"b"), limit=10) == b"ab"
+    assert (
+        read_body([bytes([byte]) for byte in packed(b"abc" * 9)], content_encoding="gzip", limit=100)
+        == b"abc" * 9
+    )
 
 
 def test_a_host_that_drips_is_left(site: NewsSite, fetcher: Fetcher) -> None:
@@ -185,7 +188,7 @@ def test_every_error_of_the_connection_has_its_words() -> None:
         for one in kind.__subclasses__():
             yield from below(one)
 
-    ours = tuple(kind for kind, _ in module._PROBLEMS)
+    ours = tuple(kind for kind, _ in module._ERROR_TEXTS)
     wanted = [*below(httpcore.TimeoutException), *below(httpcore.NetworkError), *below(httpcore.ProtocolError), *below(httpx.TransportError)]  # fmt: skip
     assert all(issubclass(kind, ours) for kind in wanted)
 
@@ -249,11 +252,11 @@ def test_without_robots_txt_all_is_allowed_and_in_trouble_nothing(site: NewsSite
 
 def test_a_pause_lies_between_two_requests_but_to_hosts_of_ones_own(waits: Clockwork) -> None:
     hosts = HostThrottle(delay=2.0, stopping=waits)
-    with hosts.turn("a.example") as host:
-        hosts.wait("a.example", host, own=False)
+    with hosts.acquire("a.example") as host:
+        hosts.wait("a.example", host, allowlisted=False)
         hosts.record_request(host, "Citewire")
-        hosts.wait("a.example", host, own=False)
-        hosts.wait("a.example", host, own=True)
+        hosts.wait("a.example", host, allowlisted=False)
+        hosts.wait("a.example", host, allowlisted=True)
     assert [round(seconds) for seconds in waits.waited] == [2]
 
 
@@ -262,10 +265,10 @@ def test_a_crawl_delay_is_kept_up_to_half_a_minute(waits: Clockwork, delay: str,
     from protego import Protego
 
     hosts = HostThrottle(delay=2.0, stopping=waits)
-    with hosts.turn("a.example") as host:
+    with hosts.acquire("a.example") as host:
         host.rules = Protego.parse(f"User-agent: *\nCrawl-delay: {delay}")
         hosts.record_request(host, "Citewire")
-        hosts.wait("a.example", host, own=False)
+        hosts.wait("a.example", host, allowlisted=False)
     assert [round(seconds) for seconds in waits.waited] == [waited]
 
 
@@ -300,11 +303,12 @@ def test_rest_is_told_and_kept_beyond_the_process(site: NewsSite, waits: Clockwo
     told: dict[str, float] = {}
     url = site.put("/x", b"", 429, headers={"Retry-After": "9999999"})
     first = Fetcher(
-        AddressPolicy.allowing(["127.0.0.1"]), HostThrottle(delay=0, stopping=waits, on_rest=told.__setitem__)
+        AddressPolicy.from_allowlist(["127.0.0.1"]),
+        HostThrottle(delay=0, stopping=waits, on_backoff=told.__setitem__),
     )
     assert refused(first, url).wait == 86_400
     second = Fetcher(
-        AddressPolicy.allowing(["127.0.0.1"]), HostThrottle(delay=0, stopping=waits, resting=told)
+        AddressPolicy.from_allowlist(["127.0.0.1"]), HostThrottle(delay=0, stopping=waits, backoffs=told)
     )
     assert "left alone" in str(refused(second, site.url + "/news/1"))
     first.close()

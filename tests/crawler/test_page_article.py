@@ -17,9 +17,9 @@ from bot.articles.article import Article, article_from_record, parse_date
 from bot.articles.chunking import Passage
 from bot.crawler.fetcher import FetchResult
 from bot.crawler.page_article import article_from_entry, article_from_page
-from bot.crawler.same_site import is_valid_canonical, same_site
+from bot.crawler.same_site import is_same_site, is_valid_canonical
 from bot.errors import ParseError
-from bot.ingestion.html.extract import record_from_html
+from bot.ingestion.html.extract import parse_html
 from bot.ingestion.html.publisher import publisher_name
 from bot.storage.article_store import ArticleStore
 from bot.storage.models import PendingVersion
@@ -46,7 +46,7 @@ def fetched(html: str | bytes, url: str = HERE, **options: Any) -> FetchResult:
 def article(
     html: str | bytes, url: str = HERE, about: dict[str, str] | None = None, **options: Any
 ) -> Article:
-    return article_from_page(fetched(html, url, **options), about=about or {}, origin=url)
+    return article_from_page(fetched(html, url, **options), metadata=about or {}, origin=url)
 
 
 DATA = {
@@ -151,7 +151,7 @@ def test_markup_in_json_ld_is_taken_off() -> None:
 
 
 def test_files_gain_from_json_ld_too(tmp_path: Path) -> None:
-    record = record_from_html(with_data(DATA, head=f'<link rel="canonical" href="{HERE}">'))
+    record = parse_html(with_data(DATA, head=f'<link rel="canonical" href="{HERE}">'))
     assert record["url"] == HERE
     assert record["author"] == "Ines Varga"
     assert record["published"] == DATA["datePublished"]
@@ -160,7 +160,7 @@ def test_files_gain_from_json_ld_too(tmp_path: Path) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text() | st.just("NewsArticle"), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["@type", "@graph", "headline", "author", "name", "datePublished", "articleBody", "url", "mainEntityOfPage", "publisher"]), inner)))  # fmt: skip
 def test_no_json_ld_makes_a_page_unreadable(document: object) -> None:
     data = json.dumps(document).replace("</", "<\\/")
-    assert TEXT[0] in str(record_from_html(with_data(data))["text"])
+    assert TEXT[0] in str(parse_html(with_data(data))["text"])
 
 
 # What is on a page and not of its article
@@ -290,8 +290,8 @@ def test_an_outlet_that_its_address_does_not_bear_is_named_with_its_host(
 
 def test_what_the_user_calls_an_outlet_comes_before_what_its_page_claims() -> None:
     claims = fetched(with_data({**DATA, "publisher": {"name": "Reuters"}}))
-    assert article_from_page(claims, about={}, origin=HERE).source == "Reuters (gazette.example)"
-    assert article_from_page(claims, about={}, origin=HERE, source="Gazette Ltd").source == "Gazette Ltd"
+    assert article_from_page(claims, metadata={}, origin=HERE).source == "Reuters (gazette.example)"
+    assert article_from_page(claims, metadata={}, origin=HERE, source="Gazette Ltd").source == "Gazette Ltd"
 
 
 # The address
@@ -327,9 +327,9 @@ def test_a_page_may_only_claim_an_address_of_its_own_site(
 
 
 def test_a_feed_and_its_articles_may_lie_on_domains_above_each_other() -> None:
-    assert same_site("https://feeds.gazette.example/rss", "https://gazette.example/a")
-    assert same_site("https://gazette.example/rss", "https://www.gazette.example/a")
-    assert not same_site("https://gazette.example/rss", "https://other.example/a")
+    assert is_same_site("https://feeds.gazette.example/rss", "https://gazette.example/a")
+    assert is_same_site("https://gazette.example/rss", "https://www.gazette.example/a")
+    assert not is_same_site("https://gazette.example/rss", "https://other.example/a")
 
 
 def test_another_outlets_article_cannot_be_replaced() -> None:
@@ -380,7 +380,7 @@ def test_a_pdf_is_an_article_with_pages_and_its_feed_s_date(kind: str) -> None:
     read = article(body, HERE, {"published": "2026-03-02"}, content_type=kind)
     assert (read.title, read.url, read.source) == ("Minutes of the council", HERE, "gazette.example")
     assert read.published == parse_date("2026-03-02")
-    assert read.page(read.text.index("voted")) == 2
+    assert read.page_number(read.text.index("voted")) == 2
 
 
 def test_a_page_about_feeds_is_a_page() -> None:
@@ -431,7 +431,7 @@ def test_the_page_wins_and_its_feed_fills_what_is_missing() -> None:
 
 def test_an_entry_can_hold_the_article_itself() -> None:
     content = "".join(f"<p>{text}</p>" for text in TEXT)
-    found = article_from_entry(content, HERE, about={"title": "Tram <line> opens"}, origin=HERE)
+    found = article_from_entry(content, HERE, metadata={"title": "Tram <line> opens"}, origin=HERE)
     assert found.text.split("\n\n") == TEXT
     assert found.title == "Tram <line> opens"
     assert found.url == HERE

@@ -93,7 +93,7 @@ def test_what_to_do_is_said() -> None:
 )
 def test_other_addresses_are_refused(url: str, said: str) -> None:
     with pytest.raises(FetchForbiddenError, match=said) as refused:
-        AddressPolicy.allowing(["127.0.0.1"]).target(url)
+        AddressPolicy.from_allowlist(["127.0.0.1"]).resolve_url(url)
     assert "secret" not in str(refused.value)
 
 
@@ -101,12 +101,14 @@ def test_other_addresses_are_refused(url: str, said: str) -> None:
     "allowed", ["127.0.0.1", "127.0.0.0/8", "localhost", "Localhost.", "::ffff:127.0.0.1"]
 )
 def test_what_is_allowed_may_be_private(allowed: str) -> None:
-    guard = AddressPolicy.allowing([allowed])
+    guard = AddressPolicy.from_allowlist([allowed])
     if allowed.startswith("::"):
         with pytest.raises(FetchForbiddenError):
-            guard.target("http://127.0.0.1/")
+            guard.resolve_url("http://127.0.0.1/")
         return
-    target = guard.target("http://localhost:81/" if "local" in allowed.lower() else "http://127.0.0.1:81/")
+    target = guard.resolve_url(
+        "http://localhost:81/" if "local" in allowed.lower() else "http://127.0.0.1:81/"
+    )
     assert target.allowlisted
     assert target.port == 81
     assert "127.0.0.1" in target.addresses
@@ -114,7 +116,7 @@ def test_what_is_allowed_may_be_private(allowed: str) -> None:
 
 def test_an_allowed_network_allows_nothing_else() -> None:
     with pytest.raises(FetchForbiddenError):
-        AddressPolicy.allowing(["10.1.0.0/16", "intranet.example"]).target("http://127.0.0.1/")
+        AddressPolicy.from_allowlist(["10.1.0.0/16", "intranet.example"]).resolve_url("http://127.0.0.1/")
 
 
 def answers_in_turn(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> None:

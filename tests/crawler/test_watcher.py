@@ -243,7 +243,7 @@ def test_a_feed_is_taken_in_and_a_round_without_news_asks_for_little(
 
 def test_no_page_is_visited_twice_in_one_poll(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "bot.crawler.watcher._MOST", 10
+        "bot.crawler.watcher._MAX_BATCH_PAGES", 10
     )  # the first are remembered before the last are visited
     with NewsSite(articles=120) as site:
         watch = Watcher(desk.workspace, stopping=threading.Event(), clock=time.time)
@@ -545,7 +545,7 @@ def test_a_feed_that_was_removed_is_left_and_its_articles_stay(desk: Desk, site:
 def test_a_slow_host_keeps_no_other_waiting(
     desk: Desk, site: NewsSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.crawler.watcher._SECONDS", 0.2)
+    monkeypatch.setattr("bot.crawler.watcher._BATCH_SECONDS", 0.2)
     release = threading.Event()
 
     def late(_headers: dict[str, str]) -> Answer:
@@ -564,12 +564,12 @@ def test_a_slow_host_keeps_no_other_waiting(
                 release.set()
 
         watch = desk.watch()
-        assert watch.poll_all(told=told).added == 8
+        assert watch.poll_all(on_report=told).added == 8
         watch.close()
 
 
 @pytest.mark.parametrize(
-    "broken", ["bot.crawler.page_fetch.article_from_page", "bot.crawler.feeds.rss_atom._entry"]
+    "broken", ["bot.crawler.page_fetch.article_from_page", "bot.crawler.feeds.rss_atom._build_entry"]
 )
 def test_what_a_reader_breaks_on_does_not_end_the_watch(
     desk: Desk, site: NewsSite, monkeypatch: pytest.MonkeyPatch, broken: str
@@ -598,7 +598,7 @@ def test_it_runs_until_it_is_to_stop_and_puts_away_what_it_has(desk: Desk, site:
         if sum(one.added for one in reports) == 5:
             stopping.set()
 
-    watch.run(told=told)
+    watch.run(on_report=told)
     watch.close()
     assert desk.articles == 5
     [feed] = desk.ledger.feeds()
@@ -607,18 +607,18 @@ def test_it_runs_until_it_is_to_stop_and_puts_away_what_it_has(desk: Desk, site:
 
 def test_it_goes_on_when_the_library_could_not_be_used(desk: Desk, site: NewsSite, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     desk.ledger.put_feed(FeedRecord(url=site.url + "/feed.xml"))
-    monkeypatch.setattr("bot.crawler.watcher._TROUBLE", 0.01)
+    monkeypatch.setattr("bot.crawler.watcher._ERROR_PAUSE_SECONDS", 0.01)
     stopping = threading.Event()
     watch = Watcher(desk.workspace, stopping=stopping, clock=lambda: desk.now)
-    put_away, broken = watch._intake._publish, [True]
+    put_away, broken = watch._writer._publish, [True]
 
     def publish(*args: object) -> None:
         if broken.pop() if broken else False:
             raise CitewireError("the library cannot be used")
         put_away(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(watch._intake, "_publish", publish)
-    watch.run(told=lambda report: stopping.set() if report.added else None)
+    monkeypatch.setattr(watch._writer, "_publish", publish)
+    watch.run(on_report=lambda report: stopping.set() if report.added else None)
     watch.close()
     assert desk.articles == 5
 
@@ -640,7 +640,7 @@ Watcher(Services(settings, embedder=WordEmbedder()), stopping=threading.Event())
 
 
 @pytest.mark.parametrize("call", ["ingest_once(feeds=[{feed!r}])", "poll_all()"])
-@pytest.mark.parametrize("point", ["CrawlStore.put_pages", "CrawlStore.put_known_feed"])
+@pytest.mark.parametrize("point", ["CrawlStore.put_pages", "CrawlStore.update_feed"])
 def test_a_kill_at_any_moment_loses_nothing(
     desk: Desk, site: NewsSite, tmp_path: Path, call: str, point: str
 ) -> None:
@@ -649,7 +649,7 @@ def test_a_kill_at_any_moment_loses_nothing(
     owner, _, name = point.partition(".")
     here = Path(__file__).parents[1]
     script = CRASHING.format(
-        path=[str(here), str(here.parent)],
+        path=[str(here), str(here / "helpers"), str(here.parent)],
         data=str(tmp_path / "data"),
         owner=owner,
         name=name,
@@ -734,10 +734,10 @@ def test_the_ledger_keeps_feeds_and_pages(library: ArticleStore) -> None:
     assert ledger.pages_in_feed("https://b.example/f", ["e1"]) == []
     assert ledger.source_pages(["x", "y"]) == {"x": page_record.key}
     moved = FeedRecord(url="https://b.example/f")
-    ledger.put_feed(moved, before=feed.url)
+    ledger.put_feed(moved, moved_from=feed.url)
     assert ledger.feeds() == [moved]
     assert ledger.page("http://a.example/1").feed == moved.url
-    ledger.put_known_feed(FeedRecord(url="https://removed.example/f"))
+    ledger.update_feed(FeedRecord(url="https://removed.example/f"))
     assert ledger.feeds() == [moved]
     ledger.set_backoff("a.example", 3_000.0)
     ledger.set_backoff("a.example", 4_000.0)
@@ -763,14 +763,14 @@ def test_a_feed_is_polled_as_often_as_it_changes() -> None:
     pause = 0.0
     pauses = []
     for changed in [True] * 4 + [False] * 20:
-        pause = scheduling.next_interval(pause, changed=changed, shortest=300, wanted=0)
+        pause = scheduling.next_interval(pause, changed=changed, min_interval=300, requested=0)
         pauses.append(pause)
     assert min(pauses) == 300
     assert pauses[-1] == 86_400
-    assert scheduling.next_interval(300, changed=True, shortest=300, wanted=7_200) == 7_200
-    assert scheduling.next_interval(300, changed=True, shortest=300, wanted=9e9) == 86_400
-    assert scheduling.next_interval(300, changed=True, shortest=10, wanted=0) == 150
-    assert scheduling.next_interval(0, changed=False, shortest=200_000, wanted=0) == 200_000
+    assert scheduling.next_interval(300, changed=True, min_interval=300, requested=7_200) == 7_200
+    assert scheduling.next_interval(300, changed=True, min_interval=300, requested=9e9) == 86_400
+    assert scheduling.next_interval(300, changed=True, min_interval=10, requested=0) == 150
+    assert scheduling.next_interval(0, changed=False, min_interval=200_000, requested=0) == 200_000
 
 
 def test_jitter_only_lengthens() -> None:

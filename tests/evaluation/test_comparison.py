@@ -11,10 +11,11 @@ from lazy_imports import Later
 from run_factory import GOLD, case, outcome, run, run_of, unanswerable
 
 from bot.errors import EvaluationError
-from bot.evaluation.comparison import Comparison, compare, format_comparison
+from bot.evaluation.comparison import Comparison, compare
 from bot.evaluation.comparison_result import Row
-from bot.evaluation.metrics import METRICS, summarise
+from bot.evaluation.metrics import METRICS, summarize
 from bot.evaluation.models import Outcome, Run
+from bot.evaluation.reports.text import format_comparison
 
 stats = Later("scipy.stats")
 
@@ -54,7 +55,7 @@ def comparison() -> Comparison:
 
 def test_the_values_are_those_of_the_runs_own_summaries(comparison: Comparison) -> None:
     a, b = varied(1), varied(2)
-    before, after = summarise(a.outcomes).metrics, summarise(b.outcomes).metrics
+    before, after = summarize(a.outcomes).metrics, summarize(b.outcomes).metrics
     assert {row.metric for row in comparison.metrics} == set(METRICS) == set(before)
     for found in comparison.metrics:
         assert found.a == pytest.approx(before[found.metric]), found.metric

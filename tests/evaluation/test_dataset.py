@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import EvaluationError
-from bot.evaluation.dataset import load_testset, unknown_articles
+from bot.evaluation.dataset import find_unknown_articles, load_testset
 
 
 def load(tmp_path: Path, text: str, name: str = "t.jsonl"):  # type: ignore[no-untyped-def]
@@ -161,7 +161,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
 
 def test_gold_articles_that_are_not_there_are_named(tmp_path: Path) -> None:
     cases = load(tmp_path, '{"id": "1", "question": "a", "articles": ["known", "lost"]}').cases
-    assert [(case.id, article) for case, article in unknown_articles(cases, {"known": "x"}.get)] == [
+    assert [(case.id, article) for case, article in find_unknown_articles(cases, {"known": "x"}.get)] == [
         ("1", "lost")
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from run_factory import GOLD, case, outcome, unanswerable
 
 from bot.answering.answer import Status
-from bot.evaluation.error_analysis import EXPLANATIONS, answerable, classify, failed, is_gradable
+from bot.evaluation.error_analysis import EXPLANATIONS, classify, has_failed, is_answerable, is_gradable
 from bot.evaluation.models import Case, Outcome, RetrievedPassage
 
 UNKNOWN: dict[str, Any] = {"answers": (), "articles": (), "answerable": None}
@@ -160,9 +160,9 @@ def test_what_the_test_set_does_not_tell_is_not_judged(one: Outcome, known: bool
 def test_gold_answers_and_articles_show_that_there_is_an_answer(
     changes: dict[str, Any], expected: bool
 ) -> None:
-    assert answerable(Outcome(case(1, **UNKNOWN | changes))) is expected
+    assert is_answerable(Outcome(case(1, **UNKNOWN | changes))) is expected
 
 
 def test_a_refusal_is_no_failure() -> None:
-    assert not failed(answered(None))
-    assert failed(with_status(answered(GOLD), "error"))
+    assert not has_failed(answered(None))
+    assert has_failed(with_status(answered(GOLD), "error"))

@@ -13,7 +13,7 @@ from run_factory import GOLD, case, outcome, run, run_of
 
 from bot.errors import EvaluationError
 from bot.evaluation.gates import GateResult, Verdict, evaluate_gates, parse_bounds
-from bot.evaluation.metrics import METRICS, summarise
+from bot.evaluation.metrics import METRICS, summarize
 from bot.evaluation.models import Run, Summary
 
 WITHOUT_DEFAULT_GATE = {"words", "p50_ms", "p95_ms"}
@@ -27,13 +27,13 @@ def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judged(one: Run | str, **gates: Any) -> Verdict:
     made = run_of(one) if isinstance(one, str) else one
-    summary = summary_of(one) if isinstance(one, str) else summarise(made.outcomes)
+    summary = summary_of(one) if isinstance(one, str) else summarize(made.outcomes)
     return evaluate_gates(summary, made, **gates)
 
 
 @functools.cache
 def summary_of(marks: str) -> Summary:
-    return summarise(run_of(marks).outcomes)
+    return summarize(run_of(marks).outcomes)
 
 
 def against(before: Run | str, after: Run | str, *, strict: bool = False, **drops: float) -> Verdict:

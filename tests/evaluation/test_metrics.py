@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lazy_imports import Later
 
 from bot.answering.answer import Answer, Citation, Sentence, Status
-from bot.evaluation.metrics import METRICS, observations, rouge_l, run_observations, summarise
+from bot.evaluation.metrics import METRICS, observations, rouge_l, run_observations, summarize
 from bot.evaluation.models import Case, Outcome, RetrievedPassage
 
 ir_measures = Later("ir_measures")
@@ -165,10 +165,10 @@ def test_the_exact_words_are_judged_by_themselves(short: str, score: float | Non
 def test_a_failure_in_a_retrieval_run_does_not_invent_answers() -> None:
     run = [outcome(passages=passages("a")), outcome(error="timeout")]
     assert "answer" not in run_observations(run)[1]
-    summary = summarise(run)
+    summary = summarize(run)
     assert summary.metrics["hit@1"] == 0.5
     assert "answer" not in summary.metrics
-    assert "answer" in summarise([outcome(error="timeout")]).metrics  # nobody says that it only retrieved
+    assert "answer" in summarize([outcome(error="timeout")]).metrics  # nobody says that it only retrieved
 
 
 def test_what_a_test_set_does_not_say_is_not_measured() -> None:
@@ -211,7 +211,7 @@ def test_a_summary_gives_value_interval_and_n() -> None:
         outcome(given=answer("Turkey", cited=("a", "b"))),
         outcome(given=answer("Greece", cited=("x",))),
     )
-    summary = summarise([right, right, wrong, outcome(error="timeout"), outcome(UNANSWERABLE, REFUSED)])
+    summary = summarize([right, right, wrong, outcome(error="timeout"), outcome(UNANSWERABLE, REFUSED)])
     assert summary.metrics["answer"] == pytest.approx(3 / 5)
     assert summary.n["answer"] == 5
     assert summary.ci["answer"] == pytest.approx((0.2307, 0.8824), abs=1e-4)  # Wilson, by hand
@@ -225,11 +225,11 @@ def test_a_summary_gives_value_interval_and_n() -> None:
 
 
 def test_nothing_run_gives_nothing() -> None:
-    assert summarise([]).metrics == {}
+    assert summarize([]).metrics == {}
 
 
 def test_times_are_over_all_questions() -> None:
-    summary = summarise([outcome(given=REFUSED, milliseconds=float(ms)) for ms in range(101)])
+    summary = summarize([outcome(given=REFUSED, milliseconds=float(ms)) for ms in range(101)])
     assert (summary.metrics["p50_ms"], summary.metrics["p95_ms"], summary.n["p95_ms"]) == (50, 95, 101)
     for name in ("p50_ms", "p95_ms"):
         low, high = summary.ci[name]
@@ -241,22 +241,22 @@ def test_auroc_needs_both_kinds_and_gives_a_failure_the_worst_confidence() -> No
         outcome(given=answer("x", confidence=0.9)),
         outcome(UNANSWERABLE, answer("x", confidence=0.1)),
     )
-    assert "auroc" not in summarise([sure]).metrics
-    assert summarise([sure, unsure]).metrics["auroc"] == 1
+    assert "auroc" not in summarize([sure]).metrics
+    assert summarize([sure, unsure]).metrics["auroc"] == 1
     failed = outcome(error="timeout"), outcome(UNANSWERABLE, error="timeout")
-    assert summarise([failed[0], unsure]).metrics["auroc"] == 0
-    assert summarise([sure, failed[1]]).metrics["auroc"] == 0
+    assert summarize([failed[0], unsure]).metrics["auroc"] == 0
+    assert summarize([sure, failed[1]]).metrics["auroc"] == 0
     broken = outcome(UNANSWERABLE, answer(status="error", confidence=0.0))
-    assert summarise([sure, broken]).metrics["auroc"] == 0
+    assert summarize([sure, broken]).metrics["auroc"] == 0
 
 
 def test_the_order_of_the_questions_changes_nothing() -> None:
     draw = random.Random(3)
     outcomes = some_outcomes(draw, 60)
-    summary = summarise(outcomes)
+    summary = summarize(outcomes)
     assert {"ndcg@10", "rouge_l", "auroc", "words", "cite_recall", "p95_ms"} <= summary.metrics.keys()
     draw.shuffle(outcomes)
-    assert summarise(outcomes) == summary
+    assert summarize(outcomes) == summary
 
 
 def some_outcomes(draw: random.Random, n: int) -> list[Outcome]:
@@ -284,7 +284,7 @@ def some_outcomes(draw: random.Random, n: int) -> list[Outcome]:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_run_s_figures_are_those_of_the_oracles_failures_included(seed: int) -> None:
     outcomes = some_outcomes(random.Random(seed), 40)
-    metrics = summarise(outcomes).metrics
+    metrics = summarize(outcomes).metrics
     labels = [bool(one.case.answerable) for one in outcomes]
     scores = [
         one.answer.confidence if one.answer and not one.error else 1 - label

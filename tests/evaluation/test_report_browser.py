@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from bot.evaluation.metrics import summarise
+from bot.evaluation.metrics import summarize
 from bot.evaluation.models import Outcome, Run
 from bot.evaluation.reports import write_report
 
@@ -175,7 +175,7 @@ def read_on_a_phone(reader: Reader) -> None:
 
 def test_a_reader_filters_searches_opens_and_scrolls(browser: Chrome, tmp_path: Path) -> None:
     made, path = made_run(), tmp_path / "report.html"
-    write_report(made, summarise(made.outcomes), None, path)
+    write_report(made, summarize(made.outcomes), None, path)
     reader = Reader(browser)
     browser.get(path.as_uri())
     filter_and_search(reader)

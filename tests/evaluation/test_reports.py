@@ -21,9 +21,9 @@ from run_factory import GOLD, case, outcome, run, run_of, unanswerable
 from bot.answering.answer import Citation, Sentence
 from bot.errors import EvaluationError
 from bot.evaluation.gates import Verdict, evaluate_gates
-from bot.evaluation.metrics import METRICS, summarise
+from bot.evaluation.metrics import METRICS, summarize
 from bot.evaluation.models import Case, Outcome, RetrievedPassage, Run, Summary
-from bot.evaluation.reports import check_report_path, summary_table, write_junit, write_report
+from bot.evaluation.reports import check_report_path, print_summary_table, write_junit, write_report
 from bot.evaluation.reports.html_details import excerpt, find_gold, highlight
 from bot.evaluation.reports.summary import by_tag, result_counts, result_summary, risk_coverage, risk_steps
 
@@ -63,12 +63,12 @@ def hostile() -> Outcome:
 
 def written(made: Run, suffix: str, tmp_path: Path, verdict: Verdict | None = None) -> str:
     path = tmp_path / f"new folder/report{suffix}"
-    write_report(made, summarise(made.outcomes), verdict, path)
+    write_report(made, summarize(made.outcomes), verdict, path)
     return path.read_bytes().decode("utf-8")
 
 
 def gates_of(made: Run, **gates: Any) -> Verdict:
-    return evaluate_gates(summarise(made.outcomes), made, **gates)
+    return evaluate_gates(summarize(made.outcomes), made, **gates)
 
 
 # The page
@@ -227,7 +227,7 @@ def test_every_format_holds_a_run_of_little(outcomes: list[Outcome], shown: str,
     assert shown in Page(written(run(outcomes), ".html", tmp_path)).text
     assert shown in written(run(outcomes), ".md", tmp_path).replace("\\", "")
     assert len(written(run(outcomes), ".csv", tmp_path).splitlines()) == 1 + len(outcomes)
-    write_junit(run(outcomes), summarise(outcomes), None, tmp_path / "junit.xml")
+    write_junit(run(outcomes), summarize(outcomes), None, tmp_path / "junit.xml")
     assert ET.parse(tmp_path / "junit.xml").getroot().get("tests") == str(len(outcomes))
 
 
@@ -404,7 +404,7 @@ def test_small_talk_where_the_articles_do_not_say_is_wrong_in_figures_and_faults
     refused = outcome(unanswerable(1), "Hello!")
     assert refused.answer
     talk = replace(refused, answer=refused.answer.model_copy(update={"status": "small_talk"}))
-    assert summarise([talk]).metrics["answer"] == 0
+    assert summarize([talk]).metrics["answer"] == 0
     assert result_counts([talk])["answered the unanswerable"] == 1
 
 
@@ -462,7 +462,7 @@ def test_csv_has_a_row_a_question_and_a_column_a_metric(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [row["answer_text"] for row in rows[:2]] == [GOLD, "Izmir"]
     assert {"answer", "answer_recall", "false_answers"} <= set(rows[0])
-    summary = summarise(made.outcomes)
+    summary = summarize(made.outcomes)
     for name in set(METRICS) & set(rows[0]):
         values = [float(row[name]) for row in rows if row[name]]
         assert sum(values) / len(values) == pytest.approx(summary.metrics[name]), name
@@ -498,7 +498,7 @@ def test_csv_keeps_texts_with_commas_quotes_and_lines(tmp_path: Path) -> None:
 
 
 def junit_of(made: Run, tmp_path: Path, verdict: Verdict | None = None) -> ET.Element:
-    write_junit(made, summarise(made.outcomes), verdict, tmp_path / "junit.xml")
+    write_junit(made, summarize(made.outcomes), verdict, tmp_path / "junit.xml")
     return ET.parse(tmp_path / "junit.xml").getroot()
 
 
@@ -554,7 +554,7 @@ def test_junit_of_an_incomplete_run_has_an_error(tmp_path: Path) -> None:
 
 def table_of(summary: Summary, width: int = 80) -> list[str]:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    summary_table(summary, console)
+    print_summary_table(summary, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
@@ -562,7 +562,7 @@ def table_of(summary: Summary, width: int = 80) -> list[str]:
 def test_the_terminal_shows_every_metric_in_the_designs_order() -> None:
     asked = case(1, long_answers=("In Ankara.",))
     made = [replace(outcome(asked, GOLD, cited=[True]), supported=(True,)), *run_of("-0.!x").outcomes]
-    lines = table_of(summarise(made))
+    lines = table_of(summarize(made))
     assert lines[0].split() == ["Metric", "Value", "95", "%", "interval", "n"]
     assert [line.split()[0] for line in lines[1:]] == list(METRICS)
     assert len({len(line) for line in lines}) == 1
@@ -597,6 +597,6 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     made = run_of("+")
     with pytest.raises(EvaluationError, match="cannot be written"):
-        write_report(made, summarise(made.outcomes), None, tmp_path / "file/report.html")
+        write_report(made, summarize(made.outcomes), None, tmp_path / "file/report.html")
     with pytest.raises(EvaluationError, match="cannot be written"):
-        write_junit(made, summarise(made.outcomes), None, tmp_path)
+        write_junit(made, summarize(made.outcomes), None, tmp_path)

@@ -139,7 +139,7 @@ def test_a_failed_question_is_an_outcome_and_the_rest_goes_on() -> None:
         return Outcome(case)
 
     outcomes: list[Outcome] = []
-    run_cases(CASES, ask, workers=3, finished=outcomes.append)
+    run_cases(CASES, ask, workers=3, on_result=outcomes.append)
     errors = {outcome.case.id: outcome.error for outcome in outcomes}
     assert len(errors) == 6
     assert errors["q1"] == "the question is empty"
@@ -157,7 +157,7 @@ def test_a_question_that_hangs_is_left_behind() -> None:
 
     outcomes: list[Outcome] = []
     begun = time.monotonic()
-    run_cases(CASES, ask, workers=1, finished=outcomes.append, timeout=0.2)
+    run_cases(CASES, ask, workers=1, on_result=outcomes.append, timeout=0.2)
     forever.set()
     assert time.monotonic() - begun < 30
     assert {outcome.case.id: outcome.error for outcome in outcomes}["q0"] == "no answer within 0.2 s"
@@ -177,7 +177,7 @@ def test_an_interrupted_run_does_not_wait_for_a_question_that_hangs() -> None:
 
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run_cases(CASES, ask, workers=2, finished=interrupt)
+        run_cases(CASES, ask, workers=2, on_result=interrupt)
     forever.set()
     assert time.monotonic() - begun < 30
 
@@ -190,7 +190,7 @@ def test_workers_work_side_by_side() -> None:
         return Outcome(case)
 
     outcomes: list[Outcome] = []
-    run_cases(CASES, ask, workers=3, finished=outcomes.append)
+    run_cases(CASES, ask, workers=3, on_result=outcomes.append)
     assert [outcome.error for outcome in outcomes] == [None] * 6
 
 

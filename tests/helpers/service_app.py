@@ -57,7 +57,12 @@ class Service(Running):
     async def serve(self, stopped: asyncio.Event, say: Callable[[str], None]) -> None:
         address = BindAddress("127.0.0.1", 0)
         await serve(
-            self.workspace, address, stopped=stopped, say=say, patience=self.patience, open_slack=open_slack
+            self.workspace,
+            address,
+            stopped=stopped,
+            on_listening=say,
+            timeouts=self.patience,
+            open_slack=open_slack,
         )
 
     @property

@@ -81,7 +81,7 @@ class App(Running):
 
     async def serve(self, stopped: asyncio.Event, say: Callable[[str], None]) -> None:
         http = BindAddress("127.0.0.1", 0) if self._http else None
-        await serve(self.workspace, http=http, stopped=stopped, say=say, patience=self.patience)
+        await serve(self.workspace, http=http, stopped=stopped, on_listening=say, timeouts=self.patience)
 
     @property
     def embedder(self) -> WordEmbedder:

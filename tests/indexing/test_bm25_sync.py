@@ -159,7 +159,7 @@ def test_a_question_does_not_wait_for_another_that_takes_changes_in(
 ) -> None:
     one.follower.sync()
     publish(library, [], retired=["moon"])
-    with one.follower._only_writer(wait=True):
+    with one.follower._acquire_lock(wait=True):
         assert machine("one").words.count() == 4
         other = machine("one")
         other.follower.sync()

@@ -125,7 +125,7 @@ def test_an_ingest_during_which_chroma_was_killed_is_completed_by_the_same_comma
     number: int,
 ) -> None:
     """`call_api` and `number` say at which call it dies: of the first ingest, or else of the next, of changed articles."""
-    monkeypatch.setattr("bot.indexing.chroma_server._RECORDS", 10)
+    monkeypatch.setattr("bot.indexing.chroma_server._MAX_RECORDS", 10)
     source = tmp_path / "many.jsonl"
     rows = [{"id": f"a{n}", "text": f"Sentence {n} about subject{n}. " * 4} for n in range(60)]
     source.write_text("\n".join(map(json.dumps, rows)))

@@ -25,14 +25,14 @@ from bot.errors import (
     VectorStoreRequestError,
     VectorStoreUnavailableError,
 )
-from bot.indexing.chroma_server import ServerStore
+from bot.indexing.chroma_server import ServerVectorStore
 from bot.storage.models import PendingVersion
 
 TOKEN = "ck-3f9c0a1b2c3d"
 HEADERS = {"x-chroma-token": TOKEN, "Authorization": f"Bearer {TOKEN}-2"}
 
 
-def fill(store: ServerStore, articles: list[Article]) -> str:
+def fill(store: ServerVectorStore, articles: list[Article]) -> str:
     drafts = [
         PendingVersion(article, 1, tuple(split_passages(article.id, 1, article.text))) for article in articles
     ]
@@ -44,18 +44,18 @@ def fill(store: ServerStore, articles: list[Article]) -> str:
     return stage.location
 
 
-def nearest(store: ServerStore, location: str, text: str = "moon") -> list[tuple[str, float]]:
+def nearest(store: ServerVectorStore, location: str, text: str = "moon") -> list[tuple[str, float]]:
     return store.search(location, WordEmbedder().encode([text])[0], 10)
 
 
-Use = Callable[[ServerStore, str], Any]
+Use = Callable[[ServerVectorStore, str], Any]
 USES: dict[str, Use] = {
     "search": nearest,
     "cosines": lambda store, location: store.cosines(location, WordEmbedder().encode(["moon"])[0], ["x"]),
     "count": lambda store, location: store.count(location),
     "stage": lambda store, _: store.open_writer(None, "citewire-test"),
     "remove": lambda store, location: store.open_writer(location, "citewire-test").remove(["x"]),
-    "sweep": lambda store, _: store.delete_unused("citewire-none", set()),
+    "sweep": lambda store, _: store.delete_unused_collections("citewire-none", set()),
 }
 every_use = pytest.mark.parametrize("use", USES.values(), ids=USES)
 
@@ -67,8 +67,8 @@ def front(chroma_url: str) -> Iterator[Front]:
 
 
 @pytest.fixture
-def store(front: Front) -> Iterator[ServerStore]:
-    opened = ServerStore(front.url, headers=HEADERS)
+def store(front: Front) -> Iterator[ServerVectorStore]:
+    opened = ServerVectorStore(front.url, headers=HEADERS)
     yield opened
     opened.close()
 
@@ -104,7 +104,7 @@ def chroma(kind: str, words: str) -> dict[str, Any]:
 )  # fmt: skip
 def test_what_a_server_answers_is_told_in_words(
     front: Front,
-    store: ServerStore,
+    store: ServerVectorStore,
     use: Use,
     status: int,
     answer: dict[str, Any],
@@ -127,7 +127,7 @@ def test_what_a_server_answers_is_told_in_words(
 )  # fmt: skip
 @every_use
 def test_json_that_is_not_chroma_s_is_no_answer(
-    front: Front, store: ServerStore, four: list[Article], use: Use, body: str
+    front: Front, store: ServerVectorStore, four: list[Article], use: Use, body: str
 ) -> None:
     location = fill(store, four)
     front.answers = lambda handler: handler.say(200, body.encode())
@@ -144,20 +144,20 @@ def test_nobody_at_the_address(use: Use) -> None:
     with pytest.raises(
         VectorStoreUnavailableError, match=r"127.0.0.1:9 does not answer: Connection refused; start it"
     ):
-        use(ServerStore("http://127.0.0.1:9"), "citewire-x")
+        use(ServerVectorStore("http://127.0.0.1:9"), "citewire-x")
 
 
 def test_a_name_that_nobody_has() -> None:
     with pytest.raises(VectorStoreUnavailableError, match="its name is not known"):
-        nearest(ServerStore("http://chroma.invalid:8000"), "citewire-x")
+        nearest(ServerVectorStore("http://chroma.invalid:8000"), "citewire-x")
 
 
 def test_a_server_that_never_answers_is_not_waited_for_without_end(
     own_chroma: ChromaProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.indexing.chroma_client._READ", 0.3)
-    monkeypatch.setattr("bot.indexing.chroma_client._WRITE", 0.4)
-    store = ServerStore(own_chroma.url)
+    monkeypatch.setattr("bot.indexing.chroma_client._READ_TIMEOUT", 0.3)
+    monkeypatch.setattr("bot.indexing.chroma_client._WRITE_TIMEOUT", 0.4)
+    store = ServerVectorStore(own_chroma.url)
     own_chroma.stand_still()
     for use in USES.values():
         with pytest.raises(VectorStoreUnavailableError, match="no answer within"):
@@ -169,7 +169,7 @@ def test_a_server_that_never_answers_is_not_waited_for_without_end(
 
 @every_use
 def test_an_answer_that_breaks_off_is_asked_for_once_more(
-    front: Front, store: ServerStore, four: list[Article], use: Use
+    front: Front, store: ServerVectorStore, four: list[Article], use: Use
 ) -> None:
     location = fill(store, four)
     begun: list[str] = []
@@ -192,7 +192,7 @@ def test_an_answer_that_breaks_off_is_asked_for_once_more(
 def test_a_server_that_was_killed_is_found_again_when_it_is_back(
     own_chroma: ChromaProcess, four: list[Article]
 ) -> None:
-    stores = {ServerStore(own_chroma.url): use for use in USES.values()}
+    stores = {ServerVectorStore(own_chroma.url): use for use in USES.values()}
     location = fill(next(iter(stores)), four)
 
     def use_all() -> None:
@@ -218,7 +218,7 @@ def test_a_server_that_was_killed_is_found_again_when_it_is_back(
 def test_a_server_that_has_lost_its_disk_is_told_from_one_that_is_away(
     own_chroma: ChromaProcess, four: list[Article], tmp_path: Path
 ) -> None:
-    store = ServerStore(own_chroma.url)
+    store = ServerVectorStore(own_chroma.url)
     location = fill(store, four)
     own_chroma.kill()
     (tmp_path / "chroma-server").rename(tmp_path / "gone")
@@ -229,11 +229,11 @@ def test_a_server_that_has_lost_its_disk_is_told_from_one_that_is_away(
 
 
 def test_a_collection_made_anew_under_its_name_is_looked_up_again(
-    front: Front, store: ServerStore, chroma_url: str, four: list[Article]
+    front: Front, store: ServerVectorStore, chroma_url: str, four: list[Article]
 ) -> None:
     location = fill(store, four)
-    other = ServerStore(chroma_url)
-    other.delete_unused(location, set())
+    other = ServerVectorStore(chroma_url)
+    other.delete_unused_collections(location, set())
     other._collections.create(location)
     assert nearest(store, location) == []
     assert store.count(location) == 0
@@ -244,7 +244,7 @@ def test_a_collection_made_anew_under_its_name_is_looked_up_again(
 
 
 def test_connections_are_kept_and_shared_between_threads(
-    front: Front, store: ServerStore, four: list[Article]
+    front: Front, store: ServerVectorStore, four: list[Article]
 ) -> None:
     location = fill(store, four)
     front.calls.clear()
@@ -256,9 +256,9 @@ def test_connections_are_kept_and_shared_between_threads(
 
 
 def test_many_who_ask_a_server_that_hangs_are_all_told(
-    front: Front, store: ServerStore, monkeypatch: pytest.MonkeyPatch
+    front: Front, store: ServerVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.indexing.chroma_client._READ", 0.5)
+    monkeypatch.setattr("bot.indexing.chroma_client._READ_TIMEOUT", 0.5)
     front.answers = lambda handler: handler.hang()
 
     def ask(_: int) -> str:
@@ -278,15 +278,15 @@ def test_the_environment_s_proxy_is_used(
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://user:word@{front.address}")
     monkeypatch.setenv("no_proxy", "other.example")
-    store = ServerStore(chroma_url)
+    store = ServerVectorStore(chroma_url)
     assert len(nearest(store, fill(store, four))) == 4
     assert front.calls[0].path.startswith(chroma_url)
     assert front.calls[0].headers["proxy-authorization"] == "Basic dXNlcjp3b3Jk"
     store.close()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     front.calls.clear()
-    direct = ServerStore(chroma_url)
-    direct.delete_unused("citewire-none", set())
+    direct = ServerVectorStore(chroma_url)
+    direct.delete_unused_collections("citewire-none", set())
     direct.close()
     assert not front.calls
 
@@ -294,7 +294,7 @@ def test_the_environment_s_proxy_is_used(
 # Batches
 
 
-def test_no_call_holds_more_than_chroma_cloud_takes(front: Front, store: ServerStore) -> None:
+def test_no_call_holds_more_than_chroma_cloud_takes(front: Front, store: ServerVectorStore) -> None:
     sizes: list[int] = []
 
     def counted(handler: Any) -> bool:
@@ -312,7 +312,7 @@ def test_no_call_holds_more_than_chroma_cloud_takes(front: Front, store: ServerS
     assert [calls.count(name) for name in ("upsert", "get", "delete")] == [4, 4, 3]
 
 
-def test_what_the_server_can_take_is_asked_of_it(front: Front, store: ServerStore) -> None:
+def test_what_the_server_can_take_is_asked_of_it(front: Front, store: ServerVectorStore) -> None:
     abilities = {"max_batch_size": 4, "supports_base64_encoding": False}
 
     def answer(handler: Any) -> bool:
@@ -325,7 +325,7 @@ def test_what_the_server_can_take_is_asked_of_it(front: Front, store: ServerStor
 
 
 def test_where_a_server_returns_no_more_than_its_quota_that_many_are_found(
-    front: Front, store: ServerStore
+    front: Front, store: ServerVectorStore
 ) -> None:
     location = fill(store, [Article(id=f"a{n}", text=f"number {n}") for n in range(400)])
     vector = WordEmbedder().encode(["number"])[0]
@@ -348,7 +348,7 @@ def test_where_a_server_returns_no_more_than_its_quota_that_many_are_found(
 
 
 def test_headers_are_sent_with_every_call_and_never_said(
-    front: Front, store: ServerStore, four: list[Article], caplog: pytest.LogCaptureFixture
+    front: Front, store: ServerVectorStore, four: list[Article], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     location = fill(store, four)
@@ -368,7 +368,7 @@ def test_headers_are_sent_with_every_call_and_never_said(
     assert TOKEN not in "".join(told) + caplog.text
 
 
-def test_what_a_server_says_is_shown_on_one_short_line(front: Front, store: ServerStore) -> None:
+def test_what_a_server_says_is_shown_on_one_short_line(front: Front, store: ServerVectorStore) -> None:
     front.answers = lambda handler: handler.say(500, **chroma("x", "a\n\x1b[31mb\u202e" + "c" * 9_000))
     with pytest.raises(VectorStoreUnavailableError) as told:
         store.count("citewire-x")
@@ -377,7 +377,7 @@ def test_what_a_server_says_is_shown_on_one_short_line(front: Front, store: Serv
 
 
 def test_a_redirect_is_not_followed_with_the_headers(
-    front: Front, store: ServerStore, chroma_url: str
+    front: Front, store: ServerVectorStore, chroma_url: str
 ) -> None:
     with Front(chroma_url) as elsewhere:
         front.answers = lambda handler: handler.say(307, b"", Location=elsewhere.url + handler.path)
@@ -387,7 +387,7 @@ def test_a_redirect_is_not_followed_with_the_headers(
 
 
 def test_tenant_and_database_are_parts_of_the_path_whatever_they_hold(front: Front) -> None:
-    store = ServerStore(front.url, tenant="a/b c", database="ü?#")
+    store = ServerVectorStore(front.url, tenant="a/b c", database="ü?#")
     with pytest.raises(VectorStoreError):
         store.count("citewire-x")
     assert front.calls[0].path.startswith("/api/v2/tenants/a%2Fb%20c/databases/%C3%BC%3F%23/collections/")
@@ -395,14 +395,14 @@ def test_tenant_and_database_are_parts_of_the_path_whatever_they_hold(front: Fro
 
 
 def test_another_database_holds_other_collections(chroma_url: str, four: list[Article]) -> None:
-    store = ServerStore(chroma_url, database="citewire-own")
+    store = ServerVectorStore(chroma_url, database="citewire-own")
     with pytest.raises(VectorStoreError, match="citewire-own"):
         store.open_writer(None, "citewire-test")
     store._collections.http.call("POST", "/api/v2/tenants/default_tenant/databases", {"name": "citewire-own"})
     location = fill(store, four)
     assert store.count(location) == 4
     with pytest.raises(CollectionNotFoundError):
-        ServerStore(chroma_url).count(location)
+        ServerVectorStore(chroma_url).count(location)
     store.close()
 
 
@@ -429,7 +429,7 @@ def test_a_private_authority_s_certificate_is_trusted_when_it_is_named(
     secure: Front, ca_file: Path, four: list[Article]
 ) -> None:
     for slash in ("", "/"):
-        store = ServerStore(secure.url + slash, headers=HEADERS, ca_file=ca_file)
+        store = ServerVectorStore(secure.url + slash, headers=HEADERS, ca_file=ca_file)
         location = fill(store, four)
         assert len(nearest(store, location)) == store.count(location) == 4
         store.close()
@@ -446,7 +446,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
     if named == "another authority":
         other = tmp_path / "other.pem"
         trustme.CA().cert_pem.write_to_path(other)
-    store = ServerStore(secure.url, headers=HEADERS, ca_file=other)
+    store = ServerVectorStore(secure.url, headers=HEADERS, ca_file=other)
     with pytest.raises(VectorStoreError, match=r"cannot be trusted: .*CITEWIRE_CHROMA_CA_FILE"):
         store.count("citewire-x")
     assert not secure.calls
@@ -454,7 +454,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
 
 
 def test_a_certificate_of_another_host_is_refused(secure: Front, ca_file: Path) -> None:
-    store = ServerStore(secure.url.replace("localhost", "127.0.0.1"), ca_file=ca_file)
+    store = ServerVectorStore(secure.url.replace("localhost", "127.0.0.1"), ca_file=ca_file)
     with pytest.raises(VectorStoreError, match=r"cannot be trusted: .*127\.0\.0\.1"):
         store.count("citewire-x")
     assert not secure.calls
@@ -462,7 +462,7 @@ def test_a_certificate_of_another_host_is_refused(secure: Front, ca_file: Path) 
 
 
 def test_a_server_that_speaks_no_tls_is_told(front: Front) -> None:
-    store = ServerStore(front.url.replace("http:", "https:"))
+    store = ServerVectorStore(front.url.replace("http:", "https:"))
     with pytest.raises(VectorStoreError, match="no TLS is spoken there"):
         store.count("citewire-x")
     store.close()
@@ -471,7 +471,7 @@ def test_a_server_that_speaks_no_tls_is_told(front: Front) -> None:
 def test_a_kept_tls_connection_that_is_dead_is_made_anew(
     secure: Front, ca_file: Path, four: list[Article]
 ) -> None:
-    store = ServerStore(secure.url, ca_file=ca_file)
+    store = ServerVectorStore(secure.url, ca_file=ca_file)
     location = fill(store, four)
     closed: list[bool] = []
 
@@ -495,4 +495,4 @@ def test_a_file_without_certificates_is_named(tmp_path: Path, content: str | Non
     if content is not None:
         path.write_text(content)
     with pytest.raises(SettingsError, match=rf"CITEWIRE_CHROMA_CA_FILE: {path} holds no certificate"):
-        ServerStore("https://localhost:1", ca_file=path)
+        ServerVectorStore("https://localhost:1", ca_file=path)

@@ -12,9 +12,11 @@ from bot.indexing import index_writer
 
 def test_every_batch_is_worked_on_and_finished_in_its_order() -> None:
     finished: list[tuple[int, int]] = []
-    index_writer.run_overlapped(range(1, 40), lambda n: n * n, lambda n, square: finished.append((n, square)))
+    index_writer.run_concurrent_stages(
+        range(1, 40), lambda n: n * n, lambda n, square: finished.append((n, square))
+    )
     assert finished == [(n, n * n) for n in range(1, 40)]
-    index_writer.run_overlapped(iter(()), lambda n: n, lambda n, same: finished.append((n, same)))
+    index_writer.run_concurrent_stages(iter(()), lambda n: n, lambda n, same: finished.append((n, same)))
     assert len(finished) == 39
 
 
@@ -32,7 +34,7 @@ def test_the_next_is_made_and_the_last_is_finished_while_one_is_worked_on() -> N
             assert made.wait(30)
             assert finishing.wait(30)
 
-    index_writer.run_overlapped(batches(), work, lambda batch, _: finishing.set())
+    index_writer.run_concurrent_stages(batches(), work, lambda batch, _: finishing.set())
 
 
 def test_what_is_made_ahead_waits_for_what_is_finished() -> None:
@@ -49,7 +51,7 @@ def test_what_is_made_ahead_waits_for_what_is_finished() -> None:
             change(+1)
             yield number
 
-    index_writer.run_overlapped(batches(), lambda n: n, lambda n, _: change(-1))
+    index_writer.run_concurrent_stages(batches(), lambda n: n, lambda n, _: change(-1))
     assert (held, most <= 4) == (
         0,
         True,
@@ -79,5 +81,5 @@ def test_what_any_step_raises_ends_all_and_is_raised(failing: str) -> None:
             raise OSError("gone")
 
     with pytest.raises(KeyboardInterrupt if failing == "interrupted" else OSError):
-        index_writer.run_overlapped(batches(), work, finish)
+        index_writer.run_concurrent_stages(batches(), work, finish)
     assert len(begun) < 10

@@ -364,7 +364,7 @@ def test_of_several_that_need_it_one_exports(
     embedders[0].ensure_encoder()
     assert asked == [tmp_path / "new" / embedders[0].fingerprint]
     assert {embedder.encoder_state() for embedder in embedders} == {EncoderState.READY}
-    embedders[0].ensure_encoder(anew=True)
+    embedders[0].ensure_encoder(force=True)
     assert len(asked) == 2
 
 
@@ -408,7 +408,7 @@ def test_a_device_of_one_s_own_choice_is_used_for_questions_too(tiny: Path, expo
     assert embedder.encoder_state() is EncoderState.UNUSED
     embedder.ensure_encoder()  # nothing to do
     with pytest.raises(EmbeddingError, match=r"^CITEWIRE_DEVICE is meta: .*would not be used"):
-        embedder.ensure_encoder(anew=True)
+        embedder.ensure_encoder(force=True)
     assert SentenceTransformerEmbedder(str(tiny), device="cpu", encoders=exported).encoder_state() is (
         EncoderState.READY
     )

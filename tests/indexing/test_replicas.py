@@ -17,7 +17,7 @@ from bot.errors import VectorStoreUnavailableError
 from bot.indexing.filters import SearchFilters
 from bot.services import Services
 from bot.settings import load_settings
-from bot.storage.article_store import open_library
+from bot.storage.article_store import open_article_store
 
 Replica = Callable[[str], Services]
 
@@ -90,7 +90,7 @@ def test_all_may_be_the_first_to_open_the_database(tmp_path: Path, postgres: str
     for attempt in range(5):
         empty(postgres)
         with ThreadPoolExecutor(4) as threads:
-            opened = list(threads.map(lambda n: open_library(tmp_path / f"m{n}", postgres), range(4)))
+            opened = list(threads.map(lambda n: open_article_store(tmp_path / f"m{n}", postgres), range(4)))
         assert len({library.library_id for library in opened}) == 1, attempt
         for library in opened:
             library.close()

@@ -12,7 +12,7 @@ from bot.articles.article import Article
 from bot.articles.chunking import split_passages
 from bot.errors import VectorStoreError
 from bot.indexing.chroma_embedded import EmbeddedVectorStore
-from bot.indexing.chroma_server import ServerStore
+from bot.indexing.chroma_server import ServerVectorStore
 from bot.indexing.vector_store import CollectionWriter, VectorStore
 from bot.storage.models import PendingVersion
 
@@ -21,7 +21,7 @@ from bot.storage.models import PendingVersion
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     opened: VectorStore = EmbeddedVectorStore(tmp_path / "chroma")
     if request.param == "server":
-        opened = ServerStore(request.getfixturevalue("chroma_url"))
+        opened = ServerVectorStore(request.getfixturevalue("chroma_url"))
     yield opened
     opened.close()
 
@@ -97,7 +97,7 @@ def test_sweeping_keeps_what_is_named(
 ) -> None:
     mine = [fill(store.open_writer(None, "citewire-mine-"), four, embedder) for _ in range(2)]
     other = fill(store.open_writer(None, "citewire-other-"), four, embedder)
-    store.delete_unused("citewire-mine-", {mine[0]})
+    store.delete_unused_collections("citewire-mine-", {mine[0]})
     assert store.count(mine[0]) == store.count(other) == 4
     with pytest.raises(VectorStoreError):
         store.count(mine[1])
@@ -145,13 +145,13 @@ def test_an_unfinished_stage_harms_nobody(
     abandoned = store.open_writer(first, "c")
     abandoned.remove([passage.id for draft in drafts(four) for passage in draft.passages])
     assert len(nearest(EmbeddedVectorStore(tmp_path / "chroma"), first, "moon")) == 4
-    store.delete_unused("c", {first})
+    store.delete_unused_collections("c", {first})
     assert [path.name for path in (tmp_path / "chroma").iterdir()] == [first]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "localhost:8000", "ftp://x"])
 def test_a_server_that_cannot_be_reached_is_named(url: str) -> None:
     with pytest.raises(VectorStoreError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
-        nearest(ServerStore(url), "citewire-x", "moon")
+        nearest(ServerVectorStore(url), "citewire-x", "moon")
     with pytest.raises(VectorStoreError, match=r"Chroma|CITEWIRE_CHROMA_URL"):
-        ServerStore(url).count("citewire-x")
+        ServerVectorStore(url).count("citewire-x")

@@ -144,8 +144,8 @@ def test_what_gives_no_article_says_why(tmp_path: Path, content: bytes, reason: 
     ("limit", "value", "reason"),
     [
         ("_MAX_PARTS", 5, "too many for a document (limit 5)"),
-        ("_MAX_MARKUP", 1_000_000, "5.0 MB: too large when unpacked (limit 1 MB)"),
-        ("_MAX_UNPACKED", 2_000_000, "too large when unpacked (limit 2 MB)"),
+        ("_MAX_MARKUP_BYTES", 1_000_000, "5.0 MB: too large when unpacked (limit 1 MB)"),
+        ("_MAX_UNPACKED_BYTES", 2_000_000, "too large when unpacked (limit 2 MB)"),
     ],
 )
 def test_a_file_that_unpacks_to_too_much_is_refused(

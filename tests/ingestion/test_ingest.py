@@ -260,7 +260,7 @@ def test_a_chroma_server_holds_the_same(workspace: Services, four: list[Article]
 
 _WRITER = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from pathlib import Path
 from conftest import WordEmbedder, take_in
 from bot.ingestion.loaders import read_articles
@@ -268,7 +268,7 @@ from bot.indexing import index_writer
 from bot.settings import load_settings
 from bot.services import Services
 # Many small batches, published often.
-index_writer._BATCH, index_writer._PUBLISH_SECONDS, index_writer._PUBLISH_SHARE = 30, 0.2, 1
+index_writer._BATCH_SIZE, index_writer._PUBLISH_SECONDS, index_writer._PUBLISH_SHARE = 30, 0.2, 1
 workspace = Services(load_settings(data_dir=Path({data!r})), embedder=WordEmbedder())
 print("ready", flush=True)
 report = take_in(workspace, list(read_articles([Path({source!r})])))
@@ -286,7 +286,11 @@ def test_after_any_kill_the_same_command_completes(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-c",
-        _WRITER.format(tests=str(Path(__file__).parents[1]), data=str(tmp_path / "data"), source=str(source)),
+        _WRITER.format(
+            tests=[str(Path(__file__).parents[1] / name) for name in (".", "helpers")],
+            data=str(tmp_path / "data"),
+            source=str(source),
+        ),
     ]
     chance = random.Random(20)
     for attempt in range(6):

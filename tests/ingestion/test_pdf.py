@@ -52,13 +52,13 @@ def test_each_offset_knows_its_page(tmp_path: Path) -> None:
     found = article(tmp_path / "a.pdf", pdf([FIRST, [], SECOND]))
     second = found.text.index("ment promised")
     assert found.pages == (second, second)  # the second page is a picture
-    assert [found.page(at) for at in (0, second - 1, second, len(found.text))] == [1, 1, 3, 3]
+    assert [found.page_number(at) for at in (0, second - 1, second, len(found.text))] == [1, 1, 3, 3]
 
 
 def test_an_article_of_one_page_has_no_pages_and_the_hash_it_always_had(tmp_path: Path) -> None:
     found = article(tmp_path / "a.pdf", pdf([FIRST]))
     assert found.pages == ()
-    assert found.page(0) is None
+    assert found.page_number(0) is None
     assert Article(id="a", text="x").content_hash != Article(id="a", text="x", pages=(1,)).content_hash
 
 
@@ -162,7 +162,7 @@ def test_a_file_made_to_do_harm_is_the_fault_of_that_file_only(tmp_path: Path, d
 
 
 def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_SECONDS", -10.0)
+    monkeypatch.setattr(reader, "_BASE_SECONDS", -10.0)
     assert "takes too long" in skipped(tmp_path / "a.pdf", pdf([FIRST])).reason
 
 

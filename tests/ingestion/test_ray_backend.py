@@ -25,7 +25,7 @@ from test_embeddings import tiny_model
 from bot.doctor import examine
 from bot.errors import RayError
 from bot.ingestion.loaders import read_articles
-from bot.ingestion.ray_backend import running
+from bot.ingestion.ray_backend import ray_session
 from bot.services import Services
 from bot.settings import load_settings
 
@@ -186,7 +186,7 @@ def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(RayError, match=r"^Ray is not installed: pip install 'citewire\[ray\]'$"),
-        running(""),
+        ray_session(""),
     ):
         pass
 

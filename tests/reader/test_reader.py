@@ -20,7 +20,7 @@ from bot.articles.chunking import Span, split_sentences
 from bot.errors import ReaderError
 from bot.reader import reader as reader_module
 from bot.reader.onnx_reader import OnnxReader, Window, below_title
-from bot.reader.predictions import MAX_ANSWER, Reading
+from bot.reader.predictions import MAX_ANSWER_TOKENS, Reading
 from bot.reader.reader import PACKAGED_FOLDER, PACKAGED_SHA256, QuestionAnsweringReader
 from bot.reader.windows import MAX_CHARS, split_windows
 
@@ -56,7 +56,7 @@ def test_the_best_answer_is_the_best_of_all_spans(
     spans = [
         (float(starts[i] + ends[j]) - 3.0, (2 * i, 2 * j + 1))
         for i in range(len(scores))
-        for j in range(i, min(len(scores), i + MAX_ANSWER))
+        for j in range(i, min(len(scores), i + MAX_ANSWER_TOKENS))
         if 2 * i >= start and 2 * j + 1 <= start + length
     ]
     found = reading.best_answer(Span(start, start + length))

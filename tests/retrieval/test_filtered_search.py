@@ -15,7 +15,7 @@ from bot.articles.chunking import split_passages
 from bot.indexing.bm25_index import Bm25Index
 from bot.indexing.chroma_embedded import EmbeddedVectorStore
 from bot.indexing.filters import SearchFilters, TimeWindow
-from bot.retrieval.filtered_search import search_filtered
+from bot.retrieval.filtered_search import search_with_filters
 from bot.storage.models import PendingVersion
 
 COUNT = 3_000
@@ -84,7 +84,9 @@ def test_it_finds_what_a_comparison_with_all_finds(
 ) -> None:
     missed = wanted = 0
     for vector in collection.vectors[[0, 500, 2_000]]:
-        found = search_filtered(collection.store, collection.words, collection.location, vector, k, filters)
+        found = search_with_filters(
+            collection.store, collection.words, collection.location, vector, k, filters
+        )
         expected = collection.exact(vector, k, sources)
         assert len(found) == len(expected)
         by_id = dict(zip(collection.ids, collection.vectors, strict=True))
@@ -104,7 +106,7 @@ def test_a_passage_that_has_gone_from_the_vectors_hides_no_other(collection: Col
     stage.remove([collection.ids[500]])
     stage.commit()
     vector = collection.vectors[500]
-    found = search_filtered(
+    found = search_with_filters(
         collection.store, collection.words, stage.location, vector, 400, SearchFilters(sources=("far",))
     )
     assert [key for key, _ in found] == collection.exact(vector, 401, ["far"])[1:]

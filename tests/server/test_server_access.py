@@ -66,7 +66,7 @@ def test_whoever_looks_whether_it_lives_needs_none(guarded: Service) -> None:
 def test_without_tokens_nobody_but_this_machine_could_ask(tmp_path: Path, host: str) -> None:
     workspace = Services(load_settings(data_dir=tmp_path))
     with pytest.raises(SettingsError, match="set CITEWIRE_API_TOKENS"):
-        run_server(workspace, BindAddress(host, 0), say=print)
+        run_server(workspace, BindAddress(host, 0), on_listening=print)
     assert not list(tmp_path.iterdir())  # it was refused before anything was opened
 
 
@@ -199,7 +199,9 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(service: Service) -> None:
     port = int(service.url.rpartition(":")[2])
 
     async def again() -> None:
-        await serve(service.workspace, BindAddress("127.0.0.1", port), stopped=asyncio.Event(), say=print)
+        await serve(
+            service.workspace, BindAddress("127.0.0.1", port), stopped=asyncio.Event(), on_listening=print
+        )
 
     with pytest.raises(BindError, match=rf"^port {port} cannot be opened: .*--port$"):
         asyncio.run(again())

@@ -13,7 +13,7 @@ from conftest import FOUR, make, take_in
 from service_app import CUP, WHO_WON, Service, StartService
 
 from bot.answering.answer import Answer
-from bot.server.ask_request import MOST_BYTES
+from bot.server.ask_request import MAX_BODY_BYTES
 
 
 def test_an_answer_is_that_of_the_command_line_and_is_remembered(service: Service) -> None:
@@ -88,7 +88,7 @@ OBJECT = "that is not one JSON object"
         (b'{"question": "who", "k": 0}', 422, "k: "), (b'{"question": "who", "k": 101}', 422, "k: "), (b'{"question": "who", "k": "5"}', 422, "k: "),
         (b'{"question": "who", "k": 1e999}', 422, "k: "), (b'{"question": "who", "k": true}', 422, "k: "), (b'{"question": "who", "sources": "Daily"}', 422, "sources: "),
         (b'{"question": "who", "sources": [5]}', 422, "sources.0: "), (json.dumps({"question": "who", "history": ["a"] * 21}).encode(), 422, "history: "),
-        (b'{"question": "who", "history": [["q", "a"]]}', 422, "history.0: "), (b" " * (MOST_BYTES + 1), 413, "64,000 bytes"),
+        (b'{"question": "who", "history": [["q", "a"]]}', 422, "history.0: "), (b" " * (MAX_BODY_BYTES + 1), 413, "64,000 bytes"),
     ],
 )  # fmt: skip
 def test_what_is_no_question_is_refused_in_one_sentence(

@@ -24,7 +24,7 @@ from bot.articles.chunking import Span, split_passages
 from bot.server.evidence import EvidenceView
 from bot.server.pages import article_page
 from bot.services import Services
-from bot.storage.article_store import open_library
+from bot.storage.article_store import open_article_store
 from bot.storage.models import ArticleVersion, PendingVersion
 
 PUBLIC = "https://citewire.example.org"
@@ -243,7 +243,7 @@ def test_what_is_no_web_address_is_no_link(url: str) -> None:
 def page_of(article: Article, span: Span | None) -> str:
     draft = PendingVersion(article, 1, tuple(split_passages(article.id, 1, article.text)))
     edition = ArticleVersion(article, 1, draft.passages, draft, None)
-    page = article_page(EvidenceView(edition, span, stands=True, newest_link=""))
+    page = article_page(EvidenceView(edition, span, is_quote_current=True, newest_link=""))
     return bytes(page.body).decode()
 
 
@@ -285,7 +285,7 @@ def test_the_policy_allows_the_page_s_own_style_and_nothing_else(read_only: Serv
 
 
 def test_all_that_share_a_library_know_each_other_s_links_and_no_one_else_s(tmp_path: Path) -> None:
-    first, again, other = (open_library(tmp_path / name) for name in ("one", "one", "two"))
+    first, again, other = (open_article_store(tmp_path / name) for name in ("one", "one", "two"))
     link = SignedLinks(first, PUBLIC).link("a/b c", 3, Span(1, 5), "p")
     assert link.startswith(f"{PUBLIC}/articles/{quote('a/b c', safe='')}?v=3&q=1-5&key=")
     seal = parse_qs(urlsplit(link).query)["key"][0]
@@ -328,7 +328,7 @@ def test_a_link_makes_bold_just_the_words_it_was_made_for(
 
 
 def test_a_link_without_words_keeps_the_seal_that_it_always_had(tmp_path: Path) -> None:
-    library = open_library(tmp_path)
+    library = open_article_store(tmp_path)
     key = bytes.fromhex(library.link_key())
     seal = base64.urlsafe_b64encode(hmac.digest(key, b"a\n3\n1-5", hashlib.sha256)[:16]).decode().rstrip("=")
     sealed = SignedLinks(library, PUBLIC)

@@ -201,7 +201,7 @@ def test_a_response_that_nobody_takes_in_is_given_up() -> None:
         ended.set()
 
     async def scenario() -> None:
-        async with serve_http(app, BindAddress("127.0.0.1", 0), patience=Timeouts(write_stall=0.2)) as url:
+        async with serve_http(app, BindAddress("127.0.0.1", 0), timeouts=Timeouts(write_stall=0.2)) as url:
             host, port = url.removeprefix("http://").split(":")
             _, writer = await asyncio.open_connection(host, int(port))
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's has it
@@ -217,7 +217,7 @@ def test_a_response_that_nobody_takes_in_is_given_up() -> None:
 
 def test_who_waits_longest_is_let_in_first() -> None:
     async def scenario() -> list[int]:
-        places, entered = ConcurrencyLimiter(1, 10, longest=10), []
+        places, entered = ConcurrencyLimiter(1, 10, timeout=10), []
         free = asyncio.Event()
 
         async def one(n: int) -> None:
@@ -242,7 +242,7 @@ def test_who_waits_longest_is_let_in_first() -> None:
 def test_whatever_befalls_those_who_wait_no_place_is_lost() -> None:
     async def scenario(seed: int) -> None:
         chance = random.Random(seed)
-        places = ConcurrencyLimiter(2, 4, longest=0.05)
+        places = ConcurrencyLimiter(2, 4, timeout=0.05)
 
         async def one() -> None:
             try:

@@ -14,7 +14,7 @@ from bot.answering.answer_store import AnswerStore
 from bot.answering.question import AnswerTrace, Question
 from bot.indexing.filters import SearchFilters
 from bot.slack.models import Job, Request
-from bot.slack.queue import LEASE, EnqueueResult, JobQueue
+from bot.slack.queue import LEASE_SECONDS, EnqueueResult, JobQueue
 from bot.storage.article_store import ArticleStore
 
 
@@ -74,9 +74,9 @@ def answer_of(text: str, said: str, *, status: str = "answered") -> AnswerTrace:
 @pytest.mark.parametrize(
     ("again", "expected"),
     [
-        ({"event_id": "Ev1"}, EnqueueResult.SEEN),  # delivered again
-        ({"event_id": "Ev2"}, EnqueueResult.SEEN),  # the same message as app_mention and as message
-        ({"event_id": "Ev1", "ts": "2.0"}, EnqueueResult.SEEN),  # an id that is known, whatever it holds
+        ({"event_id": "Ev1"}, EnqueueResult.DUPLICATE),  # delivered again
+        ({"event_id": "Ev2"}, EnqueueResult.DUPLICATE),  # the same message as app_mention and as message
+        ({"event_id": "Ev1", "ts": "2.0"}, EnqueueResult.DUPLICATE),  # an id that is known, whatever it holds
         ({"event_id": "Ev2", "ts": "2.0"}, EnqueueResult.NEW),
         ({"event_id": "Ev2", "kind": "delete", "ts": "3.0"}, EnqueueResult.NEW),
         ({"event_id": "Ev2", "kind": "edit", "ts": "3.0"}, EnqueueResult.NEW),
@@ -89,7 +89,7 @@ def test_a_request_is_taken_once(inbox: JobQueue, again: dict[str, str], expecte
 
 
 def test_events_without_an_id_are_known_by_what_they_are_about(inbox: JobQueue) -> None:
-    assert [inbox.enqueue(asked("1.0")) for _ in range(2)] == [EnqueueResult.NEW, EnqueueResult.SEEN]
+    assert [inbox.enqueue(asked("1.0")) for _ in range(2)] == [EnqueueResult.NEW, EnqueueResult.DUPLICATE]
 
 
 def test_each_edit_is_one_of_its_own(inbox: JobQueue) -> None:
@@ -97,7 +97,7 @@ def test_each_edit_is_one_of_its_own(inbox: JobQueue) -> None:
     assert [inbox.enqueue(edit) for edit in edits] == [
         EnqueueResult.NEW,
         EnqueueResult.NEW,
-        EnqueueResult.SEEN,
+        EnqueueResult.DUPLICATE,
     ]
 
 
@@ -105,8 +105,8 @@ def test_two_processes_take_one_request_once(library: ArticleStore) -> None:
     inboxes = [JobQueue(library, waiting=100) for _ in range(2)]
     for n in range(10):
         with ThreadPoolExecutor(4) as pool:
-            taken = list(pool.map(lambda box, n=n: box.take(asked(f"{n}.0")), inboxes * 2))
-        assert Counter(taken) == {EnqueueResult.NEW: 1, EnqueueResult.SEEN: 3}
+            taken = list(pool.map(lambda box, n=n: box.enqueue(asked(f"{n}.0")), inboxes * 2))
+        assert Counter(taken) == {EnqueueResult.NEW: 1, EnqueueResult.DUPLICATE: 3}
 
 
 def test_one_thread_is_worked_on_in_the_order_in_which_it_was_written(inbox: JobQueue) -> None:
@@ -166,7 +166,7 @@ def test_a_job_of_a_process_that_died_is_claimed_by_another_when_its_lease_is_ov
     job = dead.claim()
     assert job
     assert dead.mark_posting(job)
-    clock.now += LEASE - 1
+    clock.now += LEASE_SECONDS - 1
     assert alive.claim() is None
     clock.now += 2
     again = alive.claim()
@@ -185,7 +185,7 @@ def test_a_lease_is_renewed_while_somebody_works(library: ArticleStore, clock: C
     job = mine.claim()
     assert job
     for _ in range(5):
-        clock.now += LEASE - 1
+        clock.now += LEASE_SECONDS - 1
         mine.renew([job])
     assert other.claim() is None
 
@@ -205,7 +205,7 @@ def test_who_was_too_slow_is_told_apart_from_who_took_over_in_one_process_too(
     inbox.enqueue(asked("1.0"))
     slow = inbox.claim()
     assert slow
-    clock.now += LEASE + 1  # as when the database was locked for long, and no lease could be renewed
+    clock.now += LEASE_SECONDS + 1  # as when the database was locked for long, and no lease could be renewed
     again = inbox.claim()
     assert again
     inbox.renew([slow])
@@ -213,7 +213,7 @@ def test_who_was_too_slow_is_told_apart_from_who_took_over_in_one_process_too(
     inbox.mark_answered(slow, "another's")
     inbox.close(slow)
     assert inbox.mark_posting(again)
-    clock.now += LEASE + 1
+    clock.now += LEASE_SECONDS + 1
     last = inbox.claim()
     assert last
     assert (last.tries, last.answer_id) == (3, "")
@@ -232,7 +232,7 @@ def test_who_died_with_a_late_question_behind_it_blocks_no_thread(inbox: JobQueu
     inbox.enqueue(asked("3.0", thread="1.0"))
     inbox.claim()
     inbox.enqueue(asked("2.0", thread="1.0"))
-    clock.now += LEASE + 1
+    clock.now += LEASE_SECONDS + 1
     assert done(inbox, inbox.claim()) == "2.0"
     assert done(inbox, inbox.claim()) == "3.0"
 

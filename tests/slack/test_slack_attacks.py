@@ -46,7 +46,7 @@ def value_of(reply: dict[str, Any], beginning: str) -> str:
 
 
 def judged(app: App) -> list[tuple[str, str, int]]:
-    return sorted((one.person, one.verdict, one.citation) for one in app.workspace.answers.judgements())
+    return sorted((one.person, one.verdict, one.citation) for one in app.workspace.answers.iter_feedback())
 
 
 def test_another_companys_people_can_do_nothing_with_answers_in_a_channel_that_came_to_be_shared(

@@ -256,7 +256,7 @@ def test_a_streamed_sentence_shows_its_marks() -> None:
 def test_what_closes_a_stream_is_all_but_the_sentences() -> None:
     answer = an_answer(notice="As of 3 September 2025: The chat model did not finish.")
     blocks = closing_blocks(
-        answer, said="As of 3 September 2025:", above="It broke on a Monday. [1] ", helpers=True
+        answer, notice="As of 3 September 2025:", above="It broke on a Monday. [1] ", helpers=True
     )
     assert_takeable(blocks)
     shown = scan(blocks).shown
@@ -516,11 +516,11 @@ def test_a_closest_passage_from_another_time_does_not_claim_the_window() -> None
 
 def test_a_stream_that_has_begun_with_a_notice_is_closed_by_what_was_found() -> None:
     notice = "No article is from June."
-    blocks = closing_blocks(unsure(spanned("on Monday night"), notice=notice), said=notice, above=notice)
+    blocks = closing_blocks(unsure(spanned("on Monday night"), notice=notice), notice=notice, above=notice)
     shown = scan(blocks).shown
     assert shown.startswith("I am not sure the articles answer this. The closest passage:\nbbc.com")
     assert bold(blocks)[1:] == ["on Monday night"]
-    none = closing_blocks(unsure(notice=notice), said=notice, above=notice)
+    none = closing_blocks(unsure(notice=notice), notice=notice, above=notice)
     assert scan(none).shown.startswith("The articles do not say.")
 
 

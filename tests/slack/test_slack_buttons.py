@@ -25,7 +25,7 @@ def answered(slack: SlackServer, app: App) -> tuple[str, dict[str, Any]]:
 
 
 def judged(app: App) -> list[tuple[str, str, str, int]]:
-    found = app.workspace.answers.judgements()
+    found = app.workspace.answers.iter_feedback()
     return [(one.person, one.verdict, one.note, one.citation) for one in found]
 
 

@@ -51,7 +51,7 @@ def test_a_question_while_chroma_is_away_is_told_so_and_the_next_is_answered(
 def test_a_chroma_that_hangs_is_told_like_one_that_is_gone(
     slack: SlackServer, start: Start, own_chroma: ChromaProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.indexing.chroma_client._READ", 0.5)
+    monkeypatch.setattr("bot.indexing.chroma_client._READ_TIMEOUT", 0.5)
     app = start(chroma_url=own_chroma.url)
     own_chroma.stand_still()
     told = the_answer(slack, app, slack.say(NEWS, ANN, QUESTION))

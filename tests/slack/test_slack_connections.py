@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from bot.errors import SlackError
 from bot.slack.queue import JobQueue
-from bot.storage.article_store import open_library
+from bot.storage.article_store import open_article_store
 from bot.storage.schema import slack_events
 
 CUP = "Argentina won the final against France on penalties."
@@ -48,7 +48,7 @@ def test_a_token_that_slack_refuses_ends_the_start_in_plain_words(
 def test_a_socket_that_does_not_open_is_tried_at_another_address(
     slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.connections._PING", 0.2)
+    monkeypatch.setattr("bot.slack.connections._PING_INTERVAL_SECONDS", 0.2)
     slack.fail("socket", times=2)
     start(http=False)
     ts = slack.say(NEWS, ANN, f"{ME} Who won the final against France?")
@@ -61,7 +61,7 @@ def test_what_slack_will_not_send_again_is_forgotten_at_the_start(
 ) -> None:
     app.stop()
     folder = app.workspace.settings.data_dir
-    library = open_library(folder, "")
+    library = open_article_store(folder, "")
     JobQueue(library, waiting=1, clock=lambda: 0.0).mark_seen(NEWS, "1.0", "share")
     start()
     until = time.monotonic() + 10

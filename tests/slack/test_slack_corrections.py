@@ -14,7 +14,7 @@ from sqlalchemy import Update, update
 
 from bot.slack.handlers.corrections import CorrectionScanner
 from bot.slack.queue import JobQueue
-from bot.storage.schema import TOLD, facts, slack_jobs
+from bot.storage.schema import CORRECTIONS_CURSOR, facts, slack_jobs
 
 CUP = dict(FOUR[2])
 QUOTE = "Argentina won the final against France on penalties."
@@ -117,7 +117,7 @@ def test_two_processes_that_look_again_and_again_tell_it_once(slack: SlackServer
     with (
         app.workspace.articles.transaction() as connection
     ):  # as if nobody had noted how far people were told
-        connection.execute(update(facts).where(facts.c.key == TOLD).values(value="0"))
+        connection.execute(update(facts).where(facts.c.key == CORRECTIONS_CURSOR).values(value="0"))
     for one in (app, other):
         looker(one).scan()
     app.quiet()

@@ -233,7 +233,7 @@ def send(slack: SlackServer, app: App, client: httpx.Client, kind: str, payload:
 def test_a_model_that_never_comes_to_an_end_holds_up_one_answer_and_no_other(
     slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.worker._LONGEST", 0.6)
+    monkeypatch.setattr("bot.slack.worker._JOB_TIMEOUT_SECONDS", 0.6)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     endless = Reply("and so on " * 100_000, delay=0.01)
     with OpenAIServer([endless, "Argentina won the final against France on penalties [1]."]) as model:

@@ -101,22 +101,22 @@ def test_who_else_is_meant_is_known() -> None:
 @pytest.mark.parametrize(
     ("settings", "channel", "person", "external", "expected"),
     [
-        ({}, NEWS, ANN, False, AccessDecision.ANSWERED),
-        ({}, NEWS, ANN, True, AccessDecision.SILENCE),
-        ({"slack_external_channels": (NEWS,)}, NEWS, ANN, True, AccessDecision.ANSWERED),
+        ({}, NEWS, ANN, False, AccessDecision.ANSWER),
+        ({}, NEWS, ANN, True, AccessDecision.IGNORE),
+        ({"slack_external_channels": (NEWS,)}, NEWS, ANN, True, AccessDecision.ANSWER),
         (
             {"slack_external_channels": (NEWS,), "slack_channels": ("C0DESK",)},
             NEWS,
             ANN,
             True,
-            AccessDecision.ANSWERED,
+            AccessDecision.ANSWER,
         ),
-        ({"slack_channels": (NEWS,)}, NEWS, ANN, True, AccessDecision.SILENCE),
-        ({"slack_channels": ("C0DESK",)}, NEWS, ANN, False, AccessDecision.TOLD),
-        ({"slack_channels": ("C0DESK",)}, DIRECT, ANN, False, AccessDecision.ANSWERED),
-        ({"slack_users": (BEN,)}, NEWS, ANN, False, AccessDecision.TOLD),
-        ({"slack_users": (BEN,)}, DIRECT, ANN, False, AccessDecision.TOLD),
-        ({"slack_users": (ANN,), "slack_channels": (NEWS,)}, NEWS, ANN, False, AccessDecision.ANSWERED),
+        ({"slack_channels": (NEWS,)}, NEWS, ANN, True, AccessDecision.IGNORE),
+        ({"slack_channels": ("C0DESK",)}, NEWS, ANN, False, AccessDecision.REJECT),
+        ({"slack_channels": ("C0DESK",)}, DIRECT, ANN, False, AccessDecision.ANSWER),
+        ({"slack_users": (BEN,)}, NEWS, ANN, False, AccessDecision.REJECT),
+        ({"slack_users": (BEN,)}, DIRECT, ANN, False, AccessDecision.REJECT),
+        ({"slack_users": (ANN,), "slack_channels": (NEWS,)}, NEWS, ANN, False, AccessDecision.ANSWER),
     ],
 )
 def test_who_is_answered_where(

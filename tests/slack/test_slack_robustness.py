@@ -251,7 +251,7 @@ def test_the_log_holds_neither_tokens_nor_what_people_and_articles_say(
 def test_what_no_stream_has_room_for_is_posted_once(
     slack: SlackServer, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.reply._STREAM", 10)
+    monkeypatch.setattr("bot.slack.reply._MAX_STREAM_CHARS", 10)
     app = start()
     ts = slack.say(NEWS, ANN, QUESTION)
     assert CUP in one_answer(slack, app, ts)

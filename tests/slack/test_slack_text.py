@@ -16,11 +16,11 @@ from bot.slack.events import extract_mentions, message_text
 from bot.slack.rendering.escaping import (
     bold_words,
     clip,
-    clip_escaped,
-    clip_literal,
-    escape,
+    clip_and_escape,
+    clip_and_neutralize,
+    clip_quote,
     escape_markdown,
-    literal_quote,
+    escape_mrkdwn,
     neutralize,
     strip_invisible,
 )
@@ -34,7 +34,7 @@ def _original(text: str) -> str:
 def test_nothing_of_others_does_anything(piece: str) -> None:
     for around in ("{}", "so {} it is", "({})", "“{}”", "x{}y"):
         text = around.format(piece)
-        read = read_mrkdwn(escape(text))
+        read = read_mrkdwn(escape_mrkdwn(text))
         assert not read.links
         assert not read.mentions
         assert_harmless(read.texts[0])
@@ -47,10 +47,14 @@ def test_nothing_of_others_does_anything(piece: str) -> None:
 def test_what_is_shown_are_the_words_as_they_were(text: str) -> None:
     words = strip_invisible(text)
     assert words in (_original(text), "")
-    assert bare(read_mrkdwn(escape(text)).texts[0]) == words
+    assert bare(read_mrkdwn(escape_mrkdwn(text)).texts[0]) == words
     assert bare(neutralize(text)) == words
     assert bare(read_markdown(escape_markdown(text))) == words
-    for shown in (read_mrkdwn(escape(text)).texts[0], neutralize(text), read_markdown(escape_markdown(text))):
+    for shown in (
+        read_mrkdwn(escape_mrkdwn(text)).texts[0],
+        neutralize(text),
+        read_markdown(escape_markdown(text)),
+    ):
         assert_harmless(shown)
 
 
@@ -66,7 +70,7 @@ def test_what_is_shown_are_the_words_as_they_were(text: str) -> None:
     ],
 )
 def test_only_what_has_to_be_escaped_is(text: str, escaped: str) -> None:
-    assert escape(text) == escaped
+    assert escape_mrkdwn(text) == escaped
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,7 @@ def test_text_is_cut_behind_a_word(text: str, limit: int, clipped: str) -> None:
 @given(texts)
 def test_an_escaped_text_is_cut_between_its_characters(text: str) -> None:
     for limit in (1, 20, 200):
-        escaped = clip_escaped(text, limit)
+        escaped = clip_and_escape(text, limit)
         assert len(escaped) <= limit
         shown = bare(read_mrkdwn(escaped).texts[0]).rstrip("…").rstrip()
         assert strip_invisible(text).startswith(shown)
@@ -150,7 +154,7 @@ def test_who_is_mentioned(text: str, ids: set[str]) -> None:
 def test_a_quote_in_parts_is_the_literal_text(before: str, words: str, after: str, limit: int) -> None:
     parts = (" ".join(part.split()) for part in (before, words, after))
     quote = QuoteParts(*parts)
-    shown = literal_quote(quote, limit, opening="“", closing="”")
-    assert "".join(shown) == clip_literal(f"“{clip(''.join(quote), limit)}”", 3_000)
+    shown = clip_quote(quote, limit, opening="“", closing="”")
+    assert "".join(shown) == clip_and_neutralize(f"“{clip(''.join(quote), limit)}”", 3_000)
     assert strip_invisible(quote.words).startswith(bare(shown.words))
     assert read_markdown(bold_words(shown).replace("**", "")) == "".join(shown) or "*" in "".join(shown)

@@ -25,11 +25,11 @@ from bot.slack.rendering.messages import (
     suggested_prompts,
 )
 from bot.slack.rendering.views import (
-    channel_view,
+    channel_settings_view,
     check_view,
     home_view,
     notice_view,
-    outlet_options,
+    source_options,
     sources_view,
 )
 from bot.storage.models import ArticleSummary, StoreStats
@@ -180,14 +180,14 @@ def test_the_home_tab_shows_settings_to_those_who_may_set_them() -> None:
 
 
 def test_the_form_for_a_channel_asks_for_channel_and_outlets() -> None:
-    view = channel_view()
+    view = channel_settings_view()
     seen(view)
     assert view["callback_id"] == "channel_sources"
     assert [block["element"]["action_id"] for block in view["blocks"]] == ["channel", "outlets"]
 
 
 def test_outlets_are_offered_by_their_names() -> None:
-    options = outlet_options(["bbc.com", "", "\u200b", "x" * 151, "y" * 150, "<!channel>"])
+    options = source_options(["bbc.com", "", "\u200b", "x" * 151, "y" * 150, "<!channel>"])
     assert [option["value"] for option in options] == ["bbc.com", "y" * 150, "<!channel>"]
     assert all(len(option["text"]["text"]) <= 75 for option in options)
 
@@ -240,6 +240,6 @@ def test_no_text_of_others_does_anything_in_a_view(
         found = seen(view)
         assert all(mention == '{"type": "channel", "channel_id": "C1"}' for mention in found.mentions)
         assert all(re.match(r"https?://[^\s<>|\"]+$", link) for link in found.links)
-    for option in outlet_options([text]):
+    for option in source_options([text]):
         assert_harmless(option["text"]["text"])
     assert_takeable(question_message(text).blocks)

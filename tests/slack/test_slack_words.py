@@ -133,7 +133,7 @@ def test_a_closest_passage_is_not_what_was_answered_before(slack: SlackServer, a
     histories: list[Any] = []
 
     def traced(_: AnswerChain, question: Question) -> Iterator[AnswerTrace]:
-        histories.append(question.exchanges)
+        histories.append(question.turns)
         answer = Answer(
             question=question.text, standalone_question="q", status="not_found", answerer="extractive"
         )
@@ -152,4 +152,4 @@ def test_a_withdrawn_article_corrects_no_closest_passage(slack: SlackServer, app
     asked(slack, app)
     with app.workspace.index_writer() as indexer:
         indexer.publish(retired=["cup"])
-    assert app.workspace.citation_audit.affected_ids() == []
+    assert app.workspace.citation_audit.find_affected_ids() == []

@@ -92,7 +92,7 @@ def test_what_cannot_even_be_told_is_tried_again_later_and_given_up_in_the_end(l
 def test_an_error_that_nobody_foresaw_does_not_end_the_leases(
     library: ArticleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.worker._HEARTBEAT", 0.01)
+    monkeypatch.setattr("bot.slack.worker._HEARTBEAT_SECONDS", 0.01)
     renewals: list[str] = []
 
     class Faulty(JobQueue):
@@ -103,7 +103,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_leases(
             super().renew(jobs)
 
     class Long(Broken):
-        async def work(self) -> None:
+        async def run(self) -> None:
             await until(lambda: len(renewals) > 1)
 
     inbox = Faulty(library, waiting=1)

@@ -15,7 +15,7 @@ from bot.articles.article import Article
 from bot.articles.chunking import split_passages
 from bot.errors import DatabaseError
 from bot.storage import migrations, schema
-from bot.storage.article_store import ArticleStore, open_library
+from bot.storage.article_store import ArticleStore, open_article_store
 from bot.storage.models import PendingVersion, VectorCollection
 
 HERE = VectorCollection("f1", "model", 3, "place-1")
@@ -53,10 +53,10 @@ def test_it_is_empty_until_something_can_be_read_in_it(library: ArticleStore, fo
 
 
 def test_it_is_opened_while_another_process_writes(tmp_path: Path) -> None:
-    open_library(tmp_path).close()
+    open_article_store(tmp_path).close()
     with sqlite3.connect(tmp_path / "library.sqlite") as writer:
         writer.execute("BEGIN IMMEDIATE")
-        assert open_library(tmp_path).is_empty()
+        assert open_article_store(tmp_path).is_empty()
 
 
 def test_what_went_in_comes_out(library: ArticleStore, four: list[Article]) -> None:
@@ -163,9 +163,9 @@ def test_articles_are_found_by_id_and_by_any_form_of_their_url(
 
 
 def test_two_libraries_have_ids_of_their_own(tmp_path: Path) -> None:
-    one, two = open_library(tmp_path / "1"), open_library(tmp_path / "2")
+    one, two = open_article_store(tmp_path / "1"), open_article_store(tmp_path / "2")
     assert one.library_id != two.library_id
-    assert one.library_id == open_library(tmp_path / "1").library_id
+    assert one.library_id == open_article_store(tmp_path / "1").library_id
 
 
 def test_values_are_never_statements(library: ArticleStore) -> None:
@@ -216,7 +216,7 @@ def test_feedback_of_an_older_library_is_the_terminals(tmp_path: Path, database_
             values = "(answer_id, verdict, note, said) VALUES ('a1', 'wrong', :note, :said)"
             connection.execute(text(f"INSERT INTO feedback {values}"), row)
     engine.dispose()
-    library = open_library(tmp_path, database_url)
+    library = open_article_store(tmp_path, database_url)
     with library.connect() as connection:
         rows = connection.execute(text("SELECT note, person, citation FROM feedback")).all()
     assert [tuple(row) for row in rows] == [("late", "", 0)] * 2
@@ -234,7 +234,7 @@ def test_articles_of_an_older_library_have_no_pages(tmp_path: Path, database_url
         values = "(:id, 1, :hash, '', '', '[]', 'x', '2026-01-01T00:00:00+00:00')"
         connection.execute(text(f"INSERT INTO versions {columns} VALUES {values}"), row)
     engine.dispose()
-    library = open_library(tmp_path, database_url)
+    library = open_article_store(tmp_path, database_url)
     found = library.article("a")
     assert found
     assert found.pages == ()
@@ -249,14 +249,14 @@ def test_the_pages_of_a_version_are_kept(library: ArticleStore) -> None:
 
 
 def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
-    library = open_library(tmp_path)
+    library = open_article_store(tmp_path)
     engine = create_engine(f"sqlite:///{tmp_path / 'library.sqlite'}")
     with engine.begin() as connection:
         connection.execute(text("UPDATE facts SET value = '99' WHERE key = 'schema'"))
     engine.dispose()
     library.close()
     with pytest.raises(DatabaseError, match=r"schema 99.*upgrade Citewire"):
-        open_library(tmp_path)
+        open_article_store(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_library_of_a_newer_citewire_is_left_alone(tmp_path: Path) -> None:
 )
 def test_an_unusable_database_is_named(tmp_path: Path, url: str, words: str) -> None:
     with pytest.raises(DatabaseError, match=words):
-        open_library(tmp_path, url)
+        open_article_store(tmp_path, url)
 
 
 def test_the_oldest_newest_and_outlets_are_those_of_what_is_seen(library: ArticleStore) -> None:
@@ -287,7 +287,7 @@ def test_the_oldest_newest_and_outlets_are_those_of_what_is_seen(library: Articl
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "library.sqlite").write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(DatabaseError, match="file is not a database"):
-        open_library(tmp_path)
+        open_article_store(tmp_path)
 
 
 def test_four_records_make_four_articles() -> None:

@@ -1,4 +1,4 @@
-"""Answers composed by a chat model: each sentence is checked against the passages it cites before anyone sees it."""
+"""Generated answers: each sentence of the chat model is verified before it is emitted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from bot.answering.answer import Citation, DroppedSentence, Sentence
 from bot.answering.citations import CitationBuilder
 from bot.answering.generation.output_parser import CitedSentence, StreamingAnswerParser
 from bot.answering.generation.prompt import (
-    answer_prompt,
+    build_answer_prompt,
     count_tokens,
     fit_to_budget,
     number_passages,
     prompt_hash,
 )
 from bot.answering.generation.sanitizer import contains_link_or_mention
-from bot.answering.query_rewriting import RewrittenQuestion, rewrite_question
-from bot.answering.question import ConversationTurn
 from bot.answering.signed_links import SignedLinks
 from bot.llm import describe_error
 from bot.observability.tracing import generator_span, span
@@ -35,20 +33,20 @@ from bot.verification.verifier import SupportResult, Verifier
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-_READ = r"(?:articles?|passages?|texts?|sources?|context|documents?|excerpts?)"
-_TOLD = (
+_NOUN = r"(?:articles?|passages?|texts?|sources?|context|documents?|excerpts?)"
+_VERB = (
     r"(?:sa(?:y|id)|stated?|mention(?:ed)?|contain(?:ed)?|provided?|specif(?:y|ied)|included?|answer|address|tell|given?|"
     r"report|available|indicated?|reveal|found)"
 )
-_REFUSES = re.compile(
+_REFUSAL = re.compile(
     r"^(?:sorry|unfortunately|i(?:'m| am) (?:sorry|unable|not able)|"
     r"i (?:can(?:no|')t|could not|do(?:n't| not) (?:know|have|see|find)))\b"
-    rf"|\b{_READ}\b[^.]{{0,40}}\b(?:do|does|did|is|are)(?:n't| not)\b[^.]{{0,20}}\b{_TOLD}\b"
-    rf"|\b(?:not|nothing|no (?:information|mention|details?))\b[^.]{{0,40}}\b(?:{_TOLD}|in)\b[^.]{{0,20}}\b{_READ}\b",
+    rf"|\b{_NOUN}\b[^.]{{0,40}}\b(?:do|does|did|is|are)(?:n't| not)\b[^.]{{0,20}}\b{_VERB}\b"
+    rf"|\b(?:not|nothing|no (?:information|mention|details?))\b[^.]{{0,40}}\b(?:{_VERB}|in)\b[^.]{{0,20}}\b{_NOUN}\b",
     re.IGNORECASE,
 )
-# How providers say why an answer ended before its end; "" is what is left of a connection that closed.
-_ENDED_EARLY = {
+# Finish reasons of truncated answers at all providers; an empty one means that the connection was closed.
+_TRUNCATION_REASONS = {
     **dict.fromkeys(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"), "it reached its budget of tokens"),
     **dict.fromkeys(("content_filter", "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "refusal"),
                     "its provider filtered the rest"),
@@ -56,16 +54,23 @@ _ENDED_EARLY = {
 }  # fmt: skip
 
 
-_MOST = 12  # sentences: a model that copies whole articles is stopped
-_DUPLICATE, _LOOPING = "it was said already", 3  # a model that repeats itself so often does nothing else
+_MAX_SENTENCES = 12  # a model that copies whole articles is stopped
+_DUPLICATE, _MAX_DUPLICATES = "it was said already", 3  # a model that repeats itself this often is in a loop
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """What a model's answer came to. `failure` says why there is less of it than there should be.
+    """The result of a generation.
 
-    `error_response`: the model says that the passages do not answer; `prompt_tokens` were counted here, `message` holds
-    the model's own count where it gives one.
+    Args:
+        sentences: supported sentences, in order.
+        citations: citations of these sentences.
+        dropped: sentences that were dropped.
+        refused: True if the model states that the passages do not answer the question.
+        failure: why the answer is missing or incomplete, or an empty string.
+        prompt_hash: SHA-256 of the prompt.
+        prompt_tokens: estimated tokens of the prompt.
+        message: response of the model, which contains its own token counts if the server sends them.
     """
 
     sentences: tuple[Sentence, ...]
@@ -79,14 +84,14 @@ class GenerationResult:
 
     @property
     def caveat(self) -> str:
-        """What a reader must know of an answer that is less than what was asked."""
+        """Notice for an incomplete answer, or an empty string."""
         if self.failure:
             return f"The chat model did not finish ({self.failure}): this is what it had written."
         return "The articles say only part of what was asked." if self.refused else ""
 
     @property
     def fallback_reason(self) -> str:
-        """Why quotes stand in for what the model wrote."""
+        """Notice that says why quotes replace the output of the model."""
         if self.failure:
             return f"The chat model could not answer ({self.failure}): these are quotes."
         if not self.dropped:
@@ -96,24 +101,24 @@ class GenerationResult:
 
 @dataclass(slots=True)
 class _GenerationState:
-    """An answer in the making."""
+    """Mutable state of a generation in progress."""
 
-    found: tuple[NumberedPassage, ...]
+    passages: tuple[NumberedPassage, ...]
     prompt: list[BaseMessage]
-    bibliography: CitationBuilder
-    kept: list[Sentence] = field(default_factory=list)
+    builder: CitationBuilder
+    sentences: list[Sentence] = field(default_factory=list)
     dropped: list[DroppedSentence] = field(default_factory=list)
     refused: bool = False
-    over: bool = (
-        False  # the rest is of no use; steps that merely stop reading still have it read, for tracers
-    )
+    # True if the rest of the stream is not needed. LangChain reads a stream to its end for tracers, even if a step
+    # stops reading.
+    is_over: bool = False
     failure: str = ""
     message: AIMessageChunk | None = None
 
-    def finished(self) -> GenerationResult:
+    def to_result(self) -> GenerationResult:
         return GenerationResult(
-            sentences=tuple(self.kept),
-            citations=self.bibliography.citations,
+            sentences=tuple(self.sentences),
+            citations=self.builder.citations,
             dropped=tuple(self.dropped),
             refused=self.refused,
             failure=self.failure,
@@ -124,112 +129,124 @@ class _GenerationState:
 
 
 class GenerativeAnswerer:
-    """Asks a chat model for an answer and lets through what its passages support."""
+    """Generates answers with a chat model, and emits only sentences that the passages support."""
 
     def __init__(
         self,
         model: BaseChatModel,
         verifier: Verifier,
-        library: ArticleStore,
+        store: ArticleStore,
         *,
         name: str,
-        room: int,
-        sealed: SignedLinks | None = None,
+        max_prompt_tokens: int,
+        signed_links: SignedLinks | None = None,
     ) -> None:
-        """`parse_id` is the model's, as set; `room`: tokens that a prompt may have; `sealed` as for a Bibliography."""
+        """Create an answerer.
+
+        Args:
+            model: the chat model.
+            verifier: verifies the sentences.
+            store: the articles.
+            name: id of the model in the settings.
+            max_prompt_tokens: maximum number of tokens of a prompt.
+            signed_links: builds links to articles without a web URL.
+        """
         self.model = model
         self.name = name
         self._attributor = Attributor(verifier)
-        self._library = library
-        self._room = room
-        self._sealed = sealed
-
-    def rewritten(self, question: str, history: Sequence[ConversationTurn]) -> RewrittenQuestion:
-        """Return a follow-up as it stands alone, in the model's words where those can be used."""
-        return rewrite_question(self.model, question, history)
+        self._store = store
+        self._max_prompt_tokens = max_prompt_tokens
+        self._signed_links = signed_links
 
     def generate(
         self, question: str, hits: Sequence[Hit], *, asked: datetime
     ) -> Iterator[Sentence | GenerationResult]:
-        """Yield each sentence that is supported as soon as it is written, and at last the Composition.
+        """Yield each supported sentence as soon as it is written, and then the result.
 
-        Never raises what the model or its server raises: the Composition tells.
+        Exceptions of the model or its server are not raised but reported in the result.
+
+        Args:
+            question: the standalone question.
+            hits: retrieved passages, best first.
+            asked: time of the question.
         """
-        found = fit_to_budget(question, asked, number_passages(hits), self._room)
-        draft = _GenerationState(
-            found, answer_prompt(question, asked, found), CitationBuilder(self._library, self._sealed)
+        passages = fit_to_budget(question, asked, number_passages(hits), self._max_prompt_tokens)
+        state = _GenerationState(
+            passages,
+            build_answer_prompt(question, asked, passages),
+            CitationBuilder(self._store, self._signed_links),
         )
-        steps = self._steps(draft).stream(question) if found else iter(())
+        parts = self._build_chain(state).stream(question) if passages else iter(())
         try:
             with generator_span("compose", model=self.name):
-                for sentence in steps:  # noqa: UP028 - `yield from` would close the steps before they know it is over
+                for sentence in parts:  # noqa: UP028 - `yield from` would close the chain before `is_over` is set
                     yield sentence
         except GeneratorExit:
-            draft.over = True
+            state.is_over = True
             raise
-        except Exception as exc:  # noqa: BLE001 - each provider has errors of its own; all mean that it has not answered
-            draft.failure = describe_error(exc)
-        yield draft.finished()
+        except Exception as exc:  # noqa: BLE001 - each provider has its own errors; all mean that there is no answer
+            state.failure = describe_error(exc)
+        yield state.to_result()
 
-    def _steps(self, draft: _GenerationState) -> Runnable[Any, Sentence]:
-        """Return prompt, sentences (which ask the model) and verification as Runnables: tracers see them all."""
+    def _build_chain(self, state: _GenerationState) -> Runnable[Any, Sentence]:
+        """Build the chain of prompt, sentences (which calls the model) and verification; tracers see all of them."""
 
-        def prompted(_: str) -> list[BaseMessage]:
-            return draft.prompt
+        def build_prompt(_: str) -> list[BaseMessage]:
+            return state.prompt
 
-        def written(prompts: Iterator[list[BaseMessage]]) -> Iterator[CitedSentence]:
+        def write_sentences(prompts: Iterator[list[BaseMessage]]) -> Iterator[CitedSentence]:
             for prompt in prompts:
-                yield from self._claims(prompt, draft)
+                yield from self._stream_claims(prompt, state)
 
-        def verified(claims: Iterator[CitedSentence]) -> Iterator[Sentence]:
+        def verify_claims(claims: Iterator[CitedSentence]) -> Iterator[Sentence]:
             for claim in claims:
                 with span("verify"):
-                    sentence = self._verified(claim, draft)
+                    sentence = self._verify(claim, state)
                 if sentence:
-                    draft.kept.append(sentence)
+                    state.sentences.append(sentence)
                     yield sentence
-                repeated = sum(dropped.reason == _DUPLICATE for dropped in draft.dropped)
-                if repeated >= _LOOPING or len(draft.kept) >= _MOST:
-                    draft.over = True  # it would go on so until its budget is used up
+                duplicates = sum(dropped.reason == _DUPLICATE for dropped in state.dropped)
+                if duplicates >= _MAX_DUPLICATES or len(state.sentences) >= _MAX_SENTENCES:
+                    state.is_over = True  # it would continue like this until its budget is used up
                     return
 
-        # RunnableGenerator's own types know iterators of one type only.
-        sentences: Runnable[Any, Any] = RunnableGenerator(cast("Any", written), name="sentences")
-        verify: Runnable[Any, Sentence] = RunnableGenerator(cast("Any", verified), name="verify")
-        return RunnableLambda(prompted, name="prompt") | sentences | verify
+        # RunnableGenerator is typed for iterators of one type only.
+        sentences: Runnable[Any, Any] = RunnableGenerator(cast("Any", write_sentences), name="sentences")
+        verify: Runnable[Any, Sentence] = RunnableGenerator(cast("Any", verify_claims), name="verify")
+        return RunnableLambda(build_prompt, name="prompt") | sentences | verify
 
-    def _claims(self, prompt: list[BaseMessage], draft: _GenerationState) -> Iterator[CitedSentence]:
-        """Read the model's stream; what it wrote before it broke off is read too."""
-        parser = StreamingAnswerParser(len(draft.found))
+    def _stream_claims(self, prompt: list[BaseMessage], state: _GenerationState) -> Iterator[CitedSentence]:
+        """Stream the model and parse its sentences, including those before an interruption."""
+        parser = StreamingAnswerParser(len(state.passages))
         try:
             for chunk in self.model.stream(prompt):
-                if draft.over:
+                if state.is_over:
                     return
-                draft.message = chunk if draft.message is None else draft.message + chunk
+                state.message = chunk if state.message is None else state.message + chunk
                 yield from parser.feed(chunk.text)
-        except Exception:  # whatever ended the stream, `compose` tells it
+        except Exception:  # `generate` reports the reason
             yield from parser.close(cut=True)
             raise
-        ended = _finish(draft.message) if draft.message else ""
-        draft.failure = _ENDED_EARLY.get(ended, "")
-        yield from parser.close(cut=ended in _ENDED_EARLY)
+        finish_reason = _finish_reason(state.message) if state.message else ""
+        state.failure = _TRUNCATION_REASONS.get(finish_reason, "")
+        yield from parser.close(cut=finish_reason in _TRUNCATION_REASONS)
 
-    def _verified(self, claim: CitedSentence, draft: _GenerationState) -> Sentence | None:
-        if unfit := _reject_reason(claim, draft):  # before any passage is read for it
-            draft.dropped.append(DroppedSentence(text=claim.text, reason=unfit, cited=claim.cited))
+    def _verify(self, claim: CitedSentence, state: _GenerationState) -> Sentence | None:
+        if reason := _reject_reason(claim, state):  # cheaper than a verification
+            state.dropped.append(DroppedSentence(text=claim.text, reason=reason, cited=claim.cited))
             return None
-        cited = [source for source in draft.found if source.n in claim.cited]
-        support, stands_on = self._attributor.attribute(claim.text, cited, draft.found)
-        if not stands_on:
+        cited = [source for source in state.passages if source.n in claim.cited]
+        support, supporting = self._attributor.attribute(claim.text, cited, state.passages)
+        if not supporting:
             reason, score = (
-                _reason(claim, cited, support, draft),
+                _drop_reason(claim, cited, support, state),
                 round(support.score, 3) if support else None,
             )
-            draft.dropped.append(
+            state.dropped.append(
                 DroppedSentence(text=claim.text, reason=reason, cited=claim.cited, score=score)
             )
             return None
-        numbers = [draft.bibliography.cite(place.source.hit, place.in_article) for place in stands_on]
+        numbers = [state.builder.cite(place.source.hit, place.in_article) for place in supporting]
         return Sentence(
             text=claim.text,
             citations=tuple(dict.fromkeys(numbers)),
@@ -237,32 +254,35 @@ class GenerativeAnswerer:
         )
 
 
-def _finish(message: BaseMessage) -> str:
+def _finish_reason(message: BaseMessage) -> str:
     said = message.response_metadata
     return str(said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason") or "")
 
 
-def _reject_reason(claim: CitedSentence, draft: _GenerationState) -> str:
-    """Say what keeps a sentence from the reader whether it is supported or not; nothing where nothing does."""
-    if claim.text in {*(kept.text for kept in draft.kept), *(dropped.text for dropped in draft.dropped)}:
+def _reject_reason(claim: CitedSentence, state: _GenerationState) -> str:
+    """Return why a sentence is rejected even if it is supported, or an empty string if it is accepted."""
+    if claim.text in {
+        *(sentence.text for sentence in state.sentences),
+        *(dropped.text for dropped in state.dropped),
+    }:
         return _DUPLICATE
     if not claim.complete:
         return "it was cut off"
     if claim.text.endswith(("?", ":")):
         return "it asks or introduces, and says nothing"
-    if contains_link_or_mention(claim.text, "\n".join(source.text for source in draft.found)):
+    if contains_link_or_mention(claim.text, "\n".join(source.text for source in state.passages)):
         return "it holds an address"
     return ""
 
 
-def _reason(
+def _drop_reason(
     claim: CitedSentence,
     cited: Sequence[NumberedPassage],
     support: SupportResult | None,
-    draft: _GenerationState,
+    state: _GenerationState,
 ) -> str:
-    if _REFUSES.search(claim.text):
-        draft.refused = True
+    if _REFUSAL.search(claim.text):
+        state.refused = True
         return "it says that the passages do not answer"
     if support:
         return support.reason

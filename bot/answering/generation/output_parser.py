@@ -1,7 +1,7 @@
-"""Reads what chat models write: sentences with the numbers of the passages they cite, whatever the dress.
+"""Streaming parser of cited sentences in model output, for any common format.
 
-Text is taken in character by character, and every decision depends on the characters so far alone: however
-a stream cuts an answer into chunks, the claims are the same.
+Text is parsed character by character, and every decision depends only on the characters so far: the result does not
+depend on how a stream splits the answer into chunks.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from bot.articles.chunking import split_sentences
 
 _LIST = re.compile(r"\s*(?:>\s*)*(?:[-*•+–]\s+|\d{1,2}[.)]\s+)?(?:>\s*)*")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
-# What has no sentence in it: headings, rules between parts, and the list of sources that some models add.
+# Lines without a sentence: headings, horizontal rules, and the list of sources that some models add.
 _NO_CLAIM = re.compile(
     r"\s*(?:#{1,6}\s.*|\*\*[^*.!?]+\*\*:?|__[^_.!?]+__:?|[-*_=]{3,}|\[\^?\d+\]:.*|"
     r"\W*(?:sources?|references?|citations?|answer|summary)\W*)",
     re.IGNORECASE,
 )
-_ROW = re.compile(r"\s*\|")
-_RULE = re.compile(r"[\s|:-]+")
+_TABLE_ROW = re.compile(r"\s*\|")
+_TABLE_RULE = re.compile(r"[\s|:-]+")
 _MARKS = (
     r"(?:\s*(?:\[\[?[^\[\]\n]{1,40}\]\]?(?:\([^()\s]*\))?|【[^】\n]{1,40}】|\(\d{1,2}(?:\s*,\s*\d{1,2})*\)))"
 )
@@ -31,21 +31,22 @@ _BEGINS_WITH_MARKS = re.compile(rf"{_MARKS}+")
 _UNFINISHED_MARK = re.compile(r"\s*[\[【(][^\]】)\n]{0,40}")
 _CUT_MARK = re.compile(r"\s*[\[【][^\]】\n]{0,40}$")
 _ENDS = re.compile(rf"[.!?…][\"'”’»)*_]*{_MARKS}*\s*$|{_MARKS}\s*[.!?…][\"'”’»)*_]*\s*$")
-_MARKED_END = re.compile(
-    rf"{_MARKS}\s*[.!?…]?[\"'”’»)*_]*\s*$"
-)  # whatever abbreviation stands before the mark
-_HOUR = re.compile(r"\b[ap]\.m\.\s*$")  # "4 p.m. ET": more often than not the sentence goes on
-_THOUGHT = ("<think>", "</think>")  # how some models show their reasoning, which is no answer
-_LONGEST = 4_000  # characters: what has no end by then is no sentence, and the rest of its line is not read
+_MARKED_END = re.compile(rf"{_MARKS}\s*[.!?…]?[\"'”’»)*_]*\s*$")  # even after an abbreviation
+_HOUR = re.compile(r"\b[ap]\.m\.\s*$")  # "4 p.m. ET": the sentence usually continues
+_THINK_TAGS = ("<think>", "</think>")  # some models output their reasoning, which is not part of the answer
+_MAX_LINE_CHARS = 4_000  # longer text without an end is not a sentence; the rest of the line is skipped
 _OPENING = re.compile(r"\s*(?:the |final )*answer(?: is)?\s*:\s*", re.IGNORECASE)
-_LONGEST_JSON = 20_000  # characters that are waited for to be read as a whole
+_MAX_JSON_CHARS = 20_000  # JSON is buffered up to this length, to be parsed as a whole
 _TEXT_KEYS = ("answer", "text", "sentence", "claim", "response", "content", "output")
 
 
 class CitedSentence(NamedTuple):
-    """A sentence that a model wrote, without its marks; `cited` are the numbers they held, in their order.
+    """A sentence that a model wrote.
 
-    `complete` is False for what was cut off in the middle.
+    Args:
+        text: the sentence without citation markers and markup.
+        cited: numbers of the cited passages, in order.
+        complete: False if the sentence was cut off.
     """
 
     text: str
@@ -54,80 +55,90 @@ class CitedSentence(NamedTuple):
 
 
 class StreamingAnswerParser:
-    """Takes an answer in as it is written, and gives each claim as soon as it is certain where it ends."""
+    """Incremental parser that yields each sentence as soon as its end is certain."""
 
     def __init__(self, passages: int) -> None:
-        """`passages` were numbered in the prompt, from 1: what else stands in round brackets is no citation."""
+        """Start with an empty answer.
+
+        Args:
+            passages: number of passages in the prompt; other numbers in parentheses are not citations.
+        """
         self._passages = passages
-        self._begun = False  # whether it is known that this is text, not JSON and not a thought
-        self._head = ""  # what came before that was known
+        self._is_started = False  # True once this is known to be text, not JSON or reasoning
+        self._head = ""  # text before that was known
         self._line = ""
-        self._pending = ""  # the last sentence so far: marks for it may follow
+        self._pending = ""  # the last sentence so far: its markers may follow
         self._rows: list[str] = []
 
     def feed(self, text: str) -> Iterator[CitedSentence]:
-        """Take the next piece of the answer in; yield the claims that are certain now."""
+        """Parse the next chunk of the answer, and yield the sentences that are now certain."""
         for char in text:
-            yield from self._take(char)
+            yield from self._feed_char(char)
 
     def close(self, *, cut: bool = False) -> Iterator[CitedSentence]:
-        """Yield what is left; `cut`: the answer did not end by itself, and its last sentence is no whole one."""
-        if not self._begun and self._head.strip():
-            yield from self._unwrapped(cut)
+        """Finish parsing, and yield the remaining sentences.
+
+        Args:
+            cut: True if the answer was cut off, so that its last sentence is incomplete.
+        """
+        if not self._is_started and self._head.strip():
+            yield from self._parse_head(cut)
             return
-        yield from self._end_of_token("")
+        yield from self._end_token("")
         yield from self._flush_pending(final=True)
         left, self._line = self._line, ""
         if cut:
             left = _CUT_MARK.sub("", left)
-        if _ROW.match(left):
+        if _TABLE_ROW.match(left):
             self._rows.append(left)
         elif left:
             yield from self._claims(left, complete=not cut or bool(_ENDS.search(left)))
-        yield from self._end_of_table(cut)
+        yield from self._end_table(cut)
 
-    def _take(self, char: str) -> Iterator[CitedSentence]:
-        if not self._begun:
-            yield from self._begin(char)
+    def _feed_char(self, char: str) -> Iterator[CitedSentence]:
+        if not self._is_started:
+            yield from self._detect_format(char)
         elif char == "\n":
-            yield from self._end_of_line()
-        elif len(self._line) >= _LONGEST:
+            yield from self._end_line()
+        elif len(self._line) >= _MAX_LINE_CHARS:
             return
         elif char.isspace():
-            yield from self._end_of_token(char)
+            yield from self._end_token(char)
         else:
             self._line += char
 
-    def _begin(self, char: str) -> Iterator[CitedSentence]:
-        """Wait until it is known what this is: JSON and thoughts are read as a whole."""
+    def _detect_format(self, char: str) -> Iterator[CitedSentence]:
+        """Buffer the answer until its format is known: JSON is parsed as a whole, reasoning is skipped."""
         self._head = head = (self._head + char).lstrip()
-        if head.startswith(_THOUGHT[0]):  # its end is all that is waited for
-            self._head = "" if head.endswith(_THOUGHT[1]) else _THOUGHT[0] + head[len(_THOUGHT[0]) :][-8:]
-        elif len(head) > _LONGEST_JSON or _is_text(head):
-            self._begun, text, self._head = True, self._head, ""
+        if head.startswith(_THINK_TAGS[0]):  # skip everything up to its end
+            self._head = (
+                "" if head.endswith(_THINK_TAGS[1]) else _THINK_TAGS[0] + head[len(_THINK_TAGS[0]) :][-8:]
+            )
+        elif len(head) > _MAX_JSON_CHARS or _is_text(head):
+            self._is_started, text, self._head = True, self._head, ""
             for earlier in text:
-                yield from self._take(earlier)
+                yield from self._feed_char(earlier)
 
-    def _unwrapped(self, cut: bool) -> Iterator[CitedSentence]:
-        """Read JSON, or what stayed too short to tell."""
+    def _parse_head(self, cut: bool) -> Iterator[CitedSentence]:
+        """Parse buffered JSON, or text that was too short to recognize."""
         text = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", self._head)
-        if text.lstrip().startswith(_THOUGHT[0]):
+        if text.lstrip().startswith(_THINK_TAGS[0]):
             return
         try:
-            yield from list(_json_claims(json.loads(text), self._passages))
-        except (ValueError, RecursionError):  # no JSON, or nested to no end
+            yield from list(_parse_json(json.loads(text), self._passages))
+        except (ValueError, RecursionError):  # not JSON, or nested too deeply
             yield from self._claims(
                 text, complete=not cut and not text.lstrip().startswith(("{", "[{", '["'))
             )
 
-    def _end_of_token(self, space: str) -> Iterator[CitedSentence]:
-        """Part the line where the token that has just ended begins a sentence."""
+    def _end_token(self, space: str) -> Iterator[CitedSentence]:
+        """Split the line if the token that has just ended starts a sentence."""
         yield from self._flush_pending(final=False)
-        if self._line.strip() and not _ROW.match(self._line):
-            yield from self._end_of_table()
+        if self._line.strip() and not _TABLE_ROW.match(self._line):
+            yield from self._end_table()
         if (
             self._pending
-            or _ROW.match(self._line)
+            or _TABLE_ROW.match(self._line)
             or _FENCE.match(self._line)
             or self._line.lstrip().startswith("#")
         ):
@@ -139,15 +150,15 @@ class StreamingAnswerParser:
             self._line = self._line[token.start() :]
         self._line += space
 
-    def _end_of_line(self) -> Iterator[CitedSentence]:
-        yield from self._end_of_token("")
+    def _end_line(self) -> Iterator[CitedSentence]:
+        yield from self._end_token("")
         line = self._line
-        if not _ROW.match(line):
-            yield from self._end_of_table()
-        if not line.strip():  # an empty line ends whatever was before it
+        if not _TABLE_ROW.match(line):
+            yield from self._end_table()
+        if not line.strip():  # an empty line ends any sentence before it
             yield from self._flush_pending(final=True)
             self._line = ""
-        elif _ROW.match(line):
+        elif _TABLE_ROW.match(line):
             yield from self._flush_pending(final=True)
             self._rows.append(line)
             self._line = ""
@@ -155,28 +166,32 @@ class StreamingAnswerParser:
             yield from self._flush_pending(final=True)
             self._line = ""
         elif self._pending:
-            self._line += " "  # still not known whether this goes on from it
+            self._line += " "  # not yet known if this line continues the pending sentence
         else:
             self._pending, self._line = line, ""
 
     def _flush_pending(self, *, final: bool) -> Iterator[CitedSentence]:
-        """Join what now stands in the line to the sentence before it, or let that go."""
+        """Join the line to the pending sentence if it continues it, or yield the pending sentence.
+
+        Args:
+            final: True to decide now, because nothing more can follow on the line.
+        """
         if not self._pending:
             return
         if marks := _BEGINS_WITH_MARKS.match(self._line):
             self._pending, self._line = self._pending + marks[0], self._line[marks.end() :]
-        begun = self._line.strip()
-        if not final and (not begun or _UNFINISHED_MARK.fullmatch(begun)):
+        rest = self._line.strip()
+        if not final and (not rest or _UNFINISHED_MARK.fullmatch(rest)):
             return
-        if begun[:1].islower() and not _ENDS.search(self._pending):
+        if rest[:1].islower() and not _ENDS.search(self._pending):
             self._line, self._pending = f"{self._pending} {self._line.lstrip()}", ""
             return
-        held, self._pending = self._pending, ""
-        yield from self._claims(held)
+        pending, self._pending = self._pending, ""
+        yield from self._claims(pending)
 
-    def _end_of_table(self, cut: bool = False) -> Iterator[CitedSentence]:
+    def _end_table(self, cut: bool = False) -> Iterator[CitedSentence]:
         rows, self._rows = self._rows, []
-        rules = [n for n, row in enumerate(rows) if _RULE.fullmatch(row)]
+        rules = [n for n, row in enumerate(rows) if _TABLE_RULE.fullmatch(row)]
         body = rows[rules[0] + 1 :] if rules else rows
         for n, row in enumerate(body):
             cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
@@ -188,15 +203,15 @@ class StreamingAnswerParser:
         text, cited = split_citation_markers(raw[_LIST.match(raw).end() :], self._passages)  # type: ignore[union-attr]  # matches ""
         text = strip_markup(_OPENING.sub("", text, count=1) if _OPENING.match(text) else text)
         if re.search(r"\w", text):
-            yield CitedSentence(text, cited, complete and len(raw) < _LONGEST)
+            yield CitedSentence(text, cited, complete and len(raw) < _MAX_LINE_CHARS)
 
 
 def _is_text(head: str) -> bool:
-    """Say whether an answer that begins like this is certain to be text."""
+    """Return True if an answer with this beginning is certainly text."""
     inside = re.sub(r"^```\w*\s*", "", head)
-    if not inside or "```".startswith(inside) or _THOUGHT[0].startswith(inside):
+    if not inside or "```".startswith(inside) or _THINK_TAGS[0].startswith(inside):
         return False
-    if inside.startswith((*_THOUGHT[:1], "{")):
+    if inside.startswith((*_THINK_TAGS[:1], "{")):
         return False
     if head.startswith("```") and "\n" not in head:
         return False
@@ -204,7 +219,7 @@ def _is_text(head: str) -> bool:
 
 
 def _begins_sentence(line: str, at: int) -> bool:
-    """Say whether the token at this place is the first of a sentence, and marks of the last one are over."""
+    """Return True if the token at this offset starts a sentence, after all markers of the previous one."""
     before, token = line[:at], line[at:]
     begin = _LIST.match(before).end()  # type: ignore[union-attr]  # matches ""
     ended = _ENDS.search(before, begin)
@@ -214,11 +229,11 @@ def _begins_sentence(line: str, at: int) -> bool:
         return False
     if _MARKED_END.search(before):
         return True
-    return not _HOUR.search(before) and _splits(before[begin:].rstrip(), token)
+    return not _HOUR.search(before) and _is_sentence_boundary(before[begin:].rstrip(), token)
 
 
-def _splits(before: str, token: str) -> bool:
-    """Ask the splitter of articles, which knows abbreviations, whether a sentence ends here."""
+def _is_sentence_boundary(before: str, token: str) -> bool:
+    """Return True if the sentence splitter for articles, which handles abbreviations, finds a boundary here."""
     word = token.lstrip("*_“”\"‘'([") or token
     spans = split_sentences(f"{before} {word}")
     return len(spans) > 1 and spans[-1].start >= len(before)
@@ -229,27 +244,27 @@ def _is_inside_quote(text: str) -> bool:
     return curly > 0 or text.count('"') % 2 == 1
 
 
-def _json_claims(value: Any, passages: int) -> Iterator[CitedSentence]:
-    """Read an answer that a model has put into JSON: text under a usual name, citations beside it."""
+def _parse_json(value: Any, passages: int) -> Iterator[CitedSentence]:
+    """Yield the sentences of an answer in JSON: text under a common key, with citations in a list next to it."""
     if isinstance(value, str):
         parser = StreamingAnswerParser(passages)
         yield from [*parser.feed(value), *parser.close()]
     elif isinstance(value, list):
         for item in value:
-            yield from _json_claims(item, passages)
+            yield from _parse_json(item, passages)
     elif isinstance(value, dict):
-        beside = tuple(dict.fromkeys(_numbers([v for v in value.values() if isinstance(v, list)])))
-        named = next((value[key] for key in _TEXT_KEYS if key in value), None)
-        inner = [named] if named is not None else [v for v in value.values() if isinstance(v, list | dict)]
-        for claim in _json_claims(inner, passages):
-            yield claim if claim.cited else claim._replace(cited=beside)
+        citations = tuple(dict.fromkeys(_iter_numbers([v for v in value.values() if isinstance(v, list)])))
+        answer = next((value[key] for key in _TEXT_KEYS if key in value), None)
+        inner = [answer] if answer is not None else [v for v in value.values() if isinstance(v, list | dict)]
+        for claim in _parse_json(inner, passages):
+            yield claim if claim.cited else claim._replace(cited=citations)
 
 
-def _numbers(value: Any) -> Iterator[int]:
+def _iter_numbers(value: Any) -> Iterator[int]:
     for item in value if isinstance(value, list) else ():
         if isinstance(item, int) and not isinstance(item, bool):
             yield item
         elif isinstance(item, str) and item.strip("[]^ ").isdigit():
             yield int(item.strip("[]^ "))
         elif isinstance(item, list):
-            yield from _numbers(item)
+            yield from _iter_numbers(item)

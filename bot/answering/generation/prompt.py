@@ -1,4 +1,4 @@
-"""What a chat model is asked: the rules, the passages fenced as data, and the question."""
+"""Prompt of the chat model: rules, numbered and fenced passages, and the question."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ _FENCE = re.compile(r"[<＜﹤‹〈](?=\s*/?\s*(?:passage|question))", re.IGNOR
 
 
 def number_passages(hits: Iterable[Hit]) -> tuple[NumberedPassage, ...]:
-    """Return what of these hits reports, numbered from 1; passages that are orders to their reader are left out."""
+    """Return the texts of these hits, numbered from 1, without prompt injections.
+
+    Passages that are empty without the injection are left out.
+    """
     texts = ((hit, truncate_at_injection(hit.passage.text)) for hit in hits)
     return tuple(
         NumberedPassage(n, hit, text)
@@ -39,63 +42,74 @@ def number_passages(hits: Iterable[Hit]) -> tuple[NumberedPassage, ...]:
     )
 
 
-def answer_prompt(question: str, asked: datetime, found: Sequence[NumberedPassage]) -> list[BaseMessage]:
-    """Return the messages that ask for an answer."""
-    code = _fence_nonce(question, *(source.text for source in found))
-    passages = "\n".join(_passage(source, code) for source in found)
-    fenced = f'<question id="{code}">\n{_escape_fence(question)}\n</question id="{code}">'
-    request = f"{passages}\n\n{fenced}\n\nThe question was asked on {_day(asked)}. Answer it by the rules."
+def build_answer_prompt(
+    question: str, asked: datetime, passages: Sequence[NumberedPassage]
+) -> list[BaseMessage]:
+    """Build the messages of the prompt."""
+    nonce = _fence_nonce(question, *(passage.text for passage in passages))
+    rendered = "\n".join(_format_passage(passage, nonce) for passage in passages)
+    fenced = f'<question id="{nonce}">\n{_escape_fence(question)}\n</question id="{nonce}">'
+    request = (
+        f"{rendered}\n\n{fenced}\n\nThe question was asked on {_format_date(asked)}. Answer it by the rules."
+    )
     return [SystemMessage(_RULES), HumanMessage(request)]
 
 
 def fit_to_budget(
-    question: str, asked: datetime, found: Sequence[NumberedPassage], tokens: int
+    question: str, asked: datetime, passages: Sequence[NumberedPassage], tokens: int
 ) -> tuple[NumberedPassage, ...]:
-    """Return as many sources, best first, as a prompt of that many tokens has room for; at least one."""
-    left = tokens - count_tokens(answer_prompt(question, asked, ()))
-    kept: list[NumberedPassage] = []
-    for source in found:
-        left -= count_tokens([HumanMessage(_passage(source, "0" * 12))])
-        if kept and left < 0:
+    """Return the first passages that fit into a prompt, at least one.
+
+    Args:
+        question: the question.
+        asked: time of the question.
+        passages: numbered passages, best first.
+        tokens: maximum number of tokens of the prompt.
+    """
+    left = tokens - count_tokens(build_answer_prompt(question, asked, ()))
+    fitting: list[NumberedPassage] = []
+    for passage in passages:
+        left -= count_tokens([HumanMessage(_format_passage(passage, "0" * 12))])
+        if fitting and left < 0:
             break
-        kept.append(source)
-    return tuple(kept)
+        fitting.append(passage)
+    return tuple(fitting)
 
 
 def count_tokens(messages: Sequence[BaseMessage]) -> int:
-    """Return about how many tokens messages have, without asking any model's tokenizer."""
+    """Estimate the number of tokens of messages, without the tokenizer of a model."""
     return int(count_tokens_approximately(messages))
 
 
 def prompt_hash(messages: Sequence[BaseMessage]) -> str:
-    """Return the SHA-256 of a prompt: equal for equal ones."""
+    """Return the SHA-256 of a prompt."""
     return hashlib.sha256("\n\n".join(f"{m.type}: {m.text}" for m in messages).encode()).hexdigest()
 
 
-def _passage(source: NumberedPassage, code: str) -> str:
-    headline: ArticleSummary = source.hit.headline
-    named = {
-        "n": str(source.n),
-        "id": code,
+def _format_passage(passage: NumberedPassage, nonce: str) -> str:
+    headline: ArticleSummary = passage.hit.headline
+    values = {
+        "n": str(passage.n),
+        "id": nonce,
         "title": truncate_at_injection(headline.title),
         "outlet": truncate_at_injection(headline.source),
-        "published": _day(headline.published),
+        "published": _format_date(headline.published),
     }
     attributes = " ".join(
-        f'{name}="{html.escape(_escape_fence(value))}"' for name, value in named.items() if value
+        f'{name}="{html.escape(_escape_fence(value))}"' for name, value in values.items() if value
     )
-    return f'<passage {attributes}>\n{_escape_fence(source.text)}\n</passage id="{code}">'
+    return f'<passage {attributes}>\n{_escape_fence(passage.text)}\n</passage id="{nonce}">'
 
 
 def _escape_fence(text: str) -> str:
-    """Return text that cannot close the fence around it, nor open another."""
+    """Escape text so that it can neither close the fence around it nor open another."""
     return _FENCE.sub("‹", text)
 
 
 def _fence_nonce(*texts: str) -> str:
-    """Return a code that no text between the fences can know: it follows from all of them together."""
+    """Return a nonce that no text between the fences can contain: it is a hash of all of them together."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
-def _day(moment: datetime | None) -> str:
+def _format_date(moment: datetime | None) -> str:
     return f"{moment.day} {moment:%B %Y}" if moment else ""

@@ -1,4 +1,4 @@
-"""Takes a model's markup off: what a reader sees of a sentence is its words, never a link, an image or a tag."""
+"""Strip markup from model output, and detect links and mentions: users see only its words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.articles.article import clean_line
 
 _NUMBER = r"\^?(?:(?:passages?|sources?|articles?|refs?)\.?\s*)?(?:n\s*=\s*)?#?\s*\d{1,3}"
 _NUMBERS = rf"{_NUMBER}(?:\s*(?:[,;&–-]|and)\s*{_NUMBER})*"
-# [1] [1, 2] [1-3] [^1] [[1]] [Passage 1] [1](address) 【1†source】; and (1), but only where a sentence ends.
+# [1] [1, 2] [1-3] [^1] [[1]] [Passage 1] [1](URL) 【1†source】; and (1), but only at the end of a sentence.
 _MARK = re.compile(
     rf"\s*(?:\[\[?\s*(?P<square>{_NUMBERS})\s*\]\]?(?:\([^()\s]*\))?"
     rf"|【\s*(?P<lens>\d{{1,3}}(?:\s*,\s*\d{{1,3}})*)[^】\n]{{0,30}}】"
@@ -28,71 +28,79 @@ _ADDRESS = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:mailto|tel|javascript|data|file|slack):\S)|\b[\w.+-]+@[\w-]+\.\w",
     re.IGNORECASE,
 )
-# What only some programs make a link, a call or a picture of: "evil.example/x", "@channel", "#general", ":skull:".
+# Text that only some programs turn into a link, mention or emoji: "evil.example/x", "@channel", "#general",
+# ":skull:".
 _HANDLE = re.compile(
     r"(?<![\w.@-])[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}(?:[/:]\S+)?|(?<!\w)[@#][^\W\d]\w*|:[a-z][\w+-]*:|//\w\S*"
 )
-_CALLS_ALL = re.compile(r"(?<!\w)@(?:channel|everyone|here|all)\b", re.IGNORECASE)
+_MENTIONS_ALL = re.compile(r"(?<!\w)@(?:channel|everyone|here|all)\b", re.IGNORECASE)
 _OPEN_TAG = re.compile(r"<[a-zA-Z!@#/?]")
 _DOTS = str.maketrans("。", ".")
 
 
 def split_citation_markers(text: str, passages: int) -> tuple[str, tuple[int, ...]]:
-    """Return a sentence without its citation marks, and the numbers they hold in their order.
+    """Split a sentence into its text and the numbers of its citation markers.
 
-    A number in round brackets is a mark only if there is a passage of that number.
+    Args:
+        text: the sentence.
+        passages: number of passages in the prompt; a number in parentheses is a marker only if a passage has it.
+
+    Returns:
+        The text without markers, and the numbers in their order without duplicates.
     """
     cited: list[int] = []
 
-    def take(match: re.Match[str]) -> str:
-        numbers = _expanded(match["square"] or match["lens"] or match["round"])
+    def collect(match: re.Match[str]) -> str:
+        numbers = _expand_ranges(match["square"] or match["lens"] or match["round"])
         if match["round"] and not all(1 <= n <= passages for n in numbers):
             return match[0]
         cited.extend(numbers)
         return ""
 
-    bare = _MARK.sub(take, text)
+    bare = _MARK.sub(collect, text)
     return bare.strip(), tuple(dict.fromkeys(cited))
 
 
 def strip_markup(text: str) -> str:
-    """Return text on one line without Markdown, HTML, images and the addresses of links."""
-    text = _visible(text)
+    """Return text on one line without Markdown, HTML, images and URLs of links."""
+    text = _strip_invisible(text)
     text = _IMAGE.sub("", text)
     text = _LINK.sub(r"\1", text)
-    text = _without_tags(text)
+    text = _strip_tags(text)
     for _ in range(3):  # emphasis within emphasis
         text = _EMPHASIS.sub(r"\2", text)
     text = _CODE.sub(r"\1", text)
-    # What was taken out may have left a space before a full stop.
+    # Removed markup may leave a space before a period.
     return re.sub(r" +(?=[.,;:!?…](?: |$))", "", clean_line(text.replace("**", "")))
 
 
 def contains_link_or_mention(text: str, known: str = "") -> bool:
-    """Say whether something in the text would be a link, a call or a tag in some program that shows it.
+    """Return True if a program that shows the text might turn a part of it into a link, a mention or a tag.
 
-    Names that merely look like one ("Amazon.com", "#MeToo") may stand where `known` has them.
+    Args:
+        text: the text.
+        known: trusted text; names in it that only look like links or mentions ("Amazon.com", "#MeToo") are allowed.
     """
     shown, known = (unicodedata.normalize("NFKC", some).translate(_DOTS) for some in (text, known))
-    if _ADDRESS.search(shown) or _CALLS_ALL.search(shown) or _OPEN_TAG.search(shown):
+    if _ADDRESS.search(shown) or _MENTIONS_ALL.search(shown) or _OPEN_TAG.search(shown):
         return True
     there = known.casefold()
     return any("/" in match[0] or match[0].casefold() not in there for match in _HANDLE.finditer(shown))
 
 
-def _visible(text: str) -> str:
-    """Return text without characters that nobody sees: they hide a number or an address from every check."""
+def _strip_invisible(text: str) -> str:
+    """Remove invisible characters: they can hide a number or a URL from every check."""
     return "".join(char for char in text if unicodedata.category(char) != "Cf")
 
 
-def _without_tags(text: str) -> str:
-    """Return text without HTML, however it is written or nested."""
+def _strip_tags(text: str) -> str:
+    """Remove HTML, even if it is escaped or nested."""
     while (bare := _TAG.sub("", _ENTITY.sub(lambda match: html.unescape(match[0]), text))) != text:
         text = bare
     return text
 
 
-def _expanded(marks: str) -> list[int]:
+def _expand_ranges(marks: str) -> list[int]:
     numbers: list[int] = []
     for part in re.split(r"\s*(?:[,;&]|and)\s*", marks):
         first, *rest = [int(found) for found in re.findall(r"\d+", part)]

@@ -1,4 +1,4 @@
-"""Reads sitemaps entry by entry: they may hold 50,000, and say of news when it was published and by whom."""
+"""Streaming sitemap parser: a sitemap may contain 50,000 entries; news entries have a date and a publisher."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bot.articles.article import clean_line, is_web_url, parse_date, short_hash
 from bot.crawler.feeds.models import Entry, Feed
 from bot.errors import FetchError, ParseError
 
-_OF_MEDIA = re.compile("sitemap-(image|video)")  # titles and addresses that are not the article's
-_OPTIONS: dict[str, Any] = {
+_MEDIA_NAMESPACE = re.compile("sitemap-(image|video)")  # titles and URLs of media, not of the article
+_PARSER_OPTIONS: dict[str, Any] = {
     "resolve_entities": False,
     "no_network": True,
     "load_dtd": False,
@@ -25,52 +25,56 @@ _OPTIONS: dict[str, Any] = {
 
 
 def read_sitemap(data: bytes, base: str) -> Feed:
-    """Read a sitemap, or an index of sitemaps. Raises FetchError."""
+    """Parse a sitemap or a sitemap index.
+
+    Raises:
+        FetchError: if it cannot be parsed; also while iterating over the entries.
+    """
     try:
-        return Feed(sub_sitemaps=tuple(_parts(data, base)), entries=_entries(data, base))
-    except SyntaxError as exc:  # what lxml's errors of parsing are
+        return Feed(sub_sitemaps=tuple(_find_sub_sitemaps(data, base)), entries=_parse_entries(data, base))
+    except SyntaxError as exc:  # base class of lxml's parse errors
         raise FetchError(f"this sitemap cannot be parsed ({exc})") from exc
 
 
-def _parts(data: bytes, base: str) -> Iterator[tuple[str, str]]:
-    for fields in _elements(data, "sitemap"):
+def _find_sub_sitemaps(data: bytes, base: str) -> Iterator[tuple[str, str]]:
+    for fields in _iter_elements(data, "sitemap"):
         link = urljoin(base, fields.get("loc", ""))
         if fields.get("loc") and is_web_url(link):
             yield link, fields.get("lastmod", "")
 
 
-def _entries(data: bytes, base: str) -> Iterator[Entry]:
+def _parse_entries(data: bytes, base: str) -> Iterator[Entry]:
     try:
-        for fields in _elements(data, "url"):
+        for fields in _iter_elements(data, "url"):
             link = urljoin(base, fields.get("loc", ""))
             if fields.get("loc") and is_web_url(link):
-                yield _entry(fields, link)
+                yield _build_entry(fields, link)
     except SyntaxError as exc:
         raise FetchError(f"this sitemap breaks off ({exc})") from exc
 
 
-def _entry(fields: dict[str, str], link: str) -> Entry:
-    about = {
+def _build_entry(fields: dict[str, str], link: str) -> Entry:
+    metadata = {
         "title": clean_line(fields.get("title", "")),
-        "published": _date(fields.get("publication_date", "")),
+        "published": _valid_date(fields.get("publication_date", "")),
         "source": clean_line(fields.get("name", "")),
     }
     return Entry(
         link=link,
         id=link,
-        mark=short_hash("\n".join((fields.get("lastmod", ""), *about.values()))),
-        about={name: value for name, value in about.items() if value},
+        fingerprint=short_hash("\n".join((fields.get("lastmod", ""), *metadata.values()))),
+        metadata={name: value for name, value in metadata.items() if value},
     )
 
 
-def _elements(data: bytes, name: str) -> Iterator[dict[str, str]]:
-    """Yield the texts within each element of this name by their own names, and drop it from memory."""
+def _iter_elements(data: bytes, name: str) -> Iterator[dict[str, str]]:
+    """Yield the texts in each element of this name, by tag name, and free the element's memory."""
     from lxml import etree
 
-    for _, element in etree.iterparse(io.BytesIO(data), tag=f"{{*}}{name}", **_OPTIONS):
+    for _, element in etree.iterparse(io.BytesIO(data), tag=f"{{*}}{name}", **_PARSER_OPTIONS):
         texts: dict[str, str] = {}
         for child in element.iterdescendants():
-            if isinstance(child.tag, str) and not _OF_MEDIA.search(child.tag):
+            if isinstance(child.tag, str) and not _MEDIA_NAMESPACE.search(child.tag):
                 texts.setdefault(etree.QName(child).localname, (child.text or "").strip())
         yield texts
         element.clear()
@@ -78,7 +82,7 @@ def _elements(data: bytes, name: str) -> Iterator[dict[str, str]]:
             del element.getparent()[0]
 
 
-def _date(text: str) -> str:
+def _valid_date(text: str) -> str:
     try:
         return text if parse_date(text) else ""
     except ParseError:

@@ -1,4 +1,4 @@
-"""Where a run is reported: in the terminal, and as files whose suffix says the format."""
+"""Print the summary of a run, and write reports in the format of the file's suffix."""
 
 from __future__ import annotations
 
@@ -21,26 +21,38 @@ FORMATS = (".html", ".md", ".csv")
 
 
 def check_report_path(path: Path) -> None:
-    """Refuse a report that could not be written, before anything is asked. Raises EvaluationError."""
+    """Check the suffix of a report before any question is asked.
+
+    Raises:
+        EvaluationError: if there is no report format with this suffix.
+    """
     if path.suffix.lower() not in FORMATS:
         raise EvaluationError(f"{path}: no such report; name a file that ends with {', '.join(FORMATS)}")
 
 
 def write_report(run: Run, summary: Summary, verdict: Verdict | None, path: Path) -> None:
-    """Write a report as HTML, Markdown or CSV, by the file's suffix. Raises EvaluationError."""
+    """Write a report as HTML, Markdown or CSV, depending on the file's suffix.
+
+    Raises:
+        EvaluationError: if the suffix is unknown or the file cannot be written.
+    """
     check_report_path(path)
-    _write(path, _content(run, summary, verdict, path.suffix.lower()).encode("utf-8"))
+    _write(path, _build_content(run, summary, verdict, path.suffix.lower()).encode("utf-8"))
 
 
 def write_junit(run: Run, summary: Summary, verdict: Verdict | None, path: Path) -> None:
-    """Write JUnit XML: a test case a question and one a gate. Raises EvaluationError."""
-    from bot.evaluation.reports.junit import junit
+    """Write JUnit XML with one test case per question and per gate.
 
-    _write(path, junit(run, verdict))
+    Raises:
+        EvaluationError: if the file cannot be written.
+    """
+    from bot.evaluation.reports.junit import build_junit
+
+    _write(path, build_junit(run, verdict))
 
 
-def summary_table(summary: Summary, console: Console) -> None:
-    """Print the metrics with their 95 % intervals and how many observations each stands on."""
+def print_summary_table(summary: Summary, console: Console) -> None:
+    """Print the metrics with their 95 % intervals and numbers of observations."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Metric", no_wrap=True)
     for name in ("Value", "95 % interval", "n"):
@@ -51,14 +63,14 @@ def summary_table(summary: Summary, console: Console) -> None:
     console.print(table if table.row_count else Text("Nothing was measured."))
 
 
-def _content(run: Run, summary: Summary, verdict: Verdict | None, suffix: str) -> str:
+def _build_content(run: Run, summary: Summary, verdict: Verdict | None, suffix: str) -> str:
     if suffix == ".html":
-        from bot.evaluation.reports.html import page
+        from bot.evaluation.reports.html import build_page
 
-        return page(run, summary, verdict)
-    from bot.evaluation.reports.text import csv_text, markdown
+        return build_page(run, summary, verdict)
+    from bot.evaluation.reports.text import format_csv, format_markdown
 
-    return csv_text(run) if suffix == ".csv" else markdown(run, summary, verdict)
+    return format_csv(run) if suffix == ".csv" else format_markdown(run, summary, verdict)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The HTML report: one file that asks nothing of any other and shows every text as text."""
+"""HTML report: a self-contained file that escapes all text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from bot.evaluation.models import Outcome, Run, Summary
-from bot.evaluation.reports.html_details import questions
+from bot.evaluation.reports.html_details import build_questions
 from bot.evaluation.reports.html_elements import (
     SCALE,
     bar,
@@ -37,17 +37,17 @@ from bot.evaluation.reports.summary import (
 if TYPE_CHECKING:
     from bot.evaluation.gates import Verdict
 
-_TAGS_AT_ONCE = 12
+_MAX_VISIBLE_TAGS = 12
 
 
-def page(run: Run, summary: Summary, verdict: Verdict | None) -> str:
-    """Return the report of a run as one HTML page; the style and the script are allowed by their hashes."""
-    style, script = _asset("report.css"), _asset("report.js")
+def build_page(run: Run, summary: Summary, verdict: Verdict | None) -> str:
+    """Return the report of a run as one HTML page; its content security policy allows style and script by hash."""
+    style, script = _read_asset("report.css"), _read_asset("report.js")
     policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        f"default-src 'none'; style-src {_csp_hash(style)}; script-src {_csp_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    title = f"Evaluation of {_name(run)}"
+    title = f"Evaluation of {_testset_name(run)}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -67,12 +67,12 @@ def _sections(run: Run, summary: Summary, verdict: Verdict | None) -> Iterable[s
     yield section("Figures", "figures", _figures(figures(summary)))
     if tags_of(run.outcomes):
         yield section("Results by tag", "tags", _tags(by_tag(run.outcomes)))
-    yield section("Questions", "all-questions", questions(run.outcomes))
+    yield section("Questions", "all-questions", build_questions(run.outcomes))
     yield section("Settings and versions", "settings", _settings(run))
 
 
 def _menu(run: Run, verdict: Verdict | None) -> str:
-    """Return links down the page: without them, keyboard and thumb have a long way to the questions."""
+    """Return links to the sections: without them, the questions are far away for keyboard and touch users."""
     links = [("gates", "Gates"), ("results", "Where it went wrong"), ("figures", "Figures"), ("tags", "Tags"),
              ("all-questions", "Questions"), ("settings", "Settings")]  # fmt: skip
     absent = {
@@ -121,7 +121,7 @@ def _results(outcomes: Sequence[Outcome]) -> str:
     most = max(1, *counts.values())
     rows = (
         (
-            f"{_choice(name, count)}<br><small>{RESULTS[name]}</small>",
+            f"{_result_filter(name, count)}<br><small>{RESULTS[name]}</small>",
             bar(count / most, result_class(name)),
             f"{count:,}",
             f"{count / len(outcomes):.0%}" if outcomes else "–",
@@ -131,12 +131,12 @@ def _results(outcomes: Sequence[Outcome]) -> str:
     return table([("Result", ""), ("", "wide drawn"), ("Questions", "num"), ("Share", "num")], rows)
 
 
-def _choice(result: str, count: int) -> str:
+def _result_filter(result: str, count: int) -> str:
     return filter_button("result", result, result) if count else f'<span class="none">{result}</span>'
 
 
 def _tags(tagged: Sequence[TagRow]) -> str:
-    first, more = tagged[:_TAGS_AT_ONCE], tagged[_TAGS_AT_ONCE:]
+    first, more = tagged[:_MAX_VISIBLE_TAGS], tagged[_MAX_VISIBLE_TAGS:]
     if not more:
         return _tag_table(first, 0)
     rest = f"<details><summary>{len(more):,} more tags</summary>{_tag_table(more, len(first))}</details>"
@@ -164,14 +164,14 @@ def _settings(run: Run) -> str:
     return table([("Setting", ""), ("Value", "")], rows)
 
 
-def _name(run: Run) -> str:
+def _testset_name(run: Run) -> str:
     testset = run.header.get("testset")
     return str(testset.get("name", "a run")) if isinstance(testset, dict) else "a run"
 
 
-def _asset(name: str) -> str:
+def _read_asset(name: str) -> str:
     return resources.files("bot.evaluation.reports").joinpath(name).read_text("utf-8")
 
 
-def _hash(content: str) -> str:
+def _csp_hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

@@ -1,4 +1,4 @@
-"""What a question of the HTML report shows when it is opened: all that is known of it."""
+"""Details of each question in the HTML report."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from bot.evaluation.reports.summary import RESULTS, result_class, result_counts,
 from bot.text.formatting import format_date, format_page
 from bot.text.tokens import find_answer
 
-_PASSAGES = 10
-_EXCERPT = 280  # characters of a passage: a thousand questions must stay usable
-_QUOTE = 600
-_WORD = 20  # characters within which an excerpt's end looks for a gap
+_MAX_PASSAGES = 10
+_PASSAGE_CHARS = 280  # of a passage: a report with a thousand questions must remain usable
+_QUOTE_CHARS = 600
+_GAP_SEARCH_CHARS = 20  # an excerpt ends at a space within this distance
 
 Span = tuple[int, int]
 _COLUMNS = (("Question", ""), ("Result", "c-result"), ("Confidence", "c-num num"), ("Time", "c-num num"))
 
 
 def question_details(outcome: Outcome) -> str:
-    """Return gold, answer and quotes in one list, and what was retrieved in another beside it."""
-    passages = outcome.passages[:_PASSAGES]
+    """Return gold data, answer and quotes in one list, and the retrieved passages in a second list next to it."""
+    passages = outcome.passages[:_MAX_PASSAGES]
     ranked = _part("Ranked passages", _items("ol", (_passage(hit, outcome) for hit in passages)))
-    beside = f'<dl class="passages">{ranked}</dl>' if ranked else ""
-    return f'<div class="opened"><dl>{"".join(_parts(outcome))}</dl>{beside}</div>'
+    passage_list = f'<dl class="passages">{ranked}</dl>' if ranked else ""
+    return f'<div class="opened"><dl>{"".join(_iter_parts(outcome))}</dl>{passage_list}</div>'
 
 
 def highlight(
     value: str, span: Span | None, start: int = 0, end: int | None = None, *, bold: Span | None = None
 ) -> str:
-    """Return `value[start:end]` as HTML text, its part in `span` marked and its part in `bold` in bold."""
+    """Return `value[start:end]` as HTML, with the part in `span` marked and the part in `bold` in bold."""
     end = len(value) if end is None else end
     if bold and (first := max(bold[0], start)) < (last := min(bold[1], end)):
         before, after = highlight(value, span, start, first), highlight(value, span, last, end)
@@ -45,28 +45,28 @@ def highlight(
 
 
 def excerpt(value: str, span: Span | None, length: int, *, bold: Span | None = None) -> str:
-    """Return about `length` characters as HTML text, cut between words.
+    """Return about `length` characters as HTML, cut between words.
 
-    They are those around `span`, else those around `bold`, else the first.
+    The excerpt is around `span`, else around `bold`, else at the start of the text.
     """
     low, high = span or bold or (0, 0)
     room = max(0, length - (high - low)) // 2
     start = max(0, min(low - room, len(value) - length))
     end = min(len(value), max(high, start + length))
     if start:
-        start = 1 + max(start - 1, value.find(" ", start - 1, min(low, start + _WORD)))
-    if end < len(value) and (gap := value.rfind(" ", max(high, end - _WORD), end + 1)) > 0:
+        start = 1 + max(start - 1, value.find(" ", start - 1, min(low, start + _GAP_SEARCH_CHARS)))
+    if end < len(value) and (gap := value.rfind(" ", max(high, end - _GAP_SEARCH_CHARS), end + 1)) > 0:
         end = gap
     shown = highlight(value, span, start, end, bold=bold)
     return f"{'… ' if start else ''}{shown}{' …' if end < len(value) else ''}"
 
 
 def find_gold(value: str, golds: Iterable[str]) -> Span | None:
-    """Return where the first gold answer that stands in a text stands."""
+    """Return the span of the first gold answer that a text contains, or None."""
     return next((span for gold in golds if (span := find_answer(value, gold))), None)
 
 
-def _parts(outcome: Outcome) -> Iterable[str]:
+def _iter_parts(outcome: Outcome) -> Iterable[str]:
     case, answer = outcome.case, outcome.answer
     result = result_of(outcome)
     yield _part("Result", f'<span class="{result_class(result)}">{result}</span>: {RESULTS[result]}')
@@ -101,7 +101,7 @@ def _gold(outcome: Outcome) -> str:
 
 
 def _answer(answer: Answer, outcome: Outcome) -> str:
-    """Each sentence with its citations, the gold answer marked across them."""
+    """Return the sentences of an answer with their citations, and with the gold answer marked across sentences."""
     whole = NOT_SURE if answer.closest else answer.text
     span = find_gold(whole, outcome.case.answers)
     pieces: list[str] = []
@@ -110,11 +110,13 @@ def _answer(answer: Answer, outcome: Outcome) -> str:
         start = whole.find(sentence.text, place)
         place = start + len(sentence.text)
         notes = "".join(f"[{number}]" for number in sentence.citations)
-        pieces.append(f"{highlight(whole, span, start, place)} <small>{notes}</small>{_flag(outcome, index)}")
+        pieces.append(
+            f"{highlight(whole, span, start, place)} <small>{notes}</small>{_unsupported_label(outcome, index)}"
+        )
     return f'<span data-find="" dir="auto">{" ".join(pieces) or text(whole)}</span>'
 
 
-def _flag(outcome: Outcome, index: int) -> str:
+def _unsupported_label(outcome: Outcome, index: int) -> str:
     unsupported = index < len(outcome.supported) and not outcome.supported[index]
     return ' <span class="label bad">unsupported</span>' if unsupported else ""
 
@@ -134,7 +136,7 @@ def _quote(citation: Citation, outcome: Outcome) -> str:
         )
     )
     return (
-        f"<blockquote>“{excerpt(citation.quote, span, _QUOTE, bold=answer_span(citation))}”</blockquote>"
+        f"<blockquote>“{excerpt(citation.quote, span, _QUOTE_CHARS, bold=answer_span(citation))}”</blockquote>"
         f"<small>{text(named)}</small>{_gold_label(citation.article_id, outcome.gold)}"
     )
 
@@ -143,7 +145,7 @@ def _passage(hit: RetrievedPassage, outcome: Outcome) -> str:
     span = find_gold(hit.text, outcome.case.answers)
     return (
         f"<b>{text(hit.title or hit.article_id)}</b>{_gold_label(hit.article_id, outcome.gold)} "
-        f"<small>{hit.score:.3f}</small><br>{excerpt(hit.text, span, _EXCERPT)}"
+        f"<small>{hit.score:.3f}</small><br>{excerpt(hit.text, span, _PASSAGE_CHARS)}"
     )
 
 
@@ -151,10 +153,10 @@ def _gold_label(article_id: str, gold: Sequence[str]) -> str:
     return ' <span class="label good">gold</span>' if article_id in gold else ""
 
 
-def questions(outcomes: Sequence[Outcome]) -> str:
+def build_questions(outcomes: Sequence[Outcome]) -> str:
     """Return the filters and the table of all questions."""
     numbers = {tag: number for number, tag in enumerate(tags_of(outcomes))}
-    rows = "".join(_row(outcome, numbers) for outcome in outcomes)
+    rows = "".join(_build_row(outcome, numbers) for outcome in outcomes)
     head = "".join(
         f'<th scope="col" role="columnheader" class="{kind}">{name}</th>' for name, kind in _COLUMNS
     )
@@ -165,8 +167,8 @@ def questions(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _row(outcome: Outcome, tag_numbers: Mapping[str, int]) -> str:
-    """Tags stand in it by number: their names are free text."""
+def _build_row(outcome: Outcome, tag_numbers: Mapping[str, int]) -> str:
+    """Return the table row of a question; it refers to tags by number, because their names are free text."""
     case, result = outcome.case, result_of(outcome)
     numbers = " ".join(str(tag_numbers[tag]) for tag in dict.fromkeys(case.tags))
     wrong = "" if classify(outcome) is None else ' data-wrong=""'
@@ -183,7 +185,7 @@ def _row(outcome: Outcome, tag_numbers: Mapping[str, int]) -> str:
 
 
 def _filters(outcomes: Sequence[Outcome], tags: Mapping[str, int]) -> str:
-    """Return the form above the table; hidden until the script is there to obey it."""
+    """Return the filter form above the table, hidden until the script is loaded."""
     results = [(name, name) for name, count in result_counts(outcomes).items() if count]
     wrong = [("wrong", "all that went wrong")] if any(map(classify, outcomes)) else []
     by_result = _select("result", "Result", "all results", [*wrong, *results])

@@ -1,4 +1,4 @@
-"""The report for a CI server: JUnit XML, a test case a question and one a gate."""
+"""JUnit XML for CI, with one test case per question and per gate."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from bot.evaluation.reports.summary import RESULTS, missing_questions
 if TYPE_CHECKING:
     from bot.evaluation.gates import GateResult, Verdict
 
-_NAME = 200  # characters of a test case's name
+_MAX_NAME_CHARS = 200  # of a test case
 
 
-def junit(run: Run, verdict: Verdict | None) -> bytes:
-    """Return the XML: a question that went wrong is a failure with its diagnosis, one that failed an error.
+def build_junit(run: Run, verdict: Verdict | None) -> bytes:
+    """Return the XML.
 
-    What cannot be judged is skipped; questions that were not asked yet are one error.
+    A question that went wrong is a failure with its error category, and a failed question is an error. Questions that
+    cannot be judged are skipped. All questions that have not been asked are one error.
     """
     root = ET.Element("testsuites", name="citewire eval")
     questions = ET.SubElement(root, "testsuite", name="questions")
@@ -30,28 +31,28 @@ def junit(run: Run, verdict: Verdict | None) -> bytes:
     for result in verdict.results if verdict is not None else ():
         _add_gate(gates, result)
     for suite in (questions, gates):
-        _count(suite)
-    _total(root, (questions, gates))
+        _set_counts(suite)
+    _set_totals(root, (questions, gates))
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
 def _add_question(suite: ET.Element, outcome: Outcome) -> None:
     seconds = f"{outcome.milliseconds / 1000:.3f}"
-    name = clean_line(f"{outcome.case.id}: {outcome.case.question}")[:_NAME]
+    name = clean_line(f"{outcome.case.id}: {outcome.case.question}")[:_MAX_NAME_CHARS]
     case = ET.SubElement(suite, "testcase", classname="questions", name=name, time=seconds)
     diagnosis = classify(outcome)
     if diagnosis == "failed":
         said = clean_line(outcome.error or "the answer's status is error")
-        ET.SubElement(case, "error", type=diagnosis, message=said).text = _told(outcome)
+        ET.SubElement(case, "error", type=diagnosis, message=said).text = _describe(outcome)
     elif diagnosis:
         message = f"{diagnosis}: {RESULTS[diagnosis]}"
-        ET.SubElement(case, "failure", type=diagnosis, message=message).text = _told(outcome)
+        ET.SubElement(case, "failure", type=diagnosis, message=message).text = _describe(outcome)
     elif not is_gradable(outcome):
         ET.SubElement(case, "skipped", message="the test set does not say enough to judge it")
 
 
-def _told(outcome: Outcome) -> str:
+def _describe(outcome: Outcome) -> str:
     case, answer = outcome.case, outcome.answer
     lines = (
         f"question: {case.question}",
@@ -70,14 +71,13 @@ def _add_missing(suite: ET.Element, missing: int) -> None:
 
 def _add_gate(suite: ET.Element, result: GateResult) -> None:
     message = clean_line(result.message)
-    case = ET.SubElement(
-        suite, "testcase", classname="gates", name=result.name, time="0"
-    )  # the same in every run
+    # The name is the same in every run.
+    case = ET.SubElement(suite, "testcase", classname="gates", name=result.name, time="0")
     if not result.passed:
         ET.SubElement(case, "failure", type="gate", message=message).text = message
 
 
-def _count(suite: ET.Element) -> None:
+def _set_counts(suite: ET.Element) -> None:
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     for kind, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
@@ -85,7 +85,7 @@ def _count(suite: ET.Element) -> None:
     suite.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")
 
 
-def _total(root: ET.Element, suites: tuple[ET.Element, ...]) -> None:
+def _set_totals(root: ET.Element, suites: tuple[ET.Element, ...]) -> None:
     for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
     root.set("time", f"{sum(float(suite.get('time', '0')) for suite in suites):.3f}")

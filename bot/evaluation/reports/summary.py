@@ -1,4 +1,4 @@
-"""What every report of a run shows, whatever its format: figures, faults, tags, settings, the risk of answering."""
+"""Figures shown in every report format: metrics, error categories, tags, settings and the risk of answering."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.evaluation.error_analysis import EXPLANATIONS, answered, classify, is_gradable
+from bot.evaluation.error_analysis import EXPLANATIONS, classify, is_answered, is_gradable
 from bot.evaluation.metrics import METRICS, Observations, run_observations
 from bot.evaluation.models import Outcome, Run, Summary
 from bot.evaluation.statistics import wilson
@@ -19,12 +19,22 @@ RESULTS: Final[Mapping[str, str]] = {
     RIGHT: "nothing wrong was found",
     NOT_JUDGED: "the test set does not say enough to judge it",
 }
-_UNBOUNDED = {"words": "{:.1f}", "p50_ms": "{:,.0f}", "p95_ms": "{:,.0f}"}  # the rest lies in 0..1
+_UNBOUNDED = {"words": "{:.1f}", "p50_ms": "{:,.0f}", "p95_ms": "{:,.0f}"}  # the rest is in 0..1
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric as it is shown; `drawn` is low end, value and high end, None where they leave 0..1."""
+    """A formatted metric.
+
+    Args:
+        name: name of the metric.
+        meaning: explanation for users.
+        over: the kind of observations.
+        value: the value.
+        interval: the 95 % interval.
+        n: number of observations.
+        drawn: lower bound, value and upper bound, or None if the metric has no interval or can be outside 0..1.
+    """
 
     name: str
     meaning: str
@@ -37,7 +47,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class TagRow:
-    """The questions of one tag: how many, how many went wrong, and the `answer` metric with its interval."""
+    """Results of one tag: number of questions, number of wrong ones, and the `answer` metric with its interval."""
 
     tag: str
     questions: int
@@ -49,7 +59,7 @@ class TagRow:
 
 @dataclass(frozen=True, slots=True)
 class RiskPoint:
-    """Answering from `confidence` up: the share of the questions answered, and the share of those wrong."""
+    """Share of the questions answered with at least `confidence` (`coverage`), and share of these wrong (`risk`)."""
 
     confidence: float
     coverage: float
@@ -57,26 +67,26 @@ class RiskPoint:
 
 
 def figures(summary: Summary) -> list[Figure]:
-    """Return the metrics of a summary as they are shown, in the design's order."""
+    """Return the formatted metrics of a summary, in the order of `METRICS`."""
     names = [name for name in METRICS if name in summary.metrics]
     names += [name for name in summary.metrics if name not in METRICS]
-    return [_figure(name, summary) for name in names]
+    return [_build_figure(name, summary) for name in names]
 
 
 def result_of(outcome: Outcome) -> str:
-    """Say in a word how a question went: a diagnosis, `RIGHT` or `NOT_JUDGED`."""
+    """Return the result of a question: an error category, `RIGHT` or `NOT_JUDGED`."""
     return classify(outcome) or (RIGHT if is_gradable(outcome) else NOT_JUDGED)
 
 
 def result_class(result: str) -> str:
-    """Say whether a result is "good", "bad" or neither ("soft")."""
+    """Return the class of a result: "good", "bad" or neutral ("soft")."""
     return {RIGHT: "good", NOT_JUDGED: "soft"}.get(result, "bad")
 
 
 def result_counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """Count the questions by how they went: the commonest fault first, what is right and not judged last.
+    """Count the questions by result: the most common error category first, right and not judged last.
 
-    Every result is there, also those with none.
+    Results without questions are included.
     """
     counted = Counter(map(result_of, outcomes))
     faults = sorted(EXPLANATIONS, key=lambda fault: -counted[fault])
@@ -84,7 +94,7 @@ def result_counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 
 def result_summary(outcomes: Sequence[Outcome]) -> str:
-    """Say in a line how many questions went right and wrong, and what went wrong most often."""
+    """Return one line with the numbers of right and wrong questions and the most common error category."""
     counts = result_counts(outcomes)
     commonest = next(iter(counts))
     right, unknown = counts[RIGHT], counts[NOT_JUDGED]
@@ -98,22 +108,22 @@ def result_summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def tags_of(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return the tags, those of most questions first."""
+    """Return the tags, most frequent first."""
     counted = Counter(tag for outcome in outcomes for tag in dict.fromkeys(outcome.case.tags))
     return sorted(counted, key=lambda tag: (-counted[tag], tag))
 
 
 def by_tag(outcomes: Sequence[Outcome]) -> list[TagRow]:
-    """Return the results of each tag, those of most questions first."""
+    """Return the results of each tag, most frequent first."""
     having: dict[str, list[tuple[Outcome, Observations]]] = {tag: [] for tag in tags_of(outcomes)}
     for outcome, seen in zip(outcomes, run_observations(outcomes), strict=True):
         for tag in dict.fromkeys(outcome.case.tags):
             having[tag].append((outcome, seen))
-    return [_tagged(tag, members) for tag, members in having.items()]
+    return [_build_tag_row(tag, members) for tag, members in having.items()]
 
 
 def settings_of(header: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return a header as one level of keys, with dots, and texts."""
+    """Return a header with dotted keys on one level and values as text."""
     result: dict[str, str] = {}
     for key, value in header.items():
         if isinstance(value, Mapping):
@@ -124,21 +134,21 @@ def settings_of(header: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def missing_questions(run: Run) -> int:
-    """Return how many questions of the run have no outcome yet."""
+    """Return the number of questions of the run that have no outcome yet."""
     expected = run.header.get("questions")
     return max(0, expected - len(run.outcomes)) if isinstance(expected, int) else 0
 
 
 def risk_coverage(outcomes: Sequence[Outcome]) -> list[RiskPoint]:
-    """Return what a falling confidence threshold would answer, and how much of that is wrong.
+    """Return the risk-coverage curve for a decreasing confidence threshold.
 
-    Over the questions that can be judged; those that were refused or failed are never answered. An answer is
-    wrong when the question is unanswerable, when it lacks the gold answer or, where none is known, when it
-    cites no gold article. Equal confidences fall together.
+    The curve covers the questions that can be judged; refused and failed questions are never answered. An answer is
+    wrong if the question is unanswerable, if the answer lacks the gold answer or, without a gold answer, if it cites
+    no gold article. Equal confidences form one point.
     """
     judged = [outcome for outcome in outcomes if is_gradable(outcome)]
     given = sorted(
-        ((o.answer.confidence, _wrong(o)) for o in judged if o.answer and answered(o)), reverse=True
+        ((o.answer.confidence, _is_wrong(o)) for o in judged if o.answer and is_answered(o)), reverse=True
     )
     points: list[RiskPoint] = []
     wrong = 0
@@ -152,7 +162,7 @@ def risk_coverage(outcomes: Sequence[Outcome]) -> list[RiskPoint]:
 
 
 def risk_steps(points: Sequence[RiskPoint], steps: int = 5) -> list[RiskPoint]:
-    """Return the first points at which each fifth (or so) of the answers is given: a curve to be read."""
+    """Return the first points at which each fifth (for 5 steps) of the answers is given, to summarize the curve."""
     if not points:
         return []
     wanted = [points[-1].coverage * step / steps for step in range(1, steps + 1)]
@@ -160,7 +170,7 @@ def risk_steps(points: Sequence[RiskPoint], steps: int = 5) -> list[RiskPoint]:
     return list(dict.fromkeys(chosen))
 
 
-def _figure(name: str, summary: Summary) -> Figure:
+def _build_figure(name: str, summary: Summary) -> Figure:
     value, interval = summary.metrics[name], summary.ci.get(name)
     pattern = _UNBOUNDED.get(name, "{:.3f}")
     drawn = (interval[0], value, interval[1]) if interval and name not in _UNBOUNDED else None
@@ -170,26 +180,26 @@ def _figure(name: str, summary: Summary) -> Figure:
         metric.description if metric else "",
         metric.over if metric else "",
         pattern.format(value),
-        _interval(interval, pattern),
+        _format_interval(interval, pattern),
         summary.n.get(name, 0),
         drawn,
     )
 
 
-def _interval(interval: tuple[float, float] | None, pattern: str = "{:.3f}") -> str:
+def _format_interval(interval: tuple[float, float] | None, pattern: str = "{:.3f}") -> str:
     return "–".join(map(pattern.format, interval)) if interval else "n/a"
 
 
-def _tagged(tag: str, members: Sequence[tuple[Outcome, Observations]]) -> TagRow:
+def _build_tag_row(tag: str, members: Sequence[tuple[Outcome, Observations]]) -> TagRow:
     scores = [score for _, seen in members for score in seen.get("answer", ())]
     wrong = sum(classify(member) is not None for member, _ in members)
     if not scores:
         return TagRow(tag, len(members), wrong, "n/a", "n/a", None)
     value = sum(scores) / len(scores)
     low, high = wilson(round(sum(scores)), len(scores))
-    return TagRow(tag, len(members), wrong, f"{value:.3f}", _interval((low, high)), (low, value, high))
+    return TagRow(tag, len(members), wrong, f"{value:.3f}", _format_interval((low, high)), (low, value, high))
 
 
-def _wrong(outcome: Outcome) -> bool:
+def _is_wrong(outcome: Outcome) -> bool:
     diagnosis = classify(outcome)
     return diagnosis is not None and not (diagnosis == "badly cited" and outcome.case.answers)

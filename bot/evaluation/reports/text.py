@@ -1,4 +1,4 @@
-"""The reports for other programs and for a pull request: CSV and Markdown."""
+"""Markdown and CSV reports, and the comparison as terminal text."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("id", "question", "result", "status", "answer_text", "confidence", "gold_answers", "gold_articles",
             "cited_articles", "tags", "milliseconds", "error")  # fmt: skip
-# What a spreadsheet would run, or take for a cell of its own.
+# Text that a spreadsheet would execute as a formula or split into cells.
 _FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
 _MARKUP = re.compile(r"[\\`*_\[\]<>|&~@#$!:]|(?<=www)\.", re.I)
-_NUMBERS = frozenset({"Value", "95 % interval", "n", "Questions", "Went wrong", "answer"})
-_MOST_ROWS = 50  # of questions in Markdown: a comment on a pull request holds no more
-_MOST_CHARACTERS = 300
-_BESIDE = 100  # characters of a quote on each side of the words that answer
+_NUMERIC_COLUMNS = frozenset({"Value", "95 % interval", "n", "Questions", "Went wrong", "answer"})
+_MAX_ROWS = 50  # of questions in Markdown: a pull request comment has a size limit
+_MAX_CELL_CHARS = 300
+_CONTEXT_CHARS = 100  # of a quote on each side of the words that answer
 WIDTH = 80
-_IDS = 20
+_MAX_IDS = 20
 _HEAD = ("metric", "A", "B", "B-A", "95 % interval", "p", "won", "tied", "lost", "n")
 _GROUPS = {
     "worse": "Worse in B (p < 0.05):",
@@ -53,30 +53,30 @@ _LEGEND = "n: questions with the metric; won, tied, lost: B is better, equal, wo
 
 
 class _Markdown(str):
-    """A cell that is Markdown already."""
+    """A cell that is already Markdown."""
 
     __slots__ = ()
 
 
-def csv_text(run: Run) -> str:
-    """Return a row a question (RFC 4180), with what it adds to each metric; texts are safe in a spreadsheet."""
+def format_csv(run: Run) -> str:
+    """Return one CSV row (RFC 4180) per question with its mean for each metric; no text is a spreadsheet formula."""
     seen = run_observations(run.outcomes)
     names = [name for name in METRICS if any(name in found for found in seen)]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow([*_COLUMNS, *names])
     for outcome, found in zip(run.outcomes, seen, strict=True):
-        writer.writerow([*_cells(outcome), *(_mean(found.get(name, ())) for name in names)])
+        writer.writerow([*_csv_cells(outcome), *(_mean(found.get(name, ())) for name in names)])
     return buffer.getvalue()
 
 
-def markdown(run: Run, summary: Summary, verdict: Verdict | None) -> str:
-    """Return figures, faults, tags, settings and what went wrong; no text from outside becomes markup."""
+def format_markdown(run: Run, summary: Summary, verdict: Verdict | None) -> str:
+    """Return metrics, error categories, tags, settings and wrong questions as Markdown; untrusted text is escaped."""
     counts = result_counts(run.outcomes)
     missing = missing_questions(run)
     parts = [
         "# Evaluation\n",
-        _plain(result_summary(run.outcomes))
+        _format_cell(result_summary(run.outcomes))
         + (f" **Incomplete: {missing:,} still to be asked.**" if missing else "")
         + "\n",
         _gates(verdict),
@@ -95,13 +95,13 @@ def markdown(run: Run, summary: Summary, verdict: Verdict | None) -> str:
             ("Tag", "Questions", "Went wrong", "answer", "95 % interval"),
             ((t.tag, t.questions, t.wrong, t.answer, t.interval) for t in by_tag(run.outcomes)),
         ),
-        _wrong(run.outcomes),
+        _wrong_questions(run.outcomes),
         _table("Settings and versions", ("Setting", "Value"), settings_of(run.header).items()),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _cells(outcome: Outcome) -> list[str | float]:
+def _csv_cells(outcome: Outcome) -> list[str | float]:
     case, answer = outcome.case, outcome.answer
     cited = dict.fromkeys(citation.article_id for citation in answer.citations) if answer else ()
     return [
@@ -121,7 +121,7 @@ def _cells(outcome: Outcome) -> list[str | float]:
 
 
 def _escape_formula(value: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: with an apostrophe before what begins like one."""
+    """Return a text that no spreadsheet treats as a formula, with an apostrophe before text that starts like one."""
     value = clean_text(value)
     return f"'{value}" if _FORMULA.match(value) else value
 
@@ -136,75 +136,75 @@ def _gates(verdict: Verdict | None) -> str:
     return _table("Gates", ("Verdict", "Gate"), rows)
 
 
-def _wrong(outcomes: Sequence[Outcome]) -> str:
+def _wrong_questions(outcomes: Sequence[Outcome]) -> str:
     wrong = [outcome for outcome in outcomes if classify(outcome)]
     rows = (
         (
             o.case.id,
             o.case.question,
             result_of(o),
-            o.error or (_said(o.answer) if o.answer else ""),
+            o.error or (_format_answer(o.answer) if o.answer else ""),
             " or ".join(o.case.answers),
         )
-        for o in wrong[:_MOST_ROWS]
+        for o in wrong[:_MAX_ROWS]
     )
     table = _table("Questions that went wrong", ("Id", "Question", "Result", "Answer", "Gold"), rows)
-    left_out = len(wrong) - _MOST_ROWS
+    left_out = len(wrong) - _MAX_ROWS
     more = f"\n… and {left_out:,} more; the HTML and CSV reports hold all.\n" if left_out > 0 else ""
     return table + more
 
 
-def _said(answer: Answer) -> str:
-    """Return what was said: the text, or the closest passage with its outlet, date and title."""
+def _format_answer(answer: Answer) -> str:
+    """Return the text of the answer, or the closest passage with its source, date and title."""
     if not answer.closest:
         return answer.text
-    return _Markdown(" ".join((_plain(NOT_SURE), *map(_closest, answer.closest))))
+    return _Markdown(" ".join((_format_cell(NOT_SURE), *map(_format_closest, answer.closest))))
 
 
-def _closest(citation: Citation) -> str:
+def _format_closest(citation: Citation) -> str:
     named = (citation.source, format_date(citation.published), citation.title, format_page(citation.page))
-    quote = bold_markdown(_beside(split_quote(citation)), _escaped)
-    return f"“{quote}” {_plain(' · '.join(filter(None, named)))}"
+    quote = bold_markdown(_shorten_context(split_quote(citation)), _escape_markdown)
+    return f"“{quote}” {_format_cell(' · '.join(filter(None, named)))}"
 
 
-def _beside(quote: QuoteParts) -> QuoteParts:
-    """Return the words that answer, and what is just beside them."""
+def _shorten_context(quote: QuoteParts) -> QuoteParts:
+    """Return the words that answer with a limited context."""
     before, words, after = quote
     if not words:
-        return QuoteParts(_shortened(before), "", "")
-    opening = before if len(before) <= _BESIDE else f"… {before[-_BESIDE:]}"
-    ending = after if len(after) <= _BESIDE else f"{after[:_BESIDE]} …"
-    return QuoteParts(opening, _shortened(words), ending)
+        return QuoteParts(_truncate(before), "", "")
+    opening = before if len(before) <= _CONTEXT_CHARS else f"… {before[-_CONTEXT_CHARS:]}"
+    ending = after if len(after) <= _CONTEXT_CHARS else f"{after[:_CONTEXT_CHARS]} …"
+    return QuoteParts(opening, _truncate(words), ending)
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    body = [f"| {' | '.join(_plain(cell) for cell in row)} |" for row in rows]
+    body = [f"| {' | '.join(_format_cell(cell) for cell in row)} |" for row in rows]
     if not body:
         return ""
-    rule = "".join(" ---: |" if column in _NUMBERS else " --- |" for column in columns)
+    rule = "".join(" ---: |" if column in _NUMERIC_COLUMNS else " --- |" for column in columns)
     lines = (f"## {title}\n", f"| {' | '.join(columns)} |", f"|{rule}", *body)
     return "\n".join(lines) + "\n"
 
 
-def _plain(value: object) -> str:
-    return value if isinstance(value, _Markdown) else _escaped(_shortened(clean_line(str(value))))
+def _format_cell(value: object) -> str:
+    return value if isinstance(value, _Markdown) else _escape_markdown(_truncate(clean_line(str(value))))
 
 
-def _shortened(line: str) -> str:
-    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]} …"
+def _truncate(line: str) -> str:
+    return line if len(line) <= _MAX_CELL_CHARS else f"{line[:_MAX_CELL_CHARS]} …"
 
 
-def _escaped(line: str) -> str:
+def _escape_markdown(line: str) -> str:
     return _MARKUP.sub(lambda found: "\\" + found[0], clean_text(line))
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """Return the comparison as text: settings, questions, metrics with regressions first, and what it can see."""
+    """Return the comparison as text: settings, questions, metrics (regressions first) and the detectable drop."""
     parts = [
         "\n".join(_settings(comparison.settings)),
-        "\n".join(_wrapped(line) for line in _questions(comparison)),
+        "\n".join(_wrap(line) for line in _questions(comparison)),
         "\n".join(_metrics(comparison.metrics)),
-        "\n".join(_wrapped(line) for line in _conclusions(comparison)),
+        "\n".join(_wrap(line) for line in _conclusions(comparison)),
     ]
     return "\n\n".join(parts)
 
@@ -214,12 +214,15 @@ def _settings(settings: Sequence[Setting]) -> Iterator[str]:
         yield "The settings are the same."
         return
     yield "Settings that differ:"
-    cells = [("key", "A", "B"), *((clean_line(s.key), _cell(s.a), _cell(s.b)) for s in settings)]
+    cells = [
+        ("key", "A", "B"),
+        *((clean_line(s.key), _format_setting(s.a), _format_setting(s.b)) for s in settings),
+    ]
     key = min(WIDTH // 2, max(len(row[0]) for row in cells))
     room = (WIDTH - key - 6) // 2
     first = min(room, max(len(row[1]) for row in cells))
     for name, a, b in cells:
-        yield f"  {_short(name, key):<{key}}  {_short(a, room):<{first}}  {_short(b, room)}".rstrip()
+        yield f"  {_shorten(name, key):<{key}}  {_shorten(a, room):<{first}}  {_shorten(b, room)}".rstrip()
 
 
 def _questions(comparison: Comparison) -> Iterator[str]:
@@ -231,8 +234,8 @@ def _questions(comparison: Comparison) -> Iterator[str]:
     )
     for ids, where in left_over:
         if ids:
-            more = f" and {len(ids) - _IDS:,} more (--json names all)" if len(ids) > _IDS else ""
-            yield f"{len(ids):,} {where}: {', '.join(map(clean_line, ids[:_IDS]))}{more}"
+            more = f" and {len(ids) - _MAX_IDS:,} more (--json names all)" if len(ids) > _MAX_IDS else ""
+            yield f"{len(ids):,} {where}: {', '.join(map(clean_line, ids[:_MAX_IDS]))}{more}"
     if any(comparison.failed):
         yield f"Failed, and counted as wrong: {comparison.failed[0]:,} in A, {comparison.failed[1]:,} in B."
 
@@ -244,7 +247,7 @@ def _metrics(rows: Sequence[Row]) -> Iterator[str]:
     table = [_HEAD, *(_comparison_cells(row) for row in rows)]
     widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEAD))]
     gap = "  " if sum(widths) + 2 * len(widths[1:]) <= WIDTH else " "
-    head, *lines = (_line(cells, widths, gap) for cells in table)
+    head, *lines = (_format_line(cells, widths, gap) for cells in table)
     yield head
     for change, group in groupby(zip(rows, lines, strict=True), lambda pair: pair[0].change):
         yield _GROUPS[change]
@@ -252,7 +255,7 @@ def _metrics(rows: Sequence[Row]) -> Iterator[str]:
     yield _LEGEND
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
+def _format_line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
     right = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
     return gap.join([f"{cells[0]:<{widths[0]}}", *right])
 
@@ -262,10 +265,10 @@ def _comparison_cells(row: Row) -> tuple[str, ...]:
     low, high = row.ci
     return (
         f"  {row.metric}",
-        _number(row.a),
-        _number(row.b),
-        _number(row.difference, sign="+"),
-        f"[{_number(low, sign='+')}, {_number(high, sign='+')}]",
+        _format_number(row.a),
+        _format_number(row.b),
+        _format_number(row.difference, sign="+"),
+        f"[{_format_number(low, sign='+')}, {_format_number(high, sign='+')}]",
         "-" if row.p is None else "<.001" if row.p < 0.001 else f"{row.p:.3f}",
         *counts,
         str(row.n),
@@ -294,20 +297,20 @@ def _format_detectable(seen: MinimumDetectableDrop | None) -> str:
     return f"{line} Here A equals B, so it is reckoned for two independent runs." if seen.identical else line
 
 
-def _number(value: float, *, sign: str = "") -> str:
+def _format_number(value: float, *, sign: str = "") -> str:
     decimals = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
     rounded = round(value, decimals)
-    return f"{rounded:{sign}.{decimals}f}" if rounded else f"{0:.{decimals}f}"  # zero has no sign
+    return f"{rounded:{sign}.{decimals}f}" if rounded else f"{0:.{decimals}f}"  # no sign for zero
 
 
-def _cell(value: object) -> str:
+def _format_setting(value: object) -> str:
     return "-" if value is None else clean_line(str(value))
 
 
-def _short(text: str, room: int) -> str:
-    """Cut a text in its middle: versions and dates stand at the end."""
+def _shorten(text: str, room: int) -> str:
+    """Truncate a text in the middle, because versions and dates are at the end."""
     return text if len(text) <= room else f"{text[: room // 2]}…{text[room // 2 + 1 - room :]}"
 
 
-def _wrapped(line: str) -> str:
+def _wrap(line: str) -> str:
     return textwrap.fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)

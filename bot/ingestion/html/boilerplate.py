@@ -1,4 +1,4 @@
-"""Takes out of an HTML page what its reader does not see, or what is said there of other pages than this one."""
+"""Removes hidden elements and boilerplate from an HTML tree."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-# What is struck out is what its outlet no longer says; a template or a closed dialog is shown when a script says so.
-_TAKEN_BACK = "//del | //s | //strike | //template | //dialog[not(@open)]"
-_MARKED = "//*[@hidden or @style or @class or @id or @role or @aria-hidden]"
+# Struck-out text was retracted by the publisher; a template or a closed dialog is only shown by a script.
+_DELETED_XPATH = "//del | //s | //strike | //template | //dialog[not(@open)]"
+_MARKED_XPATH = "//*[@hidden or @style or @class or @id or @role or @aria-hidden]"
 _HIDING_STYLE = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
     r"|font-size\s*:\s*0(?:\.0+)?(?:px|pt|r?em|%)?\s*(?:!|;|$)|max-(?:height|width)\s*:\s*0(?:px)?\s*(?:!|;|$)"
@@ -19,7 +19,7 @@ _HIDING_STYLE = re.compile(
 _HIDING_CLASSES = frozenset(
     ("sr-only", "visually-hidden", "visuallyhidden", "screen-reader-text", "is-hidden", "u-hidden")
 )
-# Parts of a page that are not its article, whatever they hold.
+# Roles of elements that are never part of the article.
 _OTHER_ROLES = frozenset(
     (
         "alertdialog",
@@ -36,42 +36,49 @@ _OTHER_ROLES = frozenset(
 _OTHER_WORDS = re.compile(
     r"ads?|adslot|advert\w*|promo\w*|sponsor\w*|teasers?|onetrust|didomi|cookie\w*|gdpr|consent\w*"
 )
-_NEGATING_CLASSES = frozenset(
-    ("no", "has", "with", "without")
-)  # "has-ads" says something of what is in there
-_SHORT = 1_000  # characters that a teaser or a banner has at most; what is longer is taken for the article
-_BLOCKS = frozenset(["a", "article", "aside", "div", "figure", "li", "section", "td"])
-_HEADINGS = ("h2", "h3", "h4", "h5", "h6")
-_HEADLINE_WORDS = 5  # from which a link's text is a headline rather than a name
+# First words of a class that describes the content of an element, such as "has-ads".
+_NEGATING_CLASSES = frozenset(("no", "has", "with", "without"))
+_MAX_TEASER_CHARS = 1_000  # a longer element is treated as the article, not as a teaser or banner
+_BLOCK_TAGS = frozenset(["a", "article", "aside", "div", "figure", "li", "section", "td"])
+_HEADING_TAGS = ("h2", "h3", "h4", "h5", "h6")
+_MIN_HEADLINE_WORDS = 5  # a link with fewer words is a name, not a headline
 
 
 def remove_hidden(tree: Any) -> None:
-    """Take out of a page what is hidden, and what is struck out."""
-    _drop(tree.xpath(_TAKEN_BACK))
+    """Remove hidden and struck-out elements."""
+    _drop(tree.xpath(_DELETED_XPATH))
     _drop(
-        element for element in tree.xpath(_MARKED) if element.tag not in ("html", "body") and _hides(element)
+        element
+        for element in tree.xpath(_MARKED_XPATH)
+        if element.tag not in ("html", "body") and _is_hidden(element)
     )
 
 
-def remove_boilerplate(tree: Any, *, address: str) -> None:
-    """Take out of a page what leads to other pages, and what its site puts between the lines of all its articles."""
-    named = (element for element in tree.xpath("//body//*[@class or @id or @role]") if _is_other(element))
+def remove_boilerplate(tree: Any, *, url: str) -> None:
+    """Remove blocks that link to other pages, and elements that the site inserts into all its articles."""
+    named = (
+        element for element in tree.xpath("//body//*[@class or @id or @role]") if _is_boilerplate(element)
+    )
     _drop(element for element in named if _is_small(element))
-    title = _said(*tree.xpath("//title"))
-    for heading in list(tree.iter(*_HEADINGS)):
-        if _is_outbound_block(heading, address) and (said := _said(heading)) and said not in title:
-            block = next((above for above in heading.iterancestors() if above.tag in _BLOCKS), None)
-            if block is not None and _is_small(block) and len(_headings(block)) == 1:
+    title = _text(*tree.xpath("//title"))
+    for heading in list(tree.iter(*_HEADING_TAGS)):
+        if (
+            _is_outbound_block(heading, url)
+            and (heading_text := _text(heading))
+            and heading_text not in title
+        ):
+            block = next((above for above in heading.iterancestors() if above.tag in _BLOCK_TAGS), None)
+            if block is not None and _is_small(block) and len(_find_headings(block)) == 1:
                 _drop([block])
-    _drop(element for element in list(tree.iter("ul", "ol")) if _only_links(element, address))
+    _drop(element for element in list(tree.iter("ul", "ol")) if _is_link_list(element, url))
 
 
-def _hides(element: Any) -> bool:
+def _is_hidden(element: Any) -> bool:
     hidden = element.get("hidden")
     if (hidden is not None and hidden.lower() != "until-found") or element.get("aria-hidden") == "true":
         return True
     classes = (element.get("class") or "").split()
-    # "hidden md:block" is shown on larger screens.
+    # "hidden md:block" is visible on larger screens.
     named = "hidden" in classes and not any(":" in name for name in classes)
     return (
         named
@@ -80,43 +87,43 @@ def _hides(element: Any) -> bool:
     )
 
 
-def _is_other(element: Any) -> bool:
+def _is_boilerplate(element: Any) -> bool:
     if (element.get("role") or "").strip().lower() in _OTHER_ROLES:
         return True
     names = f"{element.get('class') or ''} {element.get('id') or ''}".split()
-    return any(_names_other(name.lower()) for name in names)
+    return any(_is_boilerplate_name(name.lower()) for name in names)
 
 
-def _names_other(name: str) -> bool:
-    """Say whether a class or an id, such as `story__promo-box`, names what is no part of the article."""
+def _is_boilerplate_name(name: str) -> bool:
+    """Return True if a class or an id, such as `story__promo-box`, marks an element that is not part of the article."""
     words = re.split(r"[-_]+", name)
     return words[0] not in _NEGATING_CLASSES and any(_OTHER_WORDS.fullmatch(word) for word in words)
 
 
 def _is_small(element: Any) -> bool:
-    """Say whether an element can be a part beside the article, and cannot hold it."""
+    """Return True if an element is small enough for boilerplate and cannot contain the article."""
     if element.tag in ("html", "body", "main") or next(element.iter("h1", "main"), None) is not None:
         return False
     length = 0
     for text in element.itertext():
         length += len(text)
-        if length > _SHORT:
+        if length > _MAX_TEASER_CHARS:
             return False
     return True
 
 
-def _is_outbound_block(element: Any, address: str) -> bool:
-    """Say whether all that an element says is a link, or lies in one, to another page than this."""
+def _is_outbound_block(element: Any, url: str) -> bool:
+    """Return True if the whole text of an element is a link, or is inside a link, to another page."""
     around = next(element.iterancestors("a"), None)
     links = [around] if around is not None else list(element.iter("a"))
-    if not links or (around is None and _said(*links) != _said(element)):
+    if not links or (around is None and _text(*links) != _text(element)):
         return False
-    return all(_is_other_page(link.get("href") or "", address) for link in links)
+    return all(_is_other_page(link.get("href") or "", url) for link in links)
 
 
-def _is_other_page(href: str, address: str) -> bool:
+def _is_other_page(href: str, url: str) -> bool:
     try:
-        there, here = urlsplit(href.strip()), urlsplit(address)
+        there, here = urlsplit(href.strip()), urlsplit(url)
     except ValueError:
         return True
     if not there.path and not there.netloc:
@@ -125,22 +132,22 @@ def _is_other_page(href: str, address: str) -> bool:
     return not (here.path.strip("/") and same_host and there.path.startswith(here.path.rstrip("/")))
 
 
-def _only_links(element: Any, address: str) -> bool:
-    """Say whether a list is one of headlines that lead to other pages."""
+def _is_link_list(element: Any, url: str) -> bool:
+    """Return True if a list consists of headlines that link to other pages."""
     items = [item for item in element if item.tag == "li"]
-    words = len(_said(element).split())
+    words = len(_text(element).split())
     return (
         bool(items)
-        and words >= _HEADLINE_WORDS * len(items)
-        and all(_is_outbound_block(item, address) for item in items)
+        and words >= _MIN_HEADLINE_WORDS * len(items)
+        and all(_is_outbound_block(item, url) for item in items)
     )
 
 
-def _headings(element: Any) -> list[Any]:
-    return list(element.iter(*_HEADINGS))
+def _find_headings(element: Any) -> list[Any]:
+    return list(element.iter(*_HEADING_TAGS))
 
 
-def _said(*elements: Any) -> str:
+def _text(*elements: Any) -> str:
     return " ".join(" ".join("".join(element.itertext()).split()) for element in elements)
 
 

@@ -1,21 +1,21 @@
-"""Tells what a site says to its visitor in place of an article: not found, no entry, log in, subscribe, accept."""
+"""Recognizes error pages, paywalls, login and consent walls."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-_LONG = 1_500  # characters of text from which a page is an article whatever its title says
-_LONG_LINE = 500
-_PARTS = re.compile(r"\s+[|–—·•»-]\s+")  # between a page's title and its site's name
+_MAX_NOTICE_PAGE_CHARS = 1_500  # a page with more text is an article, whatever its title
+_MAX_NOTICE_LINE_CHARS = 500
+_TITLE_SEPARATOR = re.compile(r"\s+[|–—·•»-]\s+")  # between a page's title and its site's name
 
 
-def _any(*patterns: str) -> re.Pattern[str]:
+def _any_of(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.I)
 
 
-# Whole titles.
-_NOT_FOUND = _any(
+# Patterns of whole titles.
+_NOT_FOUND = _any_of(
     r"(?:error\W*)?404(?:\W+(?:error|(?:page )?not found))?\W*",
     r"(?:oops|sorry)?\W*(?:(?:the |this |that |your )?(?:page|article|story|content)(?: you \w+ looking for)? )?"
     r"(?:(?:was |is |could |can)?(?:not|no longer)|can.t|couldn.t) (?:be )?(?:found|available|exists?)\W*",
@@ -23,7 +23,7 @@ _NOT_FOUND = _any(
     r"(?:sorry, )?(?:we )?(?:can.?t|couldn.t|could not) find (?:that|the|this|your) (?:page|article|story)\W*",
     "seite nicht gefunden|page introuvable|página no encontrada|pagina non trovata",
 )
-_NO_ENTRY = _any(
+_ACCESS_WALL = _any_of(
     r"just a moment\W*|attention required\W*|access (?:to this page has been )?denied|forbidden|unauthori[sz]ed",
     r"(?:error\W*)?(?:401|403|429|50[0-4])(?:\W+(?:error|forbidden|unauthori[sz]ed|(?:internal )?server error"
     r"|bad gateway|service (?:temporarily )?unavailable|gateway time-?out|too many requests|access denied))?\W*",
@@ -38,8 +38,8 @@ _NO_ENTRY = _any(
     r"(?:please )?enable (?:javascript|cookies).{0,40}|javascript (?:is )?(?:required|disabled)",
     r"redirecting\W*|loading\W*",
 )
-# Beginnings of paragraphs.
-_LINE = _any(
+# Patterns of the start of a paragraph.
+_NOTICE_LINE = _any_of(
     r"(?:this|the (?:rest|remainder) of this|the full) (?:article|story|content|page|text) (?:is|are) "
     r"(?:\w+ ){0,4}(?:subscribers|members|registered (?:users|readers))(?: only)?(?:\W*$|[.!]|,? (?:log|sign) )",
     r"(?:please )?(?:subscribe|register|log ?in|sign ?in|sign ?up|join)"
@@ -52,7 +52,7 @@ _LINE = _any(
     r"(?:we|this (?:site|website|page)) (?:use|uses) cookies\b|this (?:site|page|website) requires javascript\b",
     r"we (?:and|,) our (?:\d+ )?(?:trusted )?partners\b|we value your privacy\b",
     r"you don.t have permission to access\b|(?:checking|verifying) (?:if |that )?(?:you are|your browser)\b",
-    # Of letters.
+    # In e-mail newsletters.
     r"(?:view|read|open|see) (?:[\w-]+ ){0,3}(?:in|on) (?:\w+ )?(?:browser|web)\b|see the web version\b|unsubscribe\b",
     r"you(?:.re| are)? (?:receiv\w+|got|getting) this (?:e-?mail|message|newsletter)\b",
     r"manage (?:your )?(?:e-?mail )?preferences\b|was this (?:e-?mail|message|newsletter) forwarded to you\b",
@@ -60,17 +60,21 @@ _LINE = _any(
 
 
 def is_not_found_page(titles: Iterable[str], text: str) -> bool:
-    """Say whether a page is what a site shows in place of one that is not there."""
-    return len(text) < _LONG and any(_NOT_FOUND.fullmatch(part) for part in _parts(titles))
+    """Return True if a page is an error page for a page that was not found."""
+    return len(text) < _MAX_NOTICE_PAGE_CHARS and any(
+        _NOT_FOUND.fullmatch(part) for part in _title_parts(titles)
+    )
 
 
 def is_access_wall(titles: Iterable[str], text: str) -> bool:
-    """Say whether a page is a wall before an article, or trouble of the site."""
-    return len(text) < _LONG and any(_NO_ENTRY.fullmatch(part) for part in _parts(titles))
+    """Return True if a page is a login, consent or bot wall, or reports an error of the site."""
+    return len(text) < _MAX_NOTICE_PAGE_CHARS and any(
+        _ACCESS_WALL.fullmatch(part) for part in _title_parts(titles)
+    )
 
 
 def strip_notices(text: str) -> str:
-    """Return a text of paragraphs without those that ask its reader to log in, subscribe or accept."""
+    """Return a text without paragraphs that ask the visitor to log in, subscribe or accept cookies."""
     lines = text.split("\n")
     if not any(map(_is_notice, lines)):
         return text
@@ -78,8 +82,13 @@ def strip_notices(text: str) -> str:
 
 
 def _is_notice(line: str) -> bool:
-    return len(line) < _LONG_LINE and bool(_LINE.match(line.lstrip("\"'“”*>([• \t")))
+    return len(line) < _MAX_NOTICE_LINE_CHARS and bool(_NOTICE_LINE.match(line.lstrip("\"'“”*>([• \t")))
 
 
-def _parts(titles: Iterable[str]) -> Iterable[str]:
-    return (part for title in titles for part in {title.strip(), *_PARTS.split(title.strip())[:1]} if part)
+def _title_parts(titles: Iterable[str]) -> Iterable[str]:
+    return (
+        part
+        for title in titles
+        for part in {title.strip(), *_TITLE_SEPARATOR.split(title.strip())[:1]}
+        if part
+    )

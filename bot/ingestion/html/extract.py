@@ -1,4 +1,4 @@
-"""Finds the article in a text, Markdown or HTML page, as a record for `article_from_record`."""
+"""Extracts the article from text, Markdown and HTML as a record for `article_from_record`."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ from bot.ingestion.html.boilerplate import remove_boilerplate, remove_hidden
 from bot.ingestion.html.error_pages import is_access_wall, is_not_found_page, strip_notices
 from bot.ingestion.html.json_ld import extract_json_ld
 
-Kind = Literal["page", "entry", "letter"]  # of a site, what a feed holds, what came by mail
+Kind = Literal["page", "entry", "email"]  # a web page, the content of a feed entry, an e-mail newsletter
 
 NO_ARTICLE = "no article text found in this HTML page"
 PAGE_NOT_FOUND = "the site says that there is no such page"
 ACCESS_WALL = "no article but a notice: the site lets nobody in without a login, a consent or a check"
 NO_ARTICLES = (NO_ARTICLE, PAGE_NOT_FOUND, ACCESS_WALL)
 
-_MAX_FRONT_MATTER = 65_536  # characters
-_MAX_HEADLINE = 120  # characters in a first line that can be the title
+_MAX_FRONT_MATTER_CHARS = 65_536
+_MAX_HEADLINE_CHARS = 120  # of a first line that can be the title
 _KEY = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:(\s|$)")
 _HEADING = re.compile(r"^ {0,3}#[ \t]+(\S.{0,299})$", re.M)
-# Where an HTML page holds dates that are not its own.
-_PROSE = """//p[not(@*) or string-length() > 120]
+# Elements of an HTML page with dates that are not its publication date.
+_PROSE_XPATH = """//p[not(@*) or string-length() > 120]
     | //div[not(.//p or .//div or .//time)][string-length() > 120]
     | //li | //blockquote | //table | //aside | //footer | //nav"""
-# Where an HTML page says by which address it wants to be known.
-_CLAIMS = (
+# Declarations of the canonical URL in an HTML page.
+_CANONICAL_URL_XPATHS = (
     "//link[contains(concat(' ', @rel, ' '), ' canonical ')]/@href",
     "//meta[@property='og:url']/@content",
 )
-_TITLES = "//title/text() | //h1//text() | //meta[@property='og:title']/@content"
-_SHOWN = "//body//text()[not(parent::script or parent::style)]"
-_BEGINNING = 100  # characters that tell a text
+_TITLE_XPATH = "//title/text() | //h1//text() | //meta[@property='og:title']/@content"
+_VISIBLE_TEXT_XPATH = "//body//text()[not(parent::script or parent::style)]"
+_PREFIX_CHARS = 100  # enough to identify a text
 
 
 def parse_text(text: str) -> dict[str, object]:
-    """Return the article in a plain text; a first line that stands alone is its title."""
-    fields = _front_matter(clean_text(text))
+    """Return the article in a plain text; a short first line followed by an empty line is its title."""
+    fields = _parse_front_matter(clean_text(text))
     if title := fields.get("title") or first_line_title(str(fields["text"]).strip()):
         fields["title"] = title
     return fields
 
 
 def first_line_title(text: str) -> str:
-    """Return the first line where it can be a headline: it is short and stands alone; else ""."""
+    """Return the first line if it can be a headline: short and followed by an empty line; else an empty string."""
     head, _, rest = text.partition("\n")
     blank, _, body = rest.partition("\n")
-    alone = len(head) <= _MAX_HEADLINE and not head.endswith(".") and body and not blank.strip()
+    alone = len(head) <= _MAX_HEADLINE_CHARS and not head.endswith(".") and body and not blank.strip()
     return head if alone else ""
 
 
-def record_from_markdown(text: str) -> dict[str, object]:
-    """Return the article in a Markdown text; the first heading is its title, and leaves the text."""
-    fields = _front_matter(clean_text(text))
+def parse_markdown(text: str) -> dict[str, object]:
+    """Return the article in a Markdown text; the first heading becomes its title and is removed from the text."""
+    fields = _parse_front_matter(clean_text(text))
     body = str(fields["text"])
-    code = body.find("\n```")  # what begins with # in there is a comment
+    code = body.find("\n```")  # in a code block, # starts a comment
     heading = _HEADING.search(body, 0, code if code >= 0 else len(body))
     if heading and not fields.get("title"):
         fields["title"] = re.sub(r"\s#+\s*$", "", heading[1])
@@ -68,12 +68,16 @@ def record_from_markdown(text: str) -> dict[str, object]:
     return fields
 
 
-def _front_matter(text: str) -> dict[str, object]:
-    """Return the fields of the front matter with `text` added; all is text where there is none."""
-    lines = text[:_MAX_FRONT_MATTER].split("\n")
+def _parse_front_matter(text: str) -> dict[str, object]:
+    """Return the fields of the front matter with `text` added; without front matter, only `text`.
+
+    Raises:
+        ParseError: if the front matter is invalid.
+    """
+    lines = text[:_MAX_FRONT_MATTER_CHARS].split("\n")
     opening = next((line for line in lines[1:] if line.strip() and not line.startswith("#")), "")
     if lines[0].rstrip() != "---" or not _KEY.match(opening):
-        return {"text": text}  # in Markdown, --- can also be a rule above prose
+        return {"text": text}  # in Markdown, --- can also be a horizontal rule
     end = next((n for n, line in enumerate(lines) if n and line.rstrip() in ("---", "...")), None)
     if end is None:
         raise ParseError("the front matter opened by --- is never closed", line=1)
@@ -85,8 +89,8 @@ def _front_matter(text: str) -> dict[str, object]:
 
 def _parse_yaml(block: str) -> object:
     try:
-        # BaseLoader keeps each scalar as it is written: to safe_load the title 12:30 is 750, the id 007
-        # is 7, and values such as `!!timestamp x` are errors of any class.
+        # BaseLoader keeps scalars as strings: safe_load reads the title 12:30 as 750 and the id 007 as 7, and
+        # raises errors of any class for values such as `!!timestamp x`.
         document: object = yaml.load(block, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as exc:
         mark, problem = getattr(exc, "problem_mark", None), getattr(exc, "problem", "it cannot be parsed")
@@ -99,17 +103,27 @@ def _normalize_front_matter(fields: dict[str, object]) -> dict[str, object]:
     blank = ("", "~", "null")
     record = {key.strip().lower(): None if value in blank else value for key, value in fields.items()}
     published = record.get("published") or record.get("date")
-    if not isinstance(published, str | None):  # aliases inside aliases would fill the memory when shown
+    if not isinstance(published, str | None):  # printing nested aliases would exhaust the memory
         raise ParseError("published: expected a date")
     return record | {"published": published}
 
 
-def record_from_html(html: str, *, kind: Kind = "page") -> dict[str, object]:
-    """Return the article in an HTML page as a record: what its JSON-LD states, else what its markup shows.
+def parse_html(html: str, *, kind: Kind = "page") -> dict[str, object]:
+    """Return the article in an HTML page as a record, from its JSON-LD, else from its markup.
 
-    `url` is the address that the page claims for itself; it is `walled` where it asks its reader to log in or
-    subscribe. A date in the prose is none of the article's own. A letter
-    may consist of several stories, in tables that only lay it out. Raises ParseError where there is no article.
+    Dates in the prose are not used as the publication date.
+
+    Args:
+        html: the page.
+        kind: "page" also removes boilerplate and rejects error pages; "email" allows several stories, in tables that
+            are only used for layout.
+
+    Returns:
+        Fields of the article. `url` is the canonical URL that the page claims; `paywalled` is True if the page asks
+        the visitor to log in or subscribe.
+
+    Raises:
+        ParseError: if the page does not contain an article.
     """
     for name in ("trafilatura", "htmldate", "courlan", "justext"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -117,7 +131,7 @@ def record_from_html(html: str, *, kind: Kind = "page") -> dict[str, object]:
         record = _extract(clean_text(html), kind)
     except ParseError:
         raise
-    except Exception as exc:  # on hostile markup lxml and the libraries above it raise errors of any class
+    except Exception as exc:  # hostile markup raises errors of any class in lxml and libraries based on it
         raise ParseError(f"this HTML page cannot be parsed ({type(exc).__name__})") from exc
     if not record:
         raise ParseError(NO_ARTICLE)
@@ -130,41 +144,41 @@ def _extract(html: str, kind: Kind) -> dict[str, object]:
     tree: Any = trafilatura.load_html(html)
     if tree is None or "<" not in html:
         return {}
-    address = _claimed_address(tree)
-    stated = extract_json_ld(tree, address=address)
-    names = [clean_line(text) for text in tree.xpath(_TITLES)]
+    url = _find_canonical_url(tree)
+    stated = extract_json_ld(tree, url=url)
+    names = [clean_line(text) for text in tree.xpath(_TITLE_XPATH)]
     remove_hidden(tree)
     if kind == "page":
-        remove_boilerplate(tree, address=address)
-    if kind == "letter":
+        remove_boilerplate(tree, url=url)
+    if kind == "email":
         _unwrap_layout_tables(tree)
-    shown = " ".join(tree.xpath(_SHOWN)) if "text" in stated else ""
-    favor = "favor_recall" if kind == "letter" else "favor_precision"
+    shown = " ".join(tree.xpath(_VISIBLE_TEXT_XPATH)) if "text" in stated else ""
+    favor = "favor_recall" if kind == "email" else "favor_precision"
     options: dict[str, Any] = {favor: True, "include_comments": False, "include_tables": False}
     page: Any = trafilatura.bare_extraction(deepcopy(tree), prune_xpath="//nav | //footer", **options)
-    about = _metadata(tree)
+    about = _extract_metadata(tree)
     titles = (about.title, stated.get("title"))
     lines = page.text.splitlines() if page is not None else []
     text = "\n\n".join(line for line in lines if line.strip() and clean_line(line) not in titles)
     found = _prefer_longer_body(text, stated.get("text", ""), shown)
     text = strip_notices(found)
     if kind == "page" and not stated:
-        _refuse_notice(names, text)
-    # Without a site name trafilatura takes the host; article_from_record does so too, but after `source`.
+        _check_is_article(names, text)
+    # Without a site name trafilatura uses the host; article_from_record also does so, but prefers `source`.
     site = None if about.sitename and about.sitename in (about.url or "") else about.sitename
     record = {
         "title": stated.get("title") or about.title,
-        "url": address or None,
+        "url": url or None,
         "published": stated.get("published") or about.date,
         "source": stated.get("source") or site,
         "author": stated.get("author") or (about.author or "").replace(";", ","),
         "text": text,
-        "walled": text != found,
+        "paywalled": text != found,
     }
     return record if text else {}
 
 
-def _refuse_notice(titles: list[str], text: str) -> None:
+def _check_is_article(titles: list[str], text: str) -> None:
     if is_not_found_page(titles, text):
         raise ParseError(PAGE_NOT_FOUND)
     if is_access_wall(titles, text):
@@ -172,34 +186,33 @@ def _refuse_notice(titles: list[str], text: str) -> None:
 
 
 def _unwrap_layout_tables(tree: Any) -> None:
-    """Make blocks of the tables that letters are laid out with: they hold no data but the letter."""
+    """Turn the layout tables of e-mail newsletters into blocks: they contain the text, not tabular data."""
     for element in tree.iter("table", "tbody", "tr", "td", "th"):
         element.tag = "div"
 
 
-def _metadata(tree: Any) -> Any:
-    """Return what the markup says of the page; the tree loses for it what may speak of other articles."""
+def _extract_metadata(tree: Any) -> Any:
+    """Return the metadata in the markup; removes elements from the tree that may be about other articles."""
     import trafilatura
 
-    for script in tree.xpath(
-        "//script"
-    ):  # trafilatura would take the first article in there, whichever it is
+    # trafilatura would use the first article in a script, even if it is another one.
+    for script in tree.xpath("//script"):
         script.drop_tree()
-    for element in tree.xpath(_PROSE):
+    for element in tree.xpath(_PROSE_XPATH):
         if element.getparent() is not None:
             element.drop_tree()
     return trafilatura.extract_metadata(tree, date_config={"original_date": True, "extensive_search": False})
 
 
-def _claimed_address(tree: Any) -> str:
-    """Return the address by which the page wants to be known. Its <base> is not one: all pages of a site share it."""
-    claims = (claim.strip() for path in _CLAIMS for claim in tree.xpath(path))
+def _find_canonical_url(tree: Any) -> str:
+    """Return the canonical URL that the page claims, or an empty string. Not <base>, which a whole site shares."""
+    claims = (claim.strip() for path in _CANONICAL_URL_XPATHS for claim in tree.xpath(path))
     return next((claim for claim in claims if is_web_url(claim)), "")
 
 
 def _prefer_longer_body(extracted: str, stated: str, shown: str) -> str:
-    """Return the text that JSON-LD states where far less of it was found, though the page shows it or shows nothing."""
+    """Return the text in the JSON-LD if the extracted text is far shorter, and the page shows it or has no text."""
     if len(stated) <= 2 * len(extracted):
         return extracted
-    beginning = " ".join(stated.split())[:_BEGINNING]
+    beginning = " ".join(stated.split())[:_PREFIX_CHARS]
     return stated if not extracted or beginning in " ".join(shown.split()) else extracted

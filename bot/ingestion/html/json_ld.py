@@ -1,4 +1,4 @@
-"""Reads what an HTML page says of its article in JSON-LD: schema.org's NewsArticle and its kin."""
+"""schema.org NewsArticle metadata, and that of similar types, from the JSON-LD of an HTML page."""
 
 from __future__ import annotations
 
@@ -12,30 +12,38 @@ from bot.articles.article import canonical_url, clean_line, parse_date
 from bot.errors import ParseError
 
 _TYPE = re.compile(r"(?:https?://schema\.org/|schema:)?(\w*Article|BlogPosting|LiveBlogPosting|Report)")
-_SCRIPT = "//script[contains(translate(@type, 'LDJSON', 'ldjson'), 'ld+json')]"
-_TITLES = "//title//text() | //h1//text() | //meta[@property='og:title']/@content"
-_MAX_SCRIPT = 2_000_000  # characters
-_DEPTH = 4  # of lists and graphs within each other
+_SCRIPT_XPATH = "//script[contains(translate(@type, 'LDJSON', 'ldjson'), 'ld+json')]"
+_TITLE_XPATH = "//title//text() | //h1//text() | //meta[@property='og:title']/@content"
+_MAX_SCRIPT_CHARS = 2_000_000
+_MAX_DEPTH = 4  # of nested lists and graphs
 _WRAPPING = re.compile(
     r"^\s*(<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/)|(-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/)\s*$"
 )
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
-def extract_json_ld(tree: Any, *, address: str = "") -> dict[str, str]:
-    """Return title, published, author, source and text as the page's JSON-LD states them; {} where it does not.
+def extract_json_ld(tree: Any, *, url: str = "") -> dict[str, str]:
+    """Return title, published, author, source and text from the JSON-LD of a page, if present.
 
-    It is the one of this `address`, or whose headline the page bears, or the only one if it names no address; where
-    none of this tells, none: another article's date would be a wrong citation.
+    Uses the article with this URL, else the one whose headline is on the page, else the only one if it does not have a
+    URL. If none of these applies, the result is empty, because the date of another article would be a wrong citation.
+
+    Args:
+        tree: the parsed page.
+        url: canonical URL of the page, or an empty string.
     """
-    found = [node for script in tree.xpath(_SCRIPT) for node in _articles(_parsed(script.text or ""))]
-    chosen = _chosen(found, tree, canonical_url(address))
-    return _fields(chosen) if chosen else {}
+    found = [
+        node
+        for script in tree.xpath(_SCRIPT_XPATH)
+        for node in _find_articles(_parse_json(script.text or ""))
+    ]
+    chosen = _choose(found, tree, canonical_url(url))
+    return _build_record(chosen) if chosen else {}
 
 
-def _parsed(script: str) -> object:
-    """Return the document; of one that is slightly broken, what is meant: newlines in strings, a comma too many."""
-    text = _WRAPPING.sub("", script[:_MAX_SCRIPT]).strip().rstrip(";")
+def _parse_json(script: str) -> object:
+    """Parse JSON; tolerates newlines in strings and trailing commas. Returns None if it cannot be parsed."""
+    text = _WRAPPING.sub("", script[:_MAX_SCRIPT_CHARS]).strip().rstrip(";")
     for attempt in (text, _TRAILING_COMMA.sub(r"\1", text)):
         try:
             document: object = json.loads(attempt, strict=False)
@@ -45,52 +53,54 @@ def _parsed(script: str) -> object:
     return None
 
 
-def _articles(node: object, depth: int = 0) -> Iterator[Mapping[str, object]]:
-    """Yield the articles that a document is about, not those that it only lists or links to."""
-    if isinstance(node, list) and depth < _DEPTH:
+def _find_articles(node: object, depth: int = 0) -> Iterator[Mapping[str, object]]:
+    """Yield the main articles of a document, not those that it only lists or links to."""
+    if isinstance(node, list) and depth < _MAX_DEPTH:
         for item in node:
-            yield from _articles(item, depth + 1)
+            yield from _find_articles(item, depth + 1)
     elif isinstance(node, Mapping):
         if any(_TYPE.fullmatch(kind) for kind in _texts(node.get("@type"))):
             yield node
-        elif depth < _DEPTH:
+        elif depth < _MAX_DEPTH:
             for within in ("@graph", "mainEntity", "mainEntityOfPage"):
-                yield from _articles(node.get(within), depth + 1)
+                yield from _find_articles(node.get(within), depth + 1)
 
 
-def _chosen(found: list[Mapping[str, object]], tree: Any, address: str) -> Mapping[str, object] | None:
+def _choose(found: list[Mapping[str, object]], tree: Any, url: str) -> Mapping[str, object] | None:
     for node in found:
-        if address and address in _addresses(node):
+        if url and url in _urls(node):
             return node
-    titles = " ".join(map(clean_line, tree.xpath(_TITLES)))
+    titles = " ".join(map(clean_line, tree.xpath(_TITLE_XPATH)))
     for node in found:
         if (headline := _single_line(node.get("headline"))) and headline in titles:
             return node
-    alone = len(found) == 1 and not (address and _addresses(found[0]))
+    alone = len(found) == 1 and not (url and _urls(found[0]))
     return found[0] if alone else None
 
 
-def _addresses(node: Mapping[str, object]) -> set[str]:
-    places = (node.get("url"), node.get("@id"), node.get("mainEntityOfPage"))
+def _urls(node: Mapping[str, object]) -> set[str]:
+    values = (node.get("url"), node.get("@id"), node.get("mainEntityOfPage"))
     return {
-        canonical_url(text) for place in places if (text := _first(place, "@id", "url")).startswith("http")
+        canonical_url(text)
+        for value in values
+        if (text := _first_text(value, "@id", "url")).startswith("http")
     }
 
 
-def _fields(node: Mapping[str, object]) -> dict[str, str]:
+def _build_record(node: Mapping[str, object]) -> dict[str, str]:
     fields = {
         "title": _single_line(node.get("headline")) or _single_line(node.get("name")),
         "published": _date(node.get("datePublished")),
-        "author": ", ".join(dict.fromkeys(filter(None, map(_name, _list(node.get("author")))))),
-        "source": next(filter(None, map(_name, _list(node.get("publisher")))), ""),
-        "text": _multiline_text(_first(node.get("articleBody"))),
+        "author": ", ".join(dict.fromkeys(filter(None, map(_get_name, _as_list(node.get("author")))))),
+        "source": next(filter(None, map(_get_name, _as_list(node.get("publisher")))), ""),
+        "text": _multiline_text(_first_text(node.get("articleBody"))),
     }
     return {name: value for name, value in fields.items() if value}
 
 
-def _name(value: object) -> str:
-    """Return a person's or an outlet's name; an address is not one."""
-    name = _single_line(_first(value, "name"))
+def _get_name(value: object) -> str:
+    """Return the name of a person or an organization, or an empty string if it is a URL."""
+    name = _single_line(_first_text(value, "name"))
     return "" if "://" in name else name
 
 
@@ -103,18 +113,18 @@ def _date(value: object) -> str:
 
 
 def _multiline_text(text: str) -> str:
-    """Return a body's text, without markup that some write into it."""
+    """Return the text of an article body without HTML markup, which some sites include."""
     plain = re.sub(r"</?(?:p|div|br|h\d|li)\b[^>]*>", "\n\n", text) if "<" in text else text
     plain = html.unescape(re.sub(r"</?[a-zA-Z][^>]*>", "", plain))
     return "\n\n".join(line.strip() for line in plain.splitlines() if line.strip())
 
 
 def _single_line(value: object) -> str:
-    return clean_line(html.unescape(_first(value)))
+    return clean_line(html.unescape(_first_text(value)))
 
 
-def _first(value: object, *names: str) -> str:
-    """Return the text that a value is, or that the first of these names has in it."""
+def _first_text(value: object, *names: str) -> str:
+    """Return a value if it is text, else the text of its first present key among `names`; of a list, its first item."""
     while isinstance(value, list | Mapping):
         if isinstance(value, list):
             value = value[0] if value else ""
@@ -123,9 +133,9 @@ def _first(value: object, *names: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _list(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
 def _texts(value: object) -> list[str]:
-    return [one for one in _list(value) if isinstance(one, str)]
+    return [one for one in _as_list(value) if isinstance(one, str)]

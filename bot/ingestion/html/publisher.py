@@ -1,4 +1,4 @@
-"""Names the outlet of a page: what it calls its publisher is a claim, and anybody's page can say "Reuters"."""
+"""Publisher name of a page, qualified by the domain if it is only claimed: any page can claim "Reuters"."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from bot.articles.article import clean_line
 
-_LONGEST = 200  # characters of a name
+_MAX_NAME_CHARS = 200
 
 
 def publisher_name(claimed: str, url: str) -> str:
-    """Return the outlet's name as the page at `url` claims it, with its host where that does not bear this name."""
-    claimed = clean_line(claimed)[:_LONGEST]
+    """Return the claimed publisher name, followed by the host of `url` if its domain does not match the name."""
+    claimed = clean_line(claimed)[:_MAX_NAME_CHARS]
     host = (urlsplit(url).hostname or "").rstrip(".").removeprefix("www.")
     return (
         claimed if not claimed or not host or _domain_matches_name(host, claimed) else f"{claimed} ({host})"
@@ -21,15 +21,15 @@ def publisher_name(claimed: str, url: str) -> str:
 
 
 def _domain_matches_name(host: str, name: str) -> bool:
-    """Say whether a host is one of its own domain, and that domain is the name: theguardian.com, gazette.co.uk."""
-    said = _letters(name)
+    """Return True if the registrable domain of a host matches the name: theguardian.com, gazette.co.uk."""
+    wanted = _letters(name)
     domain = _registrable_domain(host)
     known = {_letters(host), _letters(domain), _letters(domain.partition(".")[0])}
-    return bool(said) and not known.isdisjoint({said, said.removeprefix("the")})
+    return bool(wanted) and not known.isdisjoint({wanted, wanted.removeprefix("the")})
 
 
 def _registrable_domain(host: str) -> str:
-    """Return what is registered of a host: of news.gazette.co.uk gazette.co.uk, of anybody.github.io github.io."""
+    """Return the registrable domain: gazette.co.uk for news.gazette.co.uk, github.io for anybody.github.io."""
     from tld import get_fld
 
     found = get_fld(f"https://{host}", fail_silently=True, search_private=False)

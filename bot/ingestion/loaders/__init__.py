@@ -1,4 +1,4 @@
-"""Reads articles from files and folders, one at a time; a module for each kind of file."""
+"""Loads articles from files; one module per format."""
 
 from bot.ingestion.loaders.base import Skipped, walk_files
 from bot.ingestion.loaders.registry import read_articles

@@ -1,4 +1,4 @@
-"""What the readers of all kinds share: where files are, how large they may be, and what is said of one that fails."""
+"""File, Skipped and size limits shared by all loaders."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from bot.articles.article import Article, article_from_record, short_hash
 from bot.errors import ParseError
-from bot.ingestion.loaders.text_encoding import HEAD, decode, is_binary
+from bot.ingestion.loaders.text_encoding import HEAD_BYTES, decode, is_binary
 
-MAX_ARTICLE_BYTES = 10_000_000  # one text, Markdown or HTML file; one record, row or message of a larger one
+# Limit of a text, Markdown or HTML file, and of one record, row or message in other files.
+MAX_ARTICLE_BYTES = 10_000_000
 
 EMPTY = "the file is empty"
 TEST_SET = "a test set of questions, not articles"
@@ -20,9 +21,13 @@ TEST_SET = "a test set of questions, not articles"
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or record that gave no article, and why.
+    """File or record without an article, with the reason.
 
-    `expected` marks what was never meant as an article (a test set lying in the folder): noted, no failure.
+    Attributes:
+        file: printable path or URL.
+        line: line of the record in the file, from 1.
+        reason: description of the problem.
+        expected: True if the file was never meant as an article, such as a test set in the folder; not a failure.
     """
 
     file: str
@@ -36,7 +41,13 @@ class Skipped:
 
 
 class File(NamedTuple):
-    """A file that is read: `origin` is what its articles remember of it, `source` is for those that name no outlet."""
+    """File to read.
+
+    Attributes:
+        path: path of the file.
+        origin: stored with its articles.
+        source: source of articles that do not name one.
+    """
 
     path: Path
     origin: str
@@ -44,32 +55,40 @@ class File(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Its size in bytes."""
+        """Size in bytes."""
         return self.path.stat().st_size
 
-    def skipped(self, reason: str, *, line: int | None = None, expected: bool = False) -> Skipped:
-        """Return what is said of it, or of one of its lines, in place of an article."""
+    def skip(self, reason: str, *, line: int | None = None, expected: bool = False) -> Skipped:
+        """Build a Skipped for the file or for one of its lines."""
         return Skipped(printable_path(self.path), line, reason, expected)
 
-    def article(self, record: object, *, place: str = "") -> Article:
-        """Make an article of a record; `place` is its identity in the file. Raises ParseError."""
+    def build_article(self, record: object, *, key: str = "") -> Article:
+        """Build an article from a record.
+
+        Args:
+            record: the record; must be a dict.
+            key: identity of the record within the file.
+
+        Raises:
+            ParseError: if the record cannot be used.
+        """
         if not isinstance(record, dict):
             raise ParseError(f"expected an object, found {type(record).__name__}")
         try:
-            return article_from_record(record, origin=self.origin, place=place, source=self.source)
+            return article_from_record(record, origin=self.origin, key=key, source=self.source)
         except (ValueError, OverflowError, RecursionError) as exc:
-            # What the standard library's URL and date parsers raise for values made to break them.
+            # Raised by the standard library's URL and date parsers for malicious values.
             raise ParseError(f"a field holds a value that cannot be used ({type(exc).__name__})") from exc
 
 
 def walk_files(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
-    """Yield the files in these folders, and these files, in the order they are read in."""
+    """Yield these files and the files in these folders, in the order in which they are read."""
     for given in paths:
         yield from _walk(given)
 
 
 def _walk(given: Path) -> Iterator[Path | Skipped]:
-    """Yield what is not a folder at or under `given`; each real folder once, so that links cannot loop."""
+    """Yield the files at or below `given`; visits each real folder once, so that links cannot cause a loop."""
     stack, seen = [given], set[tuple[int, int]]()
     while stack:
         path = stack.pop()
@@ -85,43 +104,61 @@ def _walk(given: Path) -> Iterator[Path | Skipped]:
 
 
 def printable_path(path: Path) -> str:
-    """Return `path` as text that can be printed and stored: names of files need not be valid Unicode."""
+    """Return `path` as text that can be printed and stored: file names need not be valid Unicode."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def describe_os_error(exc: OSError) -> str:
-    """Return what the file system says, in lower case."""
+    """Return the error message of the file system in lower case."""
     missing = isinstance(exc, FileNotFoundError)
     return "no such file or folder" if missing else (exc.strerror or type(exc).__name__).lower()
 
 
 def record_key(record: object) -> str:
-    """Return the identity of a record without id and url: its content, so that it may move in its file."""
+    """Return a key for a record without id and URL: a hash of its content, so that it may move within its file."""
     fields = (record.get("title"), record.get("text")) if isinstance(record, Mapping) else ()
     return short_hash("\n".join(field for field in fields if isinstance(field, str)))
 
 
 def is_question(record: object) -> bool:
-    """Say whether a record belongs to a test set."""
+    """Return True if a record belongs to a test set."""
     return isinstance(record, Mapping) and bool(record.get("question")) and not record.get("text")
 
 
 def check_size(size: int, limit: int, purpose: str, advice: str) -> None:
-    """Raise ParseError for a size in bytes above a limit."""
+    """Check a size in bytes.
+
+    Args:
+        size: the size.
+        limit: the maximum.
+        purpose: completes "too large" in the message, such as "for one article".
+        advice: what the user can do.
+
+    Raises:
+        ParseError: if the size exceeds the limit.
+    """
     if size > limit:
         raise ParseError(f"{size / 1e6:.1f} MB: too large {purpose} (limit {limit / 1e6:g} MB); {advice}")
 
 
 def check_is_text(head: bytes) -> None:
-    """Raise ParseError for what begins like no text."""
+    """Check the first bytes of a file.
+
+    Raises:
+        ParseError: if the file is binary.
+    """
     if is_binary(head):
         raise ParseError("binary file, not text")
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text, whatever its encoding. Raises ParseError."""
+    """Read a text file and detect its encoding.
+
+    Raises:
+        ParseError: if the file is binary or empty.
+    """
     data = path.read_bytes()
-    check_is_text(data[:HEAD])
+    check_is_text(data[:HEAD_BYTES])
     text = decode(data)
     if not text.strip():
         raise ParseError(EMPTY)

@@ -1,4 +1,4 @@
-"""Reads CSV and other tables of text: a row is an article."""
+"""Loads CSV, TSV and other delimited tables; each row is an article."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bot.articles.article import Article, clean_line
 from bot.errors import ParseError
 from bot.ingestion.loaders import base
 from bot.ingestion.loaders.base import EMPTY, TEST_SET, File, Skipped, is_question, record_key
-from bot.ingestion.loaders.jsonl import as_text
-from bot.ingestion.loaders.text_encoding import HEAD, decode
+from bot.ingestion.loaders.jsonl import open_text
+from bot.ingestion.loaders.text_encoding import HEAD_BYTES, decode
 
-# What the columns are called elsewhere; of several in a table the first here counts.
+# Alternative column names; if a table has several, the first in this order is used.
 _SYNONYMS = {
     "text": ("body", "content", "article", "full_text", "article_text"),
     "title": ("headline",),
@@ -25,48 +25,52 @@ _SYNONYMS = {
     "tags": ("keywords", "topics", "category"),
     "question": (),
 }  # fmt: skip
-_SEPARATOR = re.compile(r"sep=.?\s*$")  # what spreadsheets write before the header
+_SEPARATOR = re.compile(r"sep=.?\s*$")  # written by spreadsheets before the header
 _DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_csv(file: File) -> Iterator[Article | Skipped]:
-    """Yield an article for each row. Raises ParseError for a table without a column of texts."""
-    csv.field_size_limit(base.MAX_ARTICLE_BYTES)  # the module's own limit is less than a long article
-    with file.path.open("rb") as raw, as_text(raw, newline="") as stream:
-        rows = csv.reader(stream, delimiter=_delimiter(raw))
-        header = _header(rows)
-        columns = _columns(header)
+    """Yield an article for each row.
+
+    Raises:
+        ParseError: if the table does not have a column with the text.
+    """
+    csv.field_size_limit(base.MAX_ARTICLE_BYTES)  # the default limit is too small for a long article
+    with file.path.open("rb") as raw, open_text(raw, newline="") as stream:
+        rows = csv.reader(stream, delimiter=_detect_delimiter(raw))
+        header = _read_header(rows)
+        columns = _map_columns(header)
         if "text" not in columns:
             if "question" not in columns:
                 raise ParseError(
                     f"no column `text`, `body` or `content` (there are: {clean_line(', '.join(header))[:200]})"
                 )
-            yield file.skipped(TEST_SET, expected=True)
+            yield file.skip(TEST_SET, expected=True)
             return
-        for outcome in _outcomes(file, rows, header, columns):
+        for outcome in _read_rows(file, rows, header, columns):
             yield outcome
             if isinstance(outcome, Skipped) and outcome.expected:
                 return
 
 
-def _delimiter(raw: io.BufferedReader) -> str:
-    """Return what parts the first line into the most columns that are known."""
+def _detect_delimiter(raw: io.BufferedReader) -> str:
+    """Return the delimiter that gives the most known columns in the first line."""
     head = next(
         (
             line
-            for line in decode(raw.peek(HEAD)[:HEAD]).splitlines()
+            for line in decode(raw.peek(HEAD_BYTES)[:HEAD_BYTES]).splitlines()
             if line.strip() and not _SEPARATOR.match(line)
         ),
         "",
     )
 
-    def known(delimiter: str) -> int:
-        return len(_columns(next(csv.reader([head], delimiter=delimiter), [])))
+    def count_known_columns(delimiter: str) -> int:
+        return len(_map_columns(next(csv.reader([head], delimiter=delimiter), [])))
 
-    return max(_DELIMITERS, key=known)
+    return max(_DELIMITERS, key=count_known_columns)
 
 
-def _header(rows: Iterator[list[str]]) -> list[str]:
+def _read_header(rows: Iterator[list[str]]) -> list[str]:
     try:
         return [
             name.strip()
@@ -78,9 +82,11 @@ def _header(rows: Iterator[list[str]]) -> list[str]:
         raise ParseError(f"not a table: {exc}", line=1) from exc
 
 
-def _columns(header: Sequence[str]) -> dict[str, int]:
-    """Return in which column each field stands that the header names."""
-    at = {_plain(name).casefold().strip(): place for place, name in reversed(list(enumerate(header)))}
+def _map_columns(header: Sequence[str]) -> dict[str, int]:
+    """Return the column index of each field in the header."""
+    at = {
+        _decode_field(name).casefold().strip(): column for column, name in reversed(list(enumerate(header)))
+    }
     named = ((field, (field, *names)) for field, names in _SYNONYMS.items())
     return {
         field: next(at[name] for name in names if name in at)
@@ -89,28 +95,28 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
     }
 
 
-def _outcomes(
+def _read_rows(
     file: File, rows: Iterator[list[str]], header: Sequence[str], columns: dict[str, int]
 ) -> Iterator[Article | Skipped]:
-    """Yield what each row gives; a row that cannot be read is the fault of that row only."""
+    """Yield an article or a Skipped for each row; a broken row does not affect the others."""
     line = getattr(rows, "line_num", 1) + 1
     first = True
     while True:
         try:
             row = next(rows)
             if any(map(str.strip, row)):
-                yield _outcome(file, row, header, columns, first=first)
+                yield _read_row(file, row, header, columns, first=first)
                 first = False
         except StopIteration:
             return
         except csv.Error as exc:
-            yield file.skipped(f"a row that cannot be read: {exc}", line=line)
+            yield file.skip(f"a row that cannot be read: {exc}", line=line)
         except ParseError as exc:
-            yield file.skipped(exc.reason, line=line)
+            yield file.skip(exc.reason, line=line)
         line = getattr(rows, "line_num", line) + 1
 
 
-def _outcome(
+def _read_row(
     file: File, row: Sequence[str], header: Sequence[str], columns: dict[str, int], *, first: bool
 ) -> Article | Skipped:
     if len(row) > len(header):
@@ -118,19 +124,19 @@ def _outcome(
             f"{len(row)} fields in a table of {len(header)} columns (is a quotation mark missing?)"
         )
     record: dict[str, object] = {
-        field: _plain(row[place])
-        for field, place in columns.items()
-        if place < len(row) and row[place].strip()
+        field: _decode_field(row[column])
+        for field, column in columns.items()
+        if column < len(row) and row[column].strip()
     }
     if first and is_question(record):
-        return file.skipped(TEST_SET, expected=True)
+        return file.skip(TEST_SET, expected=True)
     if isinstance(tags := record.get("tags"), str):
         record["tags"] = tags.replace("|", ",")
-    return file.article(record, place=record_key(record))
+    return file.build_article(record, key=record_key(record))
 
 
-def _plain(field: str) -> str:
-    """Return a field whose bytes may have been no UTF-8 as the text they mean."""
+def _decode_field(field: str) -> str:
+    """Return a field as text, detecting the encoding if its bytes were not UTF-8."""
     if field.isascii():
         return field
     return decode(field.encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Reads a Word document (DOCX): one article."""
+"""Loads Word documents (DOCX); each is one article."""
 
 from __future__ import annotations
 
@@ -15,37 +15,45 @@ from bot.ingestion.loaders.base import EMPTY, File, Skipped, check_size
 if TYPE_CHECKING:
     from docx.document import Document
 
-MAX_WORD_BYTES = 50_000_000
-# What a file may unpack to, in bytes: its pictures included, and its largest part of markup.
-_MAX_UNPACKED, _MAX_MARKUP, _MAX_PARTS = 200_000_000, 50_000_000, 10_000
+MAX_DOCX_BYTES = 50_000_000
+# Limits after decompression: size of the file with its pictures, of its largest XML part, and number of parts.
+_MAX_UNPACKED_BYTES, _MAX_MARKUP_BYTES, _MAX_PARTS = 200_000_000, 50_000_000, 10_000
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PARAGRAPH = f"{_W}p"
-# Deleted and moved text is no longer there; a fallback says once more what stands beside it.
-_PASSED_OVER = frozenset(
+# Deleted and moved text is not part of the document; a fallback repeats the content next to it.
+_SKIPPED_TAGS = frozenset(
     {
         f"{_W}del",
         f"{_W}moveFrom",
         "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
     }
 )
-# Marks of a run that is not shown, or is struck out; and of a table's row that is deleted.
-_UNSHOWN = (f"{_W}rPr/{_W}vanish", f"{_W}rPr/{_W}strike", f"{_W}rPr/{_W}dstrike", f"{_W}trPr/{_W}del")
-_OFF = ("0", "false", "off")
-_TEMPLATE_MADE = datetime(2013, 12, 23, 23, 15, tzinfo=UTC)  # what python-docx leaves in each document
+# Marks of a hidden or struck-out run, and of a deleted table row.
+_HIDDEN_MARKS = (f"{_W}rPr/{_W}vanish", f"{_W}rPr/{_W}strike", f"{_W}rPr/{_W}dstrike", f"{_W}trPr/{_W}del")
+_OFF_VALUES = ("0", "false", "off")
+_TEMPLATE_CREATED = datetime(2013, 12, 23, 23, 15, tzinfo=UTC)  # of documents made with python-docx
 _SPACES = {f"{_W}tab": " ", f"{_W}br": " ", f"{_W}cr": " ", f"{_W}noBreakHyphen": "-"}
 _TITLES = ("Title", "Heading 1")
 
 
 def read_docx(file: File) -> Iterator[Article | Skipped]:
-    """Yield the article in a DOCX file. Raises ParseError."""
-    check_size(file.size, MAX_WORD_BYTES, "for a document", "split it")
+    """Yield the article in a DOCX file.
+
+    Raises:
+        ParseError: if the file cannot be read or is too large.
+    """
+    check_size(file.size, MAX_DOCX_BYTES, "for a document", "split it")
     _check_unpacked_size(file)
-    yield file.article(_record(_open(file)))
+    yield file.build_article(_build_record(_open(file)))
 
 
 def _check_unpacked_size(file: File) -> None:
-    """Raise ParseError for what is no DOCX, or would unpack to more than a document holds."""
+    """Check the sizes of the parts in the archive before anything is decompressed.
+
+    Raises:
+        ParseError: if the file is not a DOCX file, or a limit is exceeded.
+    """
     if not file.size:
         raise ParseError(EMPTY)
     try:
@@ -57,8 +65,8 @@ def _check_unpacked_size(file: File) -> None:
         ) from exc
     markup = max((part.file_size for part in parts if part.filename.endswith((".xml", ".rels"))), default=0)
     unpacked = sum(part.file_size for part in parts)
-    check_size(unpacked, _MAX_UNPACKED, "when unpacked", "split it, or leave its pictures out")
-    check_size(markup, _MAX_MARKUP, "when unpacked", "split it")
+    check_size(unpacked, _MAX_UNPACKED_BYTES, "when unpacked", "split it, or leave its pictures out")
+    check_size(markup, _MAX_MARKUP_BYTES, "when unpacked", "split it")
     if len(parts) > _MAX_PARTS:
         raise ParseError(f"{len(parts):,} parts: too many for a document (limit {_MAX_PARTS:,})")
 
@@ -68,21 +76,23 @@ def _open(file: File) -> Document:
 
     try:
         return docx.Document(str(file.path))
-    except Exception as exc:  # on broken or hostile files python-docx and lxml raise errors of any class
+    except Exception as exc:  # on broken or hostile files, python-docx and lxml raise errors of any class
         raise ParseError(f"this DOCX file cannot be read ({type(exc).__name__}); it may be damaged") from exc
 
 
-def _record(document: Document) -> dict[str, object]:
+def _build_record(document: Document) -> dict[str, object]:
     try:
         styles = {style.style_id: style.name for style in document.styles}
         paragraphs = [
-            (styles.get(_style(p)), text) for p in _paragraphs(document.element.body) if (text := _text(p))
+            (styles.get(_style_id(p)), text)
+            for p in _iter_paragraphs(document.element.body)
+            if (text := _paragraph_text(p))
         ]
-        said = document.core_properties
-        title, made = said.title, said.created
-        if made and made.replace(tzinfo=made.tzinfo or UTC) == _TEMPLATE_MADE:
-            made = None
-    except Exception as exc:  # as above: parts of the package are parsed when they are asked for
+        properties = document.core_properties
+        title, created = properties.title, properties.created
+        if created and created.replace(tzinfo=created.tzinfo or UTC) == _TEMPLATE_CREATED:
+            created = None
+    except Exception as exc:  # as above: parts of the package are parsed lazily
         raise ParseError(f"this DOCX file cannot be read ({type(exc).__name__}); it may be damaged") from exc
     headline = next((number for number, (style, _) in enumerate(paragraphs) if style in _TITLES), None)
     if not title.strip() and headline is not None:
@@ -90,40 +100,40 @@ def _record(document: Document) -> dict[str, object]:
     text = "\n\n".join(text for _, text in paragraphs)
     if len(text) > base.MAX_ARTICLE_BYTES:
         raise ParseError(f"{len(text):,} characters: too long for one article; split it")
-    return {"title": title, "published": made, "text": text}
+    return {"title": title, "published": created, "text": text}
 
 
-def _paragraphs(element: Any) -> Iterator[Any]:
-    """Yield the paragraphs in an element, those in tables and text boxes too, in their order."""
+def _iter_paragraphs(element: Any) -> Iterator[Any]:
+    """Yield the paragraphs in an element in order, including those in tables and text boxes."""
     for child in element:
-        if not _is_passed_over(child):
+        if not _is_hidden(child):
             if child.tag == _PARAGRAPH:
                 yield child
-            yield from _paragraphs(child)
+            yield from _iter_paragraphs(child)
 
 
-def _is_passed_over(element: Any) -> bool:
-    if element.tag in _PASSED_OVER:
+def _is_hidden(element: Any) -> bool:
+    if element.tag in _SKIPPED_TAGS:
         return True
-    marks = (element.find(mark) for mark in _UNSHOWN)
-    return any(mark is not None and mark.get(f"{_W}val") not in _OFF for mark in marks)
+    marks = (element.find(mark) for mark in _HIDDEN_MARKS)
+    return any(mark is not None and mark.get(f"{_W}val") not in _OFF_VALUES for mark in marks)
 
 
-def _text(paragraph: Any) -> str:
-    return " ".join("".join(_pieces(paragraph)).split())
+def _paragraph_text(paragraph: Any) -> str:
+    return " ".join("".join(_iter_text(paragraph)).split())
 
 
-def _pieces(element: Any) -> Iterator[str]:
-    """Yield the text in a paragraph, but not that of paragraphs within it."""
+def _iter_text(element: Any) -> Iterator[str]:
+    """Yield the text in a paragraph without that of nested paragraphs."""
     for child in element:
         if child.tag == f"{_W}t":
             yield child.text or ""
         elif child.tag in _SPACES:
             yield _SPACES[child.tag]
-        elif child.tag != _PARAGRAPH and not _is_passed_over(child):
-            yield from _pieces(child)
+        elif child.tag != _PARAGRAPH and not _is_hidden(child):
+            yield from _iter_text(child)
 
 
-def _style(paragraph: Any) -> str | None:
+def _style_id(paragraph: Any) -> str | None:
     found = paragraph.find(f"{_W}pPr/{_W}pStyle")
     return None if found is None else found.get(f"{_W}val")

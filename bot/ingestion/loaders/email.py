@@ -1,4 +1,4 @@
-"""Reads e-mail, such as newsletters: a message is an article; what is attached to it is not read."""
+"""Loads .eml messages and mbox mailboxes, such as newsletters; attachments are ignored."""
 
 from __future__ import annotations
 
@@ -14,50 +14,58 @@ from typing import BinaryIO, NamedTuple, cast
 from bot.articles.article import Article, parse_date
 from bot.errors import ParseError
 from bot.ingestion.html.error_pages import strip_notices
-from bot.ingestion.html.extract import record_from_html
+from bot.ingestion.html.extract import parse_html
 from bot.ingestion.loaders import base
 from bot.ingestion.loaders.base import EMPTY, File, Skipped, check_size
 from bot.ingestion.loaders.text_encoding import decode
 
-MAX_MAIL_BYTES = 50_000_000  # one message with its attachments
+MAX_MAIL_BYTES = 50_000_000  # of one message with its attachments
 
-_LONGEST = 500  # characters of a subject or a sender
-_MAX_HEADER = 10_000  # characters of one that is read: parsing takes more than its length
+_MAX_FIELD_CHARS = 500  # of a subject or a sender
+_MAX_HEADER_CHARS = 10_000  # longer ones are truncated: parsing time grows faster than the length
 
 
 class _RawMessage(NamedTuple):
     line: int
-    data: bytes  # cut where it is too long
+    data: bytes  # truncated if it exceeds the limit
     size: int
 
 
-def read_mail(file: File) -> Iterator[Article | Skipped]:
-    """Yield the article in a message (.eml). Raises ParseError."""
-    _refuse_large(file.size)
-    yield _article(file, file.path.read_bytes())
+def read_eml(file: File) -> Iterator[Article | Skipped]:
+    """Yield the article in a message (.eml).
+
+    Raises:
+        ParseError: if the message cannot be read or is too large.
+    """
+    _check_message_size(file.size)
+    yield _parse_message(file, file.path.read_bytes())
 
 
 def read_mbox(file: File) -> Iterator[Article | Skipped]:
-    """Yield an article for each message of a mailbox in mbox format, one at a time. Raises ParseError."""
+    """Yield an article for each message of a mailbox in mbox format.
+
+    Raises:
+        ParseError: if the mailbox does not contain a message.
+    """
     found = False
     with file.path.open("rb") as stream:
-        for letter in _letters(stream):
+        for raw_message in _split_mbox(stream):
             found = True
             try:
-                _refuse_large(letter.size)
-                yield _article(file, letter.data)
+                _check_message_size(raw_message.size)
+                yield _parse_message(file, raw_message.data)
             except ParseError as exc:
-                yield file.skipped(exc.reason, line=letter.line)
+                yield file.skip(exc.reason, line=raw_message.line)
     if not found:
         raise ParseError("no message in this mailbox" if file.size else EMPTY)
 
 
-def _refuse_large(size: int) -> None:
+def _check_message_size(size: int) -> None:
     check_size(size, MAX_MAIL_BYTES, "for a message", "leave its attachments out")
 
 
-def _letters(stream: BinaryIO) -> Iterator[_RawMessage]:
-    """Yield each message of a mailbox, which begins after a line with "From "."""
+def _split_mbox(stream: BinaryIO) -> Iterator[_RawMessage]:
+    """Yield each message of a mailbox; messages are separated by lines that start with "From "."""
     parts: list[bytes] | None = None
     line = number = size = 0
     blank = True
@@ -76,79 +84,83 @@ def _letters(stream: BinaryIO) -> Iterator[_RawMessage]:
         yield _RawMessage(line, b"".join(parts), size)
 
 
-def _article(file: File, data: bytes) -> Article:
+def _parse_message(file: File, data: bytes) -> Article:
     if not data.strip():
         raise ParseError(EMPTY)
     try:
-        # The older policy: the newer one takes hours over headers made to keep it busy.
+        # The default (compat32) policy: the newer policies take hours for malicious headers.
         message = email.message_from_bytes(data)
-        record = {**_headers(message), "text": _body(message)}
-        place = _header(message, "Message-ID")
+        record = {**_parse_headers(message), "text": _extract_body(message)}
+        key = _get_header(message, "Message-ID")
     except ParseError:
         raise
-    except Exception as exc:  # on malformed headers and parts the standard library raises errors of any class
+    except Exception as exc:  # malformed headers and parts raise errors of any class in the standard library
         raise ParseError(f"this message cannot be read ({type(exc).__name__})") from exc
-    return file.article(record, place=place)
+    return file.build_article(record, key=key)
 
 
-def _headers(message: Message) -> dict[str, object]:
-    name, address = parseaddr(_header(message, "From", decoded=False))
-    sender = _decoded(name) or address.rpartition("@")[2]
+def _parse_headers(message: Message) -> dict[str, object]:
+    name, address = parseaddr(_get_header(message, "From", decode_words=False))
+    sender = _decode_words(name) or address.rpartition("@")[2]
     return {
-        "title": _header(message, "Subject")[:_LONGEST],
-        "source": sender[:_LONGEST],
-        "published": _moment(_header(message, "Date")),
+        "title": _get_header(message, "Subject")[:_MAX_FIELD_CHARS],
+        "source": sender[:_MAX_FIELD_CHARS],
+        "published": _parse_header_date(_get_header(message, "Date")),
     }
 
 
-def _header(message: Message, name: str, *, decoded: bool = True) -> str:
-    raw = " ".join(str(message[name] or "")[:_MAX_HEADER].split())
-    return _decoded(raw) if decoded else raw
+def _get_header(message: Message, name: str, *, decode_words: bool = True) -> str:
+    raw = " ".join(str(message[name] or "")[:_MAX_HEADER_CHARS].split())
+    return _decode_words(raw) if decode_words else raw
 
 
-def _decoded(header: str) -> str:
-    """Return a header with its encoded words as text; as it stands where they are malformed."""
+def _decode_words(header: str) -> str:
+    """Decode the encoded words in a header; return it unchanged if they are malformed."""
     try:
         return " ".join(str(make_header(decode_header(header))).split())
     except (ValueError, LookupError, HeaderParseError):
         return header
 
 
-def _moment(date: str) -> datetime | None:
+def _parse_header_date(date: str) -> datetime | None:
     try:
         return parse_date(parsedate_to_datetime(date)) if date else None
-    except (ValueError, OverflowError, ParseError):  # mail without a usable date is mail all the same
+    except (ValueError, OverflowError, ParseError):  # a message without a usable date is still read
         return None
 
 
-def _body(message: Message) -> str:
-    """Return the article in a message: what its HTML part shows, else its plain text. Raises ParseError."""
-    parts = list(_parts(message))
-    page, plain = (_first(parts, kind) for kind in ("text/html", "text/plain"))
+def _extract_body(message: Message) -> str:
+    """Return the article in a message, from its HTML part, else from its plain text.
+
+    Raises:
+        ParseError: if the message does not contain text.
+    """
+    parts = list(_iter_parts(message))
+    page, plain = (_first_part_text(parts, kind) for kind in ("text/html", "text/plain"))
     if page is None and plain is None:
         raise ParseError("no text in this message")
     try:
         if page is None:
             return strip_notices(plain or "")
-        return str(record_from_html(page, kind="letter")["text"])
+        return str(parse_html(page, kind="email")["text"])
     except ParseError:
         if plain is None:
             raise
         return strip_notices(plain)
 
 
-def _parts(message: Message) -> Iterator[Message]:
-    """Yield the parts that are shown; not what is attached, nor what is in a message that is."""
+def _iter_parts(message: Message) -> Iterator[Message]:
+    """Yield the displayed parts: without attachments and the parts of attached messages."""
     if message.get_content_disposition() == "attachment":
         return
     if message.get_content_maintype() == "multipart" and message.is_multipart():
         for part in message.get_payload():
-            yield from _parts(cast(Message, part))
+            yield from _iter_parts(cast(Message, part))
     elif not message.is_multipart():
         yield message
 
 
-def _first(parts: Sequence[Message], kind: str) -> str | None:
+def _first_part_text(parts: Sequence[Message], kind: str) -> str | None:
     part = next((part for part in parts if part.get_content_type() == kind), None)
     if part is None:
         return None

@@ -1,4 +1,4 @@
-"""Reads a PDF: one article, which knows where its pages begin."""
+"""Loads PDF text by page, within time and size limits; each PDF is one article with page offsets."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 MAX_PDF_BYTES = 100_000_000
 MAX_PAGES = 2_000
-# A file made to keep its reader busy is given up; an honest page takes a tenth of a second.
-_SECONDS, _SECONDS_A_PAGE = 30.0, 0.2
-# Per stream: unpacked bytes, and operators with their operands. The densest maps of newspapers stay far below.
-_LIMITS: dict[str, Any] = {
+# Time limits, because a malicious file could keep the parser busy; a normal page takes a tenth of a second.
+_BASE_SECONDS, _SECONDS_PER_PAGE = 30.0, 0.2
+# Per stream: decompressed bytes, and operators with their operands. The densest newspaper maps need far less.
+_PYPDF_LIMITS: dict[str, Any] = {
     **dict.fromkeys(
         (
             "zlib_maximum_output_length",
@@ -41,68 +41,87 @@ _LIMITS: dict[str, Any] = {
     "stream_parsing_work_maximum_count": 500_000,
     "page_tree_maximum_entries": 10 * MAX_PAGES,
     "xform_maximum_invocations_per_extraction": 500,
-    "jbig2dec_binary": None,  # no program is started for a picture
+    "jbig2dec_binary": None,  # do not start a program for a picture
 }
-# What programs put where the title belongs.
-_NO_TITLE = re.compile(
+# Placeholders that programs write into the title field.
+_PLACEHOLDER_TITLE = re.compile(
     r"untitled.*|(microsoft word|powerpoint presentation)\b.*|.*\.(docx?|rtf|odt|pdf|indd|qxp|pptx?|tmp)|[\W\d]*",
     re.I,
 )
 
 
 def read_pdf(file: File) -> Iterator[Article | Skipped]:
-    """Yield the article in a PDF. Raises ParseError."""
+    """Yield the article in a PDF.
+
+    Raises:
+        ParseError: if the PDF cannot be read, has no text or exceeds a limit.
+    """
     check_size(file.size, MAX_PDF_BYTES, "for a PDF", "split it")
     yield article_from_pdf(file.path.read_bytes(), file)
 
 
 def article_from_pdf(
-    data: bytes, file: File, *, url: str | None = None, told: Mapping[str, str] | None = None
+    data: bytes, file: File, *, url: str | None = None, known_metadata: Mapping[str, str] | None = None
 ) -> Article:
-    """Return the article in the bytes of a PDF, which may have been fetched from `url`. Raises ParseError.
+    """Return the article in a PDF.
 
-    What is `call_api` of its title, date and author comes before what it says of itself.
+    Args:
+        data: content of the PDF.
+        file: file that the article is built for.
+        url: URL that the PDF was fetched from.
+        known_metadata: title, published and author from elsewhere; preferred over the metadata in the PDF.
+
+    Raises:
+        ParseError: if the PDF cannot be read, has no text or exceeds a limit.
     """
     if not data.strip():
         raise ParseError(EMPTY)
-    pages, about = _extract(data)
-    text, begins = reflow_pages(pages)
+    pages, metadata = _extract(data)
+    text, page_starts = reflow_pages(pages)
     if not text:
         raise ParseError(
             "no text in this PDF: its pages are pictures (run it through text recognition first)"
         )
     if len(text) > base.MAX_ARTICLE_BYTES:
         raise ParseError(f"{len(text):,} characters: too long for one article; split it")
-    title = clean_line(str(about.get("title") or ""))
-    record = about | {"text": text, "title": "" if _NO_TITLE.fullmatch(title) else title, "url": url}
-    record |= {name: value for name, value in (told or {}).items() if value}
+    title = clean_line(str(metadata.get("title") or ""))
+    record = metadata | {
+        "text": text,
+        "title": "" if _PLACEHOLDER_TITLE.fullmatch(title) else title,
+        "url": url,
+    }
+    record |= {name: value for name, value in (known_metadata or {}).items() if value}
     record["title"] = record["title"] or first_line_title(text)
-    article = file.article(record)
-    return replace(article, pages=begins) if article.text == text else article
+    article = file.build_article(record)
+    return replace(article, pages=page_starts) if article.text == text else article
 
 
 def _extract(data: bytes) -> tuple[list[str], dict[str, object]]:
-    """Return the text of each page and what the file says of itself."""
+    """Return the text of each page, and the metadata of the file."""
     from pypdf import PdfReader, apply_configuration
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)
-    with apply_configuration(**_LIMITS):
+    with apply_configuration(**_PYPDF_LIMITS):
         try:
             reader = PdfReader(io.BytesIO(data))
-            _check_not_encrypted(reader)
+            _check_encryption(reader)
             count = len(reader.pages)
             if count > MAX_PAGES:
                 raise ParseError(f"{count:,} pages: too many for one article (limit {MAX_PAGES:,}); split it")
-            watch = _TimeLimit(_SECONDS + count * _SECONDS_A_PAGE)
-            return [watch.text_of(page) for page in reader.pages], _metadata(reader)
+            time_limit = _TimeLimit(_BASE_SECONDS + count * _SECONDS_PER_PAGE)
+            return [time_limit.extract_text_from(page) for page in reader.pages], _read_metadata(reader)
         except ParseError:
             raise
-        except Exception as exc:  # on a broken or hostile file pypdf raises errors of any class
+        except Exception as exc:  # on a broken or hostile file, pypdf raises errors of any class
             raise ParseError(f"this PDF cannot be read ({type(exc).__name__}); it may be damaged") from exc
 
 
-def _check_not_encrypted(reader: PdfReader) -> None:
-    """Raise ParseError for a PDF that opens only with a password; one that only forbids changes is read."""
+def _check_encryption(reader: PdfReader) -> None:
+    """Decrypt a PDF that only restricts changes and opens without a password.
+
+    Raises:
+        ParseError: if a password is required.
+    """
     from pypdf.errors import DependencyError
 
     if not reader.is_encrypted:
@@ -116,13 +135,13 @@ def _check_not_encrypted(reader: PdfReader) -> None:
 
 
 class _TimeLimit:
-    """Extracts text until the time is up: looked at before every operator, because one page can hold millions."""
+    """Extracts text within a time limit, checked before every operator because a page can contain millions."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
         self._left = base.MAX_ARTICLE_BYTES
 
-    def text_of(self, page: PageObject) -> str:
+    def extract_text_from(self, page: PageObject) -> str:
         self._check()
         text = page.extract_text(visitor_operand_before=self._check)
         self._left -= len(text)
@@ -135,13 +154,16 @@ class _TimeLimit:
             raise ParseError("this PDF takes too long to read; it may be damaged, or made to do so")
 
 
-def _metadata(reader: PdfReader) -> dict[str, object]:
-    """Return title and date, where the file states them and they can be used."""
+def _read_metadata(reader: PdfReader) -> dict[str, object]:
+    """Return title and date if the file contains usable ones."""
     try:
-        said = reader.metadata
-        made = said.creation_date if said else None
-        return {"title": said.title if said else None, "published": made if _is_usable(made) else None}
-    except Exception:  # noqa: BLE001 - broken metadata, of whatever kind, do not spoil the text
+        document_info = reader.metadata
+        created = document_info.creation_date if document_info else None
+        return {
+            "title": document_info.title if document_info else None,
+            "published": created if _is_usable(created) else None,
+        }
+    except Exception:  # noqa: BLE001 - the text is usable even if the metadata is broken
         return {}
 
 

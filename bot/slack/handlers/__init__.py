@@ -1,1 +1,1 @@
-"""Handlers of queued Slack jobs."""
+"""Handlers for queued Slack jobs."""

@@ -1,6 +1,6 @@
-"""What was said in Slack and no longer stands: its citations are struck through, and its thread gets a note.
+"""Correct answers in Slack after a cited article changes: strike through its citations and post a note in the thread.
 
-Where an article comes back with what was cited of it, that is taken back, and told once more.
+If the article is restored with the cited text, remove the strikethrough and post another note.
 """
 
 from __future__ import annotations
@@ -26,51 +26,54 @@ from bot.slack.rendering.messages import correction_message
 from bot.slack.reply import METADATA_EVENT, LeaseLostError
 from bot.storage.article_store import ArticleStore
 from bot.storage.database import insert_if_absent
-from bot.storage.schema import TOLD, facts, slack_struck
+from bot.storage.schema import CORRECTIONS_CURSOR, facts, slack_struck
 
 logger = logging.getLogger(__name__)
 
-_AGAIN = 60.0  # seconds between two looks at the same generation
-_SETTLED = 1_000.0  # seconds: longer than an answer may take; one that was begun before a change may be stored after it
+_RESCAN_SECONDS = 60.0  # between two scans of the same generation
+# Longer than an answer may take: an answer that was started before a change may be stored after it.
+_SETTLE_SECONDS = 1_000.0
 
 
 class CitationChanges(NamedTuple):
-    """What is to be told of an answer: citations that no longer stand, and struck ones that stand again."""
+    """Citations of an answer that are no longer valid, and struck-through ones that are valid again."""
 
     broken: tuple[Citation, ...]
     restored: tuple[Citation, ...]
 
 
 class PostedCorrections:
-    """Remembers which citations are struck through."""
+    """Store of the citations that are struck through in Slack."""
 
     def __init__(self, library: ArticleStore) -> None:
         self._library = library
 
-    def news(self, affected: AffectedAnswer) -> CitationChanges:
-        """Compare what stands now with what is struck through."""
+    def find_changes(self, affected: AffectedAnswer) -> CitationChanges:
+        """Return the citations whose status differs from the one shown in Slack."""
         query = select(slack_struck.c.n).where(slack_struck.c.answer_id == affected.answer.id)
         with self._library.connect() as connection:
-            known = set(connection.scalars(query))
-        struck = [citation for citation in affected.answer.citations if citation.n in known]
+            struck = set(connection.scalars(query))
+        corrected = [citation for citation in affected.answer.citations if citation.n in struck]
         return CitationChanges(
-            broken=tuple(citation for citation in affected.broken if citation.n not in known),
-            restored=tuple(citation for citation in struck if citation.standing == "stands"),
+            broken=tuple(citation for citation in affected.invalid_citations if citation.n not in struck),
+            restored=tuple(citation for citation in corrected if citation.standing == "stands"),
         )
 
-    def note(self, answer_id: str, news: CitationChanges) -> None:
-        """Note that it was told."""
-        told = [citation.n for citation in news.restored]
+    def record(self, answer_id: str, changes: CitationChanges) -> None:
+        """Record that users were notified of these changes."""
+        restored = [citation.n for citation in changes.restored]
         with self._library.transaction() as connection:
-            for citation in news.broken:
+            for citation in changes.broken:
                 insert_if_absent(connection, slack_struck, {"answer_id": answer_id, "n": citation.n})
             connection.execute(
-                delete(slack_struck).where(slack_struck.c.answer_id == answer_id, slack_struck.c.n.in_(told))
+                delete(slack_struck).where(
+                    slack_struck.c.answer_id == answer_id, slack_struck.c.n.in_(restored)
+                )
             )
 
 
 class CorrectionScanner:
-    """Finds the answers that no longer stand, and makes a job of each. Several processes may look."""
+    """Finds answers whose citations have changed and enqueues a job for each. Several processes may scan."""
 
     def __init__(
         self,
@@ -83,53 +86,61 @@ class CorrectionScanner:
         self._library = library
         self._standings = standings
         self._inbox = inbox
-        self._struck = PostedCorrections(library)
+        self._posted = PostedCorrections(library)
         self._clock = clock
-        self._seen: deque[tuple[int, float]] = deque()  # generations, and when each was seen first
-        self._looked = -_AGAIN
+        self._seen: deque[tuple[int, float]] = deque()  # (generation, time when it was first seen)
+        self._scanned = -_RESCAN_SECONDS
 
     def scan(self) -> None:
-        """Look at what has changed since people were told the last time."""
+        """Enqueue a job for each answer affected by the changes since the last notified generation."""
         generation, now = self._library.generation(), self._clock()
-        told = self._told()
+        notified = self._read_cursor()
         is_new = not self._seen or self._seen[-1][0] < generation
         if is_new:
             self._seen.append((generation, now))
-        if told < generation and (is_new or now - self._looked >= _AGAIN):
-            self._looked = now
-            self._make_jobs(self._standings.affected_ids(generation=told))
+        if notified < generation and (is_new or now - self._scanned >= _RESCAN_SECONDS):
+            self._scanned = now
+            self._enqueue_jobs(self._standings.find_affected_ids(generation=notified))
         self._advance_cursor(now)
 
-    def _make_jobs(self, answer_ids: Collection[str]) -> None:
-        for answer_id, job in self._inbox.threads.told(answer_ids).items():
+    def _enqueue_jobs(self, answer_ids: Collection[str]) -> None:
+        for answer_id, job in self._inbox.threads.jobs_for_answers(answer_ids).items():
             affected = self._standings.for_answer(answer_id)
-            if affected and any(news := self._struck.news(affected)):
-                self._inbox.enqueue(_request(job, affected, news))
+            if affected and any(changes := self._posted.find_changes(affected)):
+                self._inbox.enqueue(_build_request(job, affected, changes))
 
     def _advance_cursor(self, now: float) -> None:
-        """Note up to where all answers are known, so that it is not looked at again."""
+        """Store the generation up to which all affected answers are known, so that it is not scanned again."""
         settled = None
-        while self._seen and now - self._seen[0][1] >= _SETTLED:
+        while self._seen and now - self._seen[0][1] >= _SETTLE_SECONDS:
             settled = self._seen.popleft()[0]
-        if settled is not None and settled > self._told():
+        if settled is not None and settled > self._read_cursor():
             with self._library.transaction() as connection:
-                connection.execute(update(facts).where(facts.c.key == TOLD).values(value=str(settled)))
+                connection.execute(
+                    update(facts).where(facts.c.key == CORRECTIONS_CURSOR).values(value=str(settled))
+                )
 
-    def _told(self) -> int:
+    def _read_cursor(self) -> int:
         with self._library.connect() as connection:
-            return int(connection.scalar(select(facts.c.value).where(facts.c.key == TOLD)) or 0)
+            return int(connection.scalar(select(facts.c.value).where(facts.c.key == CORRECTIONS_CURSOR)) or 0)
 
 
-def _request(job: Job, affected: AffectedAnswer, news: CitationChanges) -> Request:
-    """Return it, the same each time that it is found: by its citations, and when their articles changed last."""
-    numbers = "/".join(",".join(str(citation.n) for citation in which) for which in news)
-    changed = max((str(affected.since[one.n].changed or "") for which in news for one in which), default="")
+def _build_request(job: Job, affected: AffectedAnswer, changes: CitationChanges) -> Request:
+    """Return the request for a correction.
+
+    Its text, from the citations and the time of their articles' last change, is the same in every scan: the queue
+    ignores duplicates.
+    """
+    numbers = "/".join(",".join(str(citation.n) for citation in group) for group in changes)
+    changed = max(
+        (str(affected.article_changes[one.n].changed or "") for group in changes for one in group), default=""
+    )
     return Request(
         kind="correction",
         channel=job.channel,
         thread=job.thread or job.reply,
         target=affected.answer.id,
-        ts=f"{time.time():.6f}",  # behind everything that is open in its thread
+        ts=f"{time.time():.6f}",  # after all open jobs of its thread
         person="",
         team=job.team,
         text=f"{numbers} {changed}",
@@ -137,50 +148,57 @@ def _request(job: Job, affected: AffectedAnswer, news: CitationChanges) -> Reque
 
 
 class CorrectionHandler:
-    """Tells those who were given an answer which of its citations no longer stand, or stand again."""
+    """Notifies the readers of an answer which of its citations are no longer valid, or are valid again."""
 
     def __init__(self, desk: SlackContext, job: Job) -> None:
         self._desk = desk
         self._job = job
         self._client = desk.surface.client
-        self._struck = PostedCorrections(desk.workspace.articles)
+        self._posted = PostedCorrections(desk.workspace.articles)
 
     async def run(self) -> None:
-        """Strike the citations through where the answer stands, and say so below it, once."""
+        """Strike through the citations in the answer, and post one note in its thread."""
         answer_id = self._job.target
         affected = await asyncio.to_thread(self._desk.workspace.citation_audit.for_answer, answer_id)
-        asked = (await asyncio.to_thread(self._desk.inbox.threads.told, [answer_id])).get(answer_id)
-        if affected is None or asked is None:  # its question was deleted, or has another answer by now
+        jobs = await asyncio.to_thread(self._desk.inbox.threads.jobs_for_answers, [answer_id])
+        answered = jobs.get(answer_id)
+        if affected is None or answered is None:  # the question was deleted or has another answer
             return
-        news = await asyncio.to_thread(self._struck.news, affected)
-        if any(news) and not await self._is_said():
-            await self._tell(affected, news, asked)
-        await asyncio.to_thread(self._struck.note, answer_id, news)
+        changes = await asyncio.to_thread(self._posted.find_changes, affected)
+        if any(changes) and not await self._is_posted():
+            await self._correct(affected, changes, answered)
+        await asyncio.to_thread(self._posted.record, answer_id, changes)
 
     async def notify(self, message: Message) -> None:
-        """Say nothing: nobody waits for a word."""
+        """Do nothing: no user waits for a message."""
 
-    async def _tell(self, affected: AffectedAnswer, news: CitationChanges, asked: Job) -> None:
-        """Tell whoever reads it; of a private answer all read the copy that was shared, its asker the other."""
+    async def _correct(self, affected: AffectedAnswer, changes: CitationChanges, answered: Job) -> None:
+        """Correct the posted answer.
+
+        Of a private answer the shared copy is corrected, and the user who asked gets a direct message.
+        """
         try:
-            if asked.reply:
-                await self._correct(affected, news, asked)
+            if answered.reply:
+                await self._update_answer(affected, changes, answered)
         except SlackRejectedError as exc:
-            if asked.kind != "command":
+            if answered.kind != "command":
                 raise
             logger.warning("%s: a shared copy cannot be corrected: %s", self._job.reference, exc)
-        if asked.kind == "command":
-            await self._write(affected, news, asked)
+        if answered.kind == "command":
+            await self._notify_user(affected, changes, answered)
 
-    async def _correct(self, affected: AffectedAnswer, news: CitationChanges, asked: Job) -> None:
-        """Change the answer where it stands; of one that was private that is the copy that its asker has shared."""
-        shared_by = asked.person if asked.kind == "command" else ""
+    async def _update_answer(self, affected: AffectedAnswer, changes: CitationChanges, answered: Job) -> None:
+        """Edit the posted answer (of a private answer: the copy that the user shared) and post a note."""
+        shared_by = answered.person if answered.kind == "command" else ""
         message = answer_message(affected.answer, helpers=self._desk.surface.helpers, shared_by=shared_by)
         await self._require_lease()
         try:
             await call_api(
                 self._client.chat_update(
-                    channel=asked.channel, ts=asked.reply, text=message.text, blocks=list(message.blocks)
+                    channel=answered.channel,
+                    ts=answered.reply,
+                    text=message.text,
+                    blocks=list(message.blocks),
                 ),
                 "chat.update",
             )
@@ -188,21 +206,22 @@ class CorrectionHandler:
             if exc.reason == "message_not_found":
                 return
             logger.warning("%s: struck through in a note alone: %s", self._job.reference, exc)
-        thread = asked.thread or asked.reply
-        await self._post(correction_message(*news), channel=asked.channel, thread_ts=thread)
+        thread = answered.thread or answered.reply
+        await self._post(correction_message(*changes), channel=answered.channel, thread_ts=thread)
 
-    async def _write(self, affected: AffectedAnswer, news: CitationChanges, asked: Job) -> None:
-        """Write to whom a private answer was given: it cannot be changed any more."""
+    async def _notify_user(self, affected: AffectedAnswer, changes: CitationChanges, answered: Job) -> None:
+        """Send a direct message to the user who got a private answer: that answer can no longer be edited."""
         await self._require_lease()
-        await self._post(correction_message(*news, question=affected.answer.question), channel=asked.person)
+        message = correction_message(*changes, question=affected.answer.question)
+        await self._post(message, channel=answered.person)
 
     async def _post(self, message: Message, **place: str) -> None:
-        note = {"event_type": METADATA_EVENT, "event_payload": {"correction": self._job.reference}}
+        metadata = {"event_type": METADATA_EVENT, "event_payload": {"correction": self._job.reference}}
         await self._require_lease()
-        await post(self._client, message, metadata=note, **place)
+        await post(self._client, message, metadata=metadata, **place)
 
-    async def _is_said(self) -> bool:
-        """Say whether the note stands there already: it may, where the process that posted it could not note so."""
+    async def _is_posted(self) -> bool:
+        """Return True if the thread contains the note: a process may have posted it and crashed before recording it."""
         job = self._job
         if not job.posting or not job.thread:
             return False

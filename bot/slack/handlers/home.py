@@ -1,4 +1,4 @@
-"""The app's own place in Slack: the Home tab, the agent's pane, and what is set for each channel."""
+"""Home tab, assistant pane and channel settings form."""
 
 from __future__ import annotations
 
@@ -11,86 +11,97 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack.handlers.questions import SlackContext
 from bot.slack.rendering.messages import not_allowed_message, suggested_prompts
-from bot.slack.rendering.views import channel_view, closed_view, home_view, outlet_options
+from bot.slack.rendering.views import access_denied_view, channel_settings_view, home_view, source_options
 from bot.slack.routing import AccessDecision, decide_access
 
 logger = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 
-_PROMPTS = 4  # as many as Slack shows
-_OPTIONS = 100
+_MAX_PROMPTS = 4  # Slack shows no more
+_MAX_OPTIONS = 100
 
 
 class Home:
-    """Hears that the app is opened, and what its administrators set."""
+    """Listeners for opening the app and for its channel settings."""
 
     def __init__(self, desk: SlackContext) -> None:
         self._desk = desk
 
     def register(self, app: AsyncApp) -> None:
-        """Register the tabs, and the form in which a channel's outlets are chosen."""
-        app.event("app_home_opened")(self.opened)
-        app.action("set_channel")(self.ask_channel)
-        app.options("outlets")(self.offer_outlets)
-        app.view("channel_sources")(self.set_channel)
+        """Register the listeners for the tabs and for the channel settings form."""
+        app.event("app_home_opened")(self.on_app_open)
+        app.action("set_channel")(self.open_channel_form)
+        app.options("outlets")(self.suggest_sources)
+        app.view("channel_sources")(self.save_channel_sources)
 
-    async def opened(self, event: Body, body: Body) -> None:
-        """Show the Home tab, or offer questions in a conversation that is opened, to those who are answered."""
+    async def on_app_open(self, event: Body, body: Body) -> None:
+        """Publish the Home tab, or suggest prompts in the conversation opened, if the user is allowed to ask."""
         channel, person = event["channel"], event["user"]
         external = bool(body.get("is_ext_shared_channel"))
         admitted = decide_access(self._desk.workspace.settings, channel, person, external=external)
-        if event.get("tab") == "home" and admitted is not AccessDecision.SILENCE:
+        if event.get("tab") == "home" and admitted is not AccessDecision.IGNORE:
             self._desk.surface.run_in_background(
-                self._publish(person, known=admitted is AccessDecision.ANSWERED)
+                self._publish(person, known=admitted is AccessDecision.ANSWER)
             )
-        elif event.get("tab") == "messages" and admitted is AccessDecision.ANSWERED:
+        elif event.get("tab") == "messages" and admitted is AccessDecision.ANSWER:
             self._desk.surface.run_in_background(self._offer_prompts(channel))
 
-    async def ask_channel(self, ack: AsyncAck, body: Body) -> None:
-        """Open the form, for those who may set something."""
+    async def open_channel_form(self, ack: AsyncAck, body: Body) -> None:
+        """Open the channel settings form if the user is an administrator."""
         if self._is_admin(body["user"]["id"]):
-            await self._desk.surface.open_view(body["trigger_id"], channel_view())
+            await self._desk.surface.open_view(body["trigger_id"], channel_settings_view())
         await ack()
 
-    async def offer_outlets(self, ack: AsyncAck, body: Body) -> None:
-        """Offer the outlets whose names hold what is typed, to those who may choose one."""
+    async def suggest_sources(self, ack: AsyncAck, body: Body) -> None:
+        """Return the sources whose names contain the typed text, or none if the user is not an administrator."""
         if not self._is_admin(body["user"]["id"]):
             await ack(options=[])
             return
         typed = str(body.get("value") or "").casefold()
-        outlets = await asyncio.to_thread(self._desk.workspace.articles.sources)
-        found = (outlet for outlet, _ in outlets if outlet and typed in outlet.casefold())
-        await ack(options=outlet_options(list(islice(found, _OPTIONS))))
+        sources = await asyncio.to_thread(self._desk.workspace.articles.sources)
+        found = (source for source, _ in sources if source and typed in source.casefold())
+        await ack(options=source_options(list(islice(found, _MAX_OPTIONS))))
 
-    async def set_channel(self, ack: AsyncAck, body: Body, view: Body) -> None:
-        """Keep which outlets a channel is answered from."""
+    async def save_channel_sources(self, ack: AsyncAck, body: Body, view: Body) -> None:
+        """Store the sources selected for a channel if the user is an administrator."""
         person = body["user"]["id"]
         if self._is_admin(person):
-            channel, outlets = _chosen(view)
-            await asyncio.to_thread(self._desk.channels.set, channel, outlets, by=person)
+            channel, sources = _parse_form(view)
+            await asyncio.to_thread(self._desk.channels.set, channel, sources, by=person)
             self._desk.surface.run_in_background(self._publish(person))
         await ack()
 
-    # Within
+    # Internals
 
     def _is_admin(self, person: str) -> bool:
         return person in self._desk.workspace.settings.slack_admins
 
     async def _publish(self, person: str, *, known: bool = True) -> None:
-        """Show somebody their Home tab; who is not `known` sees nothing of the articles."""
-        view = await asyncio.to_thread(self._view, person) if known else closed_view(not_allowed_message())
+        """Publish a user's Home tab.
+
+        Args:
+            known: False if the user is not allowed to ask; the tab then shows nothing about the articles.
+        """
+        view = (
+            await asyncio.to_thread(self._build_view, person)
+            if known
+            else access_denied_view(not_allowed_message())
+        )
         await self._desk.surface.attempt("views.publish", "views_publish", user_id=person, view=view)
 
-    def _view(self, person: str) -> Body:
+    def _build_view(self, person: str) -> Body:
         library = self._desk.workspace.articles
         channels = self._desk.channels.all() if self._is_admin(person) else None
         return home_view(library.totals(), library.newest(), channels=channels)
 
     async def _offer_prompts(self, channel: str) -> None:
-        """Offer questions about the newest articles. Without a thread: in an agent's pane Slack ignores them there."""
+        """Suggest questions about the newest articles.
+
+        The call has no thread: Slack ignores prompts for a thread in the assistant pane.
+        """
         headlines = await asyncio.to_thread(
-            lambda: list(islice(self._desk.workspace.articles.list_articles(), _PROMPTS))
+            lambda: list(islice(self._desk.workspace.articles.list_articles(), _MAX_PROMPTS))
         )
         await self._desk.surface.attempt(
             "assistant.threads.setSuggestedPrompts",
@@ -100,7 +111,8 @@ class Home:
         )
 
 
-def _chosen(view: Body) -> tuple[str, tuple[str, ...]]:
+def _parse_form(view: Body) -> tuple[str, tuple[str, ...]]:
+    """Return the channel and the sources selected in the channel settings form."""
     values = {name: value for block in view["state"]["values"].values() for name, value in block.items()}
-    outlets = values["outlets"].get("selected_options") or ()
-    return values["channel"]["selected_conversation"], tuple(option["value"] for option in outlets)
+    sources = values["outlets"].get("selected_options") or ()
+    return values["channel"]["selected_conversation"], tuple(option["value"] for option in sources)

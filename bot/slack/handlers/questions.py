@@ -1,4 +1,4 @@
-"""Questions asked in a channel, a thread or a direct conversation: answered where they were asked."""
+"""Handlers for questions in channels, threads and direct messages: answers, edits and deletions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bot.slack.events import message_text
 from bot.slack.models import Job
 from bot.slack.queue import JobQueue
 from bot.slack.rendering.answer import Message
-from bot.slack.rendering.escaping import clip_literal
+from bot.slack.rendering.escaping import clip_and_neutralize
 from bot.slack.rendering.messages import help_message, no_articles_message
 from bot.slack.reply import Reply
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from bot.answering.answer import Answer
     from bot.services import Services
 
-_HEARD = 3  # messages of a thread, before the bot was asked in it, that a question may lean on
-_READ = 1_000  # messages of a thread: below more, a question stands by itself
-_TITLE = 80
+_MAX_CONTEXT_MESSAGES = 3  # of a thread, before its first question, that a follow-up may refer to
+_MAX_READ_MESSAGES = 1_000  # of a thread: in a longer one, a question is answered without context
+_MAX_TITLE_CHARS = 80
 
 
 class SlackContext:
-    """What every session needs: the chain and its journal, the inbox, and what is set for each channel."""
+    """Dependencies shared by all job handlers."""
 
     def __init__(
         self,
@@ -54,19 +54,23 @@ class SlackContext:
         self.channels = channels
         self._witness = witness
 
-    def question(self, job: Job, history: Sequence[ConversationTurn] = ()) -> Question:
-        """Return what a job asks, as it is asked in its channel."""
+    def build_question(self, job: Job, history: Sequence[ConversationTurn] = ()) -> Question:
+        """Return the question of a job, with the filters of its channel."""
         self._witness.on_question("slack")
         asked = datetime.fromtimestamp(job.received).astimezone()
         answer_id = get_context().get("answer_id", "")
-        return Question(job.text, tuple(history), self.filters(job), asked=asked, answer_id=answer_id)
+        return Question(job.text, tuple(history), self.build_filters(job), asked=asked, answer_id=answer_id)
 
-    def filters(self, job: Job) -> SearchFilters:
-        """Return from which articles a job's channel is answered."""
+    def build_filters(self, job: Job) -> SearchFilters:
+        """Return the search filters of the channel of a job."""
         return SearchFilters(sources=self.channels.get(job.channel).sources)
 
     def save_answer(self, job: Job, trace: AnswerTrace) -> bool:
-        """Store an answer before it is shown: what people say of it needs it. False: there are no articles at all."""
+        """Store an answer before it is posted: feedback refers to the stored answer.
+
+        Returns:
+            False if it was not stored because there are no articles.
+        """
         if trace.answer.status == "not_found" and self.is_empty:
             return False
         self.workspace.answers.save(trace)
@@ -75,18 +79,18 @@ class SlackContext:
         return True
 
     def load_answer(self, job: Job) -> Answer | None:
-        """Return the answer that was found before a crash; it is told and not sought again."""
+        """Return the answer that was stored before a crash, so that it is posted without another search, or None."""
         found = self.workspace.answers.load(job.answer_id) if job.answer_id else None
         return found[0] if found else None
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no articles at all."""
+        """True if there are no articles."""
         return self.workspace.articles.is_empty()
 
 
 class QuestionHandler:
-    """Answers a question, or an edited one in the place of its first answer."""
+    """Answers a question; the answer to an edited question replaces the first answer."""
 
     def __init__(self, desk: SlackContext, job: Job) -> None:
         self._desk = desk
@@ -94,19 +98,18 @@ class QuestionHandler:
         self._reply = Reply(desk.surface, desk.inbox, job)
 
     async def run(self) -> None:
-        """Answer in the thread, part by part as each is verified."""
+        """Post the answer in the thread, each part as soon as it is verified."""
         job, inbox = self._job, self._desk.inbox
         if await asyncio.to_thread(inbox.is_superseded, job):
-            await (
-                self._reply.find_existing()
-            )  # what a crash left is for the edit or deletion, which comes next
+            # The edit or deletion that follows handles a reply that was left by a crash.
+            await self._reply.find_existing()
             return
         await self._reply.begin()
         if stored := await asyncio.to_thread(self._desk.load_answer, job):
             await self._reply.finish(stored)
             return
         history = await self._history()
-        if not job.text and history:  # only mentioned, below what somebody said
+        if not job.text and history:  # a mention without text refers to the message above it
             job = replace(job, text=history[-1].question)
             history = history[:-1]
         if not job.text:
@@ -115,66 +118,69 @@ class QuestionHandler:
         await self._answer(job, history)
 
     async def notify(self, message: Message) -> None:
-        """Say something in the place of the answer."""
+        """Post a message in place of the answer."""
         await self._reply.say(message)
 
     async def _answer(self, job: Job, history: Sequence[ConversationTurn]) -> None:
-        question = await asyncio.to_thread(self._desk.question, job, history)
+        question = await asyncio.to_thread(self._desk.build_question, job, history)
         trace: AnswerTrace | None = None
-        waiting: list[Notice | Sentence] = []
+        pending: list[Notice | Sentence] = []
         async for parts in stream_in_thread(lambda: self._desk.workspace.chain.stream_with_trace(question)):
-            waiting += [part for part in parts if not isinstance(part, AnswerTrace)]
+            pending += [part for part in parts if not isinstance(part, AnswerTrace)]
             if isinstance(parts[-1], AnswerTrace):
                 trace = parts[-1]
-            # The Trace follows quotes at once, and its citations have the words of them that answer.
-            if waiting and (trace or not _is_quote(waiting[-1])):
-                await self._reply.append(waiting, trace.answer.citations if trace else ())
-                waiting = []
+            # The AnswerTrace follows quotes immediately, and its citations mark the words in them that answer.
+            if pending and (trace or not _is_quote(pending[-1])):
+                await self._reply.append(pending, trace.answer.citations if trace else ())
+                pending = []
         assert trace
         if not await asyncio.to_thread(self._desk.save_answer, job, trace):
             await self._reply.say(no_articles_message())
             return
         await self._reply.finish(trace.answer)
         if job.is_direct_message and not history:
-            await self._title(job)
+            await self._set_title(job)
 
-    async def _title(self, job: Job) -> None:
+    async def _set_title(self, job: Job) -> None:
         await self._desk.surface.attempt(
             "assistant.threads.setTitle",
             "assistant_threads_setTitle",
             channel_id=job.channel,
             thread_ts=job.thread,
-            title=clip_literal(job.text, _TITLE),
+            title=clip_and_neutralize(job.text, _MAX_TITLE_CHARS),
         )
 
     async def _history(self) -> tuple[ConversationTurn, ...]:
-        """Return what was said before: to the bot, or else in the thread in which it is asked for the first time."""
+        """Return the conversation with the bot, or at the first question in a thread the messages before it.
+
+        Those messages are read only for a mention without text or a follow-up.
+        """
         job = self._job
-        said = await asyncio.to_thread(self._desk.inbox.threads.history, job)
+        history = await asyncio.to_thread(self._desk.inbox.threads.history, job)
         if (
-            said
+            history
             or job.is_direct_message
             or job.thread == job.target
             or (job.text and not is_follow_up(job.text))
         ):
-            return said
-        return await self._overheard()
+            return history
+        return await self._read_thread()
 
-    async def _overheard(self) -> tuple[ConversationTurn, ...]:
+    async def _read_thread(self) -> tuple[ConversationTurn, ...]:
         job, surface = self._job, self._desk.surface
-        heard: deque[str] = deque(maxlen=_HEARD)
+        texts: deque[str] = deque(maxlen=_MAX_CONTEXT_MESSAGES)
         read = 0
         try:
             async for message in iter_thread(surface.client, job.channel, job.thread, latest=job.target):
                 read += 1
-                if read > _READ:
+                if read > _MAX_READ_MESSAGES:
                     return ()
                 is_ours = message.get("bot_id") or message.get("user") == surface.bot_user_id
                 if not is_ours and message["ts"] < job.target:
-                    heard.append(message_text(message.get("text") or "", surface.bot_user_id))
+                    texts.append(message_text(message.get("text") or "", surface.bot_user_id))
         except (SlackRejectedError, SlackUnavailableError):
-            return ()  # the question is answered by itself
-        return tuple(ConversationTurn(text) for text in heard if text)
+            return ()  # the question is answered without context
+        return tuple(ConversationTurn(text) for text in texts if text)
 
 
 def _is_quote(part: Notice | Sentence) -> bool:
@@ -182,14 +188,14 @@ def _is_quote(part: Notice | Sentence) -> bool:
 
 
 class DeletionHandler:
-    """Takes back the answer to a question that was deleted."""
+    """Deletes the answer to a question that was deleted."""
 
     def __init__(self, desk: SlackContext, job: Job) -> None:
         self._desk = desk
         self._job = job
 
     async def run(self) -> None:
-        """Delete the answer, where there is one."""
+        """Delete the answer if there is one."""
         job, inbox, client = self._job, self._desk.inbox, self._desk.surface.client
         reply = await asyncio.to_thread(inbox.threads.reply_to, job.channel, job.target)
         if reply:
@@ -201,4 +207,4 @@ class DeletionHandler:
         await asyncio.to_thread(inbox.threads.remove_question, job.channel, job.target)
 
     async def notify(self, message: Message) -> None:
-        """Say nothing: nobody waits for a word."""
+        """Do nothing: no user waits for a message."""

@@ -1,4 +1,4 @@
-"""The sources of an answer as blocks: outlet, date, title, quote and link of each citation."""
+"""Citations as Block Kit: source, date, title, quote and link."""
 
 from __future__ import annotations
 
@@ -10,172 +10,185 @@ from bot.answering.extractive import ExtractiveAnswerer
 from bot.answering.quotes import QuoteParts, nearest_heading, other_articles, split_quote
 from bot.slack.rendering.elements import (
     Part,
-    bullets,
-    context,
-    link,
+    bullet_list,
+    context_block,
+    link_element,
+    quote_elements,
     quote_section,
-    quote_words,
     raw_text,
     rich_text_block,
-    section,
+    sanitize_url,
+    section_block,
     text_element,
     text_section,
-    web_address,
 )
-from bot.slack.rendering.escaping import clip, literal_quote, neutralize
-from bot.slack.rendering.limits import TEXT, URL, Block
+from bot.slack.rendering.escaping import clip, clip_quote, neutralize
+from bot.slack.rendering.limits import MAX_TEXT, MAX_URL, Block
 from bot.text.formatting import format_date, format_page
 
 UNTITLED = "(no title)"
-_NEAREST = 5
-_OTHERS = 2  # of the nearest articles, below the closest passage
-_CLOSEST = 100  # characters of the closest passage: with less it says nothing
-_NAMES = 25  # to a part
+_MAX_NEAREST = 5
+_MAX_OTHERS = 2  # nearest articles below the closest passage
+_MIN_CLOSEST_CHARS = 100  # of the closest passage: a shorter excerpt is useless
+_NAMES_PER_ELEMENT = 25
 
-# What a reader can say of a citation, and how it is written down.
+# Feedback that users can give on a citation, with its label.
 REASONS = {"unsupported": "Does not say that", "outdated": "Out of date", "wrong_article": "Wrong article"}
 
-
-# What has become of a citation whose article is another by now.
-LOST: dict[CitationStatus, str] = {"changed": "the article no longer says so", "withdrawn": "withdrawn since"}
-STRUCK = {"strike": True}
+# Labels for citations whose article has changed.
+STATUS_LABELS: dict[CitationStatus, str] = {
+    "changed": "the article no longer says so",
+    "withdrawn": "withdrawn since",
+}
+STRIKE_STYLE = {"strike": True}
 
 
 @dataclass(frozen=True, slots=True)
 class RenderLimits:
-    """How much is shown of each sentence and source, in characters; `apart`: each source has a block, with its menu."""
+    """Maximum lengths of the parts of an answer, in characters.
+
+    Attributes:
+        separate_blocks: put each source into a block of its own, with a menu.
+    """
 
     sentence: int = 2_000
-    outlet: int = 100
+    source: int = 100
     title: int = 300
-    link: int = URL
-    quote: int = TEXT
+    link: int = MAX_URL
+    quote: int = MAX_TEXT
     copies: int = 600
-    apart: bool = True
+    separate_blocks: bool = True
 
 
 FULL = RenderLimits()
 REDUCED = (
     RenderLimits(quote=300, copies=120, title=200, link=1_000),
     RenderLimits(quote=150, copies=0, title=150, link=500),
-    RenderLimits(quote=100, copies=0, title=100, link=400, apart=False),
+    RenderLimits(quote=100, copies=0, title=100, link=400, separate_blocks=False),
 )
-# What is left where even the first sentence would not fit; no source goes without its line.
+# Used if even the first sentence does not fit. Every source keeps its line.
 MINIMAL = (
-    RenderLimits(sentence=1_000, quote=0, copies=0, outlet=60, title=60, link=300, apart=False),
-    RenderLimits(sentence=600, quote=0, copies=0, outlet=30, title=0, link=0, apart=False),
+    RenderLimits(sentence=1_000, quote=0, copies=0, source=60, title=60, link=300, separate_blocks=False),
+    RenderLimits(sentence=600, quote=0, copies=0, source=30, title=0, link=0, separate_blocks=False),
 )
 
 
-def source_blocks(answer: Answer, measure: RenderLimits = FULL) -> Iterator[Block]:
+def source_blocks(answer: Answer, limits: RenderLimits = FULL) -> Iterator[Block]:
     """Yield the blocks of all citations."""
-    if measure.apart:
+    if limits.separate_blocks:
         for citation in answer.citations:
-            yield citation_header(citation, answer.id, measure)
-            yield rich_text_block(*_body(citation, measure))
-    elif answer.citations and measure.title:
+            yield citation_header(citation, answer.id, limits)
+            yield rich_text_block(*_build_body(citation, limits))
+    elif answer.citations and limits.title:
         yield rich_text_block(
-            bullets(text_section(*_row(citation, measure)) for citation in answer.citations)
+            bullet_list(text_section(*_build_row(citation, limits)) for citation in answer.citations)
         )
     elif answer.citations:
-        yield rich_text_block(text_section(*_names(answer, measure)))
+        yield rich_text_block(text_section(*_build_name_list(answer, limits)))
 
 
-def citation_header(citation: Citation, answer_id: str, measure: RenderLimits = FULL) -> Block:
-    """Return number, outlet and date of a citation, with the menu by which a reader says what is wrong with it."""
+def citation_header(citation: Citation, answer_id: str, limits: RenderLimits = FULL) -> Block:
+    """Return the number, source and date of a citation, with a menu to report a problem with it."""
     options = [
         {"text": {"type": "plain_text", "text": label}, "value": f"{reason}:{citation.n}:{answer_id}"}
         for reason, label in REASONS.items()
     ]
     menu = {"type": "overflow", "action_id": f"citation:{citation.n}", "options": options}
-    return section(named(citation, measure), accessory=menu)
+    return section_block(format_citation(citation, limits), accessory=menu)
 
 
-def closest_blocks(answer: Answer, measure: RenderLimits = FULL) -> Iterator[Block]:
-    """Yield the passage that is closest to an answer, without a number and a menu: nothing cites it."""
-    shown = replace(measure, quote=max(measure.quote, _CLOSEST), title=max(measure.title, _CLOSEST))
+def closest_blocks(answer: Answer, limits: RenderLimits = FULL) -> Iterator[Block]:
+    """Yield the passage that is closest to an answer, without a number and a menu, because no sentence cites it."""
+    shown = replace(
+        limits, quote=max(limits.quote, _MIN_CLOSEST_CHARS), title=max(limits.title, _MIN_CLOSEST_CHARS)
+    )
     for citation in answer.closest:
         yield rich_text_block(text_section(raw_text(NOT_SURE, bold=True)))
-        yield section(format_source(citation, shown))
-        yield rich_text_block(*_body(citation, shown))
+        yield section_block(format_source(citation, shown))
+        yield rich_text_block(*_build_body(citation, shown))
 
 
-def nearest_blocks(answer: Answer, measure: RenderLimits = FULL) -> Iterator[Block]:
-    """Yield the articles that came near."""
+def nearest_blocks(answer: Answer, limits: RenderLimits = FULL) -> Iterator[Block]:
+    """Yield the list of related articles."""
     rows = [
         text_section(
-            text_element(format_source(article, measure)),
+            text_element(format_source(article, limits)),
             raw_text(" · "),
-            link(article.url, title(article, measure.title or measure.outlet), longest=measure.link),
+            link_element(
+                article.url, format_title(article, limits.title or limits.source), max_length=limits.link
+            ),
         )
-        for article in other_articles(answer)[: _OTHERS if answer.closest else _NEAREST]
+        for article in other_articles(answer)[: _MAX_OTHERS if answer.closest else _MAX_NEAREST]
     ]
     if rows:
-        yield rich_text_block(text_section(raw_text(nearest_heading(answer))), bullets(rows))
+        yield rich_text_block(text_section(raw_text(nearest_heading(answer))), bullet_list(rows))
 
 
 def footer_blocks(answer: Answer) -> Iterator[Block]:
-    """Yield the time looked at, the date the answer stands at, and whose words it is in, in small print."""
-    if said := " · ".join(_foot(answer)):
-        yield context(said)
+    """Yield a line in small print: time window, reference date and author of the wording."""
+    if notes := " · ".join(_footer_notes(answer)):
+        yield context_block(notes)
 
 
-def format_source(article: Citation | ArticleRef, measure: RenderLimits = FULL) -> str:
-    """Return outlet, date and page, the date written so that it reads the same in every country."""
-    outlet = clip(article.source, measure.outlet)
+def format_source(article: Citation | ArticleRef, limits: RenderLimits = FULL) -> str:
+    """Return source, date and page; the date format is unambiguous in all countries."""
+    source = clip(article.source, limits.source)
     return " · ".join(
         part
-        for part in (outlet, format_date(article.published), format_page(getattr(article, "page", None)))
+        for part in (source, format_date(article.published), format_page(getattr(article, "page", None)))
         if part
     )
 
 
-def named(citation: Citation, measure: RenderLimits = FULL) -> str:
-    """Return number, outlet and date of a citation, and where it no longer stands, why."""
-    lost = f" · {LOST[citation.standing]}" if citation.standing in LOST else ""
-    return f"[{citation.n}] {format_source(citation, measure)}{lost}"
+def format_citation(citation: Citation, limits: RenderLimits = FULL) -> str:
+    """Return number, source and date of a citation, and the reason if it is no longer valid."""
+    status = f" · {STATUS_LABELS[citation.standing]}" if citation.standing in STATUS_LABELS else ""
+    return f"[{citation.n}] {format_source(citation, limits)}{status}"
 
 
 def strike_style(citation: Citation) -> dict[str, bool]:
-    """Return the style of a citation's words: struck through where it no longer stands."""
-    return STRUCK if citation.standing in LOST else {}
+    """Return the text style of a citation: strikethrough if it is no longer valid."""
+    return STRIKE_STYLE if citation.standing in STATUS_LABELS else {}
 
 
-def quote_parts(citation: Citation, limit: int) -> list[Part]:
-    """Return the quote in at most `limit` characters, the words that answer in bold unless it is struck through."""
+def format_quote(citation: Citation, limit: int) -> list[Part]:
+    """Return the text elements of a quote, truncated to `limit` characters.
+
+    The words that answer the question are bold unless the quote is struck through.
+    """
     style, quote = strike_style(citation), split_quote(citation)
     if style or not quote.words:
         quote = QuoteParts(citation.quote, "", "")
-    return quote_words(literal_quote(quote, limit, opening="“", closing="”"), **style)
+    return quote_elements(clip_quote(quote, limit, opening="“", closing="”"), **style)
 
 
-def title(article: Citation | ArticleRef, longest: int) -> str:
-    """Return an article's title, cut at a word where it is longer."""
-    return clip(article.title, longest) or UNTITLED
+def format_title(article: Citation | ArticleRef, max_length: int) -> str:
+    """Return the title of an article, truncated after a word if it is too long."""
+    return clip(article.title, max_length) or UNTITLED
 
 
-def linked_title(citation: Citation, measure: RenderLimits = FULL) -> Part:
-    """Return the title, linked to the quote, or to its page where that link is too long."""
-    address = next(
-        (url for url in (citation.link, citation.url) if web_address(url, longest=measure.link)), None
+def linked_title(citation: Citation, limits: RenderLimits = FULL) -> Part:
+    """Return the title, linked to the quote, or to the page if that link is too long."""
+    target = next(
+        (url for url in (citation.link, citation.url) if sanitize_url(url, max_length=limits.link)), None
     )
-    return link(address, title(citation, measure.title), **strike_style(citation))
+    return link_element(target, format_title(citation, limits.title), **strike_style(citation))
 
 
-def copies(citation: Citation, measure: RenderLimits = FULL) -> str:
-    """Return where else the passage was printed; "" where nowhere, or where there is no room for it."""
+def format_copies(citation: Citation, limits: RenderLimits = FULL) -> str:
+    """Return the sources of syndicated copies, or "" if there are none or they exceed the limit."""
     names = list(
-        dict.fromkeys(clip(copy.source or copy.title, measure.outlet) or UNTITLED for copy in citation.copies)
+        dict.fromkeys(clip(copy.source or copy.title, limits.source) or UNTITLED for copy in citation.copies)
     )
     for shown in range(len(names), 0, -1):
         rest = f" and {len(names) - shown} more" if shown < len(names) else ""
-        if len(also := f"also carried by {', '.join(names[:shown])}{rest}") <= measure.copies:
+        if len(also := f"also carried by {', '.join(names[:shown])}{rest}") <= limits.copies:
             return also
     return ""
 
 
-def is_quoted(answer: Answer) -> bool:
-    """Say whether the answer's sentences are just the quotes of its citations, so that one would repeat the other."""
+def is_only_quotes(answer: Answer) -> bool:
+    """Return True if the sentences are exactly the quotes of the citations, so that showing both would repeat them."""
     quotes = {citation.n: citation.quote.split() for citation in answer.citations}
     return bool(quotes) and {n for sentence in answer.sentences for n in sentence.citations} == set(quotes) and all(
         sentence.support in ("verbatim", "lost")
@@ -185,32 +198,32 @@ def is_quoted(answer: Answer) -> bool:
     )  # fmt: skip
 
 
-def _body(citation: Citation, measure: RenderLimits) -> Iterator[Part]:
-    if measure.quote:
-        yield quote_section(*quote_parts(citation, measure.quote - 2))
-    below = [linked_title(citation, measure)]
-    if also := copies(citation, measure):
-        below += [raw_text(" · "), text_element(also, italic=True)]
-    yield text_section(*below)
+def _build_body(citation: Citation, limits: RenderLimits) -> Iterator[Part]:
+    if limits.quote:
+        yield quote_section(*format_quote(citation, limits.quote - 2))
+    footer = [linked_title(citation, limits)]
+    if also := format_copies(citation, limits):
+        footer += [raw_text(" · "), text_element(also, italic=True)]
+    yield text_section(*footer)
 
 
-def _row(citation: Citation, measure: RenderLimits) -> Iterator[Part]:
-    yield text_element(named(citation, measure))
-    yield from (raw_text(" · "), linked_title(citation, measure))
-    if measure.quote:
-        yield from (raw_text(": "), *quote_parts(citation, measure.quote))
+def _build_row(citation: Citation, limits: RenderLimits) -> Iterator[Part]:
+    yield text_element(format_citation(citation, limits))
+    yield from (raw_text(" · "), linked_title(citation, limits))
+    if limits.quote:
+        yield from (raw_text(": "), *format_quote(citation, limits.quote))
 
 
-def _names(answer: Answer, measure: RenderLimits) -> Iterator[Part]:
-    """Yield outlets and dates alone, as few parts as hold them: each part takes more room than a name."""
-    names = [neutralize(named(citation, measure)) for citation in answer.citations]
-    for first in range(0, len(names), _NAMES):
-        yield raw_text("\n".join(names[first : first + _NAMES]) + "\n")
+def _build_name_list(answer: Answer, limits: RenderLimits) -> Iterator[Part]:
+    """Yield only sources and dates, in as few text elements as possible: an element is larger than a name."""
+    names = [neutralize(format_citation(citation, limits)) for citation in answer.citations]
+    for first in range(0, len(names), _NAMES_PER_ELEMENT):
+        yield raw_text("\n".join(names[first : first + _NAMES_PER_ELEMENT]) + "\n")
 
 
-def _foot(answer: Answer) -> Iterator[str]:
-    if answer.window and (named := answer.window.label) and named not in answer.notice and _is_within(answer):
-        yield f"Articles {named}" if named.startswith(("since", "before")) else f"Articles of {named}"
+def _footer_notes(answer: Answer) -> Iterator[str]:
+    if answer.window and (label := answer.window.label) and label not in answer.notice and _is_within(answer):
+        yield f"Articles {label}" if label.startswith(("since", "before")) else f"Articles of {label}"
     if answer.as_of and not answer.notice.startswith("As of "):
         yield f"As of {format_date(answer.as_of)}"
     if answer.status != "answered":
@@ -222,7 +235,7 @@ def _foot(answer: Answer) -> Iterator[str]:
 
 
 def _is_within(answer: Answer) -> bool:
-    """Say whether the window was kept to: where it held nothing, the answer is from another time."""
+    """Return True if all dates are within the window; if it had no articles, the answer is from another time."""
     assert answer.window
     since, until = answer.window.since, answer.window.until
     shown = (*answer.citations, *answer.closest)

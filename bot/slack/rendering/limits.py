@@ -1,4 +1,4 @@
-"""What Slack takes of a message or a view, and how much of it a payload uses."""
+"""Size limits of Slack messages and views."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from typing import Any
 Block = dict[str, Any]
 
 MAX_BLOCKS = 50  # in a message
-VIEW_BLOCKS = 100
-VIEW = 250_000  # characters of a view's JSON, in which others than ASCII take six
-TEXT = 3_000  # characters of a text object
-LABEL = 75  # of a button's or an option's text
-TITLE = 24  # of a view's title and its buttons
-URL = 3_000
+MAX_VIEW_BLOCKS = 100
+MAX_VIEW = 250_000  # characters of a view's JSON, in which a non-ASCII character takes six
+MAX_TEXT = 3_000  # characters of a text object
+MAX_LABEL = 75  # characters of the text of a button or an option
+MAX_TITLE = 24  # characters of the title of a view and of its buttons
+MAX_URL = 3_000  # characters
 
-# Of all blocks together. Slack refuses a message at about 13,000 (msg_blocks_too_long) and counts what blocks are made
-# of, too: a divider takes 125. So what is measured is the JSON, in bytes, with what Slack adds to a block.
-MESSAGE = 12_000
-_ADDED = 30
+# Bytes of all blocks of a message. Slack rejects a message at about 13,000 (msg_blocks_too_long) and counts the
+# structure of blocks, too: a divider takes 125. Therefore the JSON is measured, plus the overhead that Slack adds.
+MAX_MESSAGE = 12_000
+_BLOCK_OVERHEAD = 30  # bytes per block
 
 
 def size(blocks: Sequence[Block]) -> int:
-    """Return what these blocks take of MESSAGE."""
-    return sum(len(json.dumps(block, ensure_ascii=False).encode()) + _ADDED for block in blocks)
+    """Return the size of blocks in bytes, to be compared with MAX_MESSAGE."""
+    return sum(len(json.dumps(block, ensure_ascii=False).encode()) + _BLOCK_OVERHEAD for block in blocks)
 
 
-def fits(blocks: Sequence[Block], *, taken: int = 0) -> bool:
-    """Say whether these blocks can be a message's, of which `taken` is used already."""
-    return len(blocks) <= MAX_BLOCKS and size(blocks) + taken <= MESSAGE
+def fits(blocks: Sequence[Block], *, used: int = 0) -> bool:
+    """Return True if the blocks fit in a message.
+
+    Args:
+        used: bytes of the message that are already in use.
+    """
+    return len(blocks) <= MAX_BLOCKS and size(blocks) + used <= MAX_MESSAGE
 
 
 def fits_view(view: Block) -> bool:
-    """Say whether Slack takes a view of this size."""
-    return len(view["blocks"]) <= VIEW_BLOCKS and len(json.dumps(view)) <= VIEW
+    """Return True if a view is within the size limits of Slack."""
+    return len(view["blocks"]) <= MAX_VIEW_BLOCKS and len(json.dumps(view)) <= MAX_VIEW

@@ -1,1 +1,1 @@
-"""What a sentence claims that can be looked up: numbers, dates, quotations and names; and what a text lacks of it."""
+"""Verifiable claims of a sentence (numbers, dates, quotations, names and negations) that its source lacks."""

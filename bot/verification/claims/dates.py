@@ -1,4 +1,4 @@
-"""Dates: which of a sentence's dates no text has, whichever way either of them writes a day."""
+"""Date matching: find the dates of a sentence that its source lacks, in any notation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _WEEK = 7
 
 @dataclass(frozen=True, slots=True)
 class DateMention:
-    """A date as far as it is given, and where it stands; `weekday` counts from Monday, 0."""
+    """A complete or partial date and its span in the text; `weekday` is 0 for Monday."""
 
     span: Span
     year: int | None = None
@@ -58,74 +58,80 @@ class DateMention:
 
 
 def missing_dates(sentence: str, text: str, *, context: str = "") -> list[str]:
-    """Return the dates of `sentence`, as it writes them, that neither `text` nor `context` has.
+    """Return the dates of `sentence`, as written, that neither `text` nor `context` contains.
 
-    What `text` says by the day it was published on ("Friday", "yesterday", "last year") counts as a date
-    when `context` holds that day.
+    Dates in `text` that are relative to its publication ("Friday", "yesterday", "last year") count if `context`
+    contains the publication date.
     """
     claimed = dates(sentence)
     if not claimed:
         return []
-    known = _known(text, context)
+    known = _collect_known_dates(text, context)
     return [sentence[dated.span.start : dated.span.end] for dated in claimed if not known.has(dated)]
 
 
 @dataclass(frozen=True, slots=True)
 class _KnownDates:
-    """The dates of a text: those it states, and those that follow from the day it was published on.
+    """The dates of a text: explicit ones, and those derived from its publication date.
 
-    What follows counts only where the text states nothing of the kind: else the sentence may have changed it.
+    Derived dates count only if the text has no explicit date of that kind: otherwise the sentence may have changed it.
+
+    Args:
+        stated: explicit dates of the text.
+        published: explicit dates of the context, such as the publication date.
+        relative: dates that relative expressions refer to.
+        years: all years in the text and the context.
     """
 
     stated: tuple[DateMention, ...]
     published: tuple[DateMention, ...]
-    spoken: tuple[DateMention, ...]
+    relative: tuple[DateMention, ...]
     years: frozenset[int]
 
     def has(self, claimed: DateMention) -> bool:
-        """Say whether one date has all that is claimed; its year may stand apart."""
+        """Return True if a known date has all parts of the claimed date; the year may be elsewhere in the text."""
         if claimed.weekday is not None:
             return self._has_weekday(claimed.weekday)
         if claimed.month is None:
             return claimed.year in self.years
         if claimed.day is None:
             stated = [dated for dated in self.stated if dated.month]
-            return self._agreeing(claimed, stated or self.following)
+            return self._has_match(claimed, stated or self.derived_dates)
         stated = [dated for dated in self.stated if dated.day]
-        return self._agreeing(claimed, stated or self.following)
+        return self._has_match(claimed, stated or self.derived_dates)
 
     def _has_weekday(self, weekday: int) -> bool:
         stated = {dated.weekday for dated in self.stated} - {None}
-        # That an article is of a Monday does not say that what it tells was on Monday.
-        return weekday in (stated or {_weekday(dated) for dated in (*self.stated, *self.spoken)})
+        # An article published on a Monday does not necessarily report events of that Monday.
+        return weekday in (stated or {_weekday_of(dated) for dated in (*self.stated, *self.relative)})
 
     @property
-    def following(self) -> tuple[DateMention, ...]:
-        """What follows from the day it was published on, that day included."""
-        return (*self.published, *self.spoken)
+    def derived_dates(self) -> tuple[DateMention, ...]:
+        """Dates derived from the publication date, including that date."""
+        return (*self.published, *self.relative)
 
-    def _agreeing(self, claimed: DateMention, known: Iterable[DateMention]) -> bool:
+    def _has_match(self, claimed: DateMention, known: Iterable[DateMention]) -> bool:
         return any(_matches(claimed, dated, self.years) for dated in known)
 
 
 @lru_cache(maxsize=512)
-def _known(text: str, context: str) -> _KnownDates:
+def _collect_known_dates(text: str, context: str) -> _KnownDates:
     stated, around = dates(text), dates(context)
-    spoken = tuple(dated for published in _days(around) for dated in _relative_dates(text, published))
-    years = {dated.year for dated in (*stated, *around, *spoken)} | {
+    relative = tuple(dated for published in _to_days(around) for dated in _relative_dates(text, published))
+    years = {dated.year for dated in (*stated, *around, *relative)} | {
         int(year) for year in re.findall(_YEAR, f"{text}\n{context}")
     }
     years |= {int(number.value) for number in numbers(text) if number.value.isdecimal()}  # "2,000 men"
-    return _KnownDates(stated, around, spoken, frozenset(year for year in years if year))
+    return _KnownDates(stated, around, relative, frozenset(year for year in years if year))
 
 
 @lru_cache(maxsize=512)
 def dates(text: str) -> tuple[DateMention, ...]:
-    """Return the dates of `text` in order; a range gives both its ends."""
-    return tuple(dated for match in _DATE.finditer(text) for dated in _dated(match))
+    """Return the dates of `text` in order; a range yields both ends."""
+    return tuple(dated for match in _DATE.finditer(text) for dated in _parse_match(match))
 
 
-def _dated(match: re.Match[str]) -> Iterator[DateMention]:
+def _parse_match(match: re.Match[str]) -> Iterator[DateMention]:
     span, found = Span(*match.span()), match.groupdict()
     if found["iso"]:
         yield DateMention(span, int(found["y1"]), int(found["m1"]), int(found["d1"]))
@@ -138,10 +144,12 @@ def _dated(match: re.Match[str]) -> Iterator[DateMention]:
     elif found["year"]:
         yield DateMention(span, year=int(found["year"]))
     else:
-        yield from _with_month(span, {name.rstrip("3456"): value for name, value in found.items() if value})
+        yield from _parse_with_month(
+            span, {name.rstrip("3456"): value for name, value in found.items() if value}
+        )
 
 
-def _with_month(span: Span, found: dict[str, str]) -> Iterator[DateMention]:
+def _parse_with_month(span: Span, found: dict[str, str]) -> Iterator[DateMention]:
     word = found["month"]
     if "day" not in found and word.rstrip(".").lower() in _CAPITAL_ONLY and not word[0].isupper():
         return
@@ -149,22 +157,22 @@ def _with_month(span: Span, found: dict[str, str]) -> Iterator[DateMention]:
     year = int(found["year"]) if "year" in found else None
     for day in (found.get("day"), found.get("last")):
         if day:
-            yield DateMention(span, year, month, int(re.match(r"\d+", day)[0]))  # type: ignore[index]  # _DAY begins so
+            yield DateMention(span, year, month, int(re.match(r"\d+", day)[0]))  # type: ignore[index]  # _DAY starts with digits
     if "day" not in found:
         yield DateMention(span, year, month)
 
 
-def _days(found: tuple[DateMention, ...]) -> Iterator[date]:
+def _to_days(found: tuple[DateMention, ...]) -> Iterator[date]:
     for dated in found:
         if dated.year and dated.month and dated.day:
             try:
                 yield date(dated.year, dated.month, dated.day)
-            except ValueError:  # no such day
+            except ValueError:  # invalid date, such as February 30
                 continue
 
 
 def _relative_dates(text: str, published: date) -> Iterator[DateMention]:
-    """Yield the dates that `text` gives by the day it was published on."""
+    """Yield the dates that `text` gives relative to its publication date."""
     nowhere = Span(0, 0)
     for match in _RELATIVE_YEAR.finditer(text):
         yield DateMention(nowhere, published.year + _STEPS.get((match[1] or match[2]).lower(), 0))
@@ -172,16 +180,16 @@ def _relative_dates(text: str, published: date) -> Iterator[DateMention]:
         months = published.year * 12 + published.month - 1 + _STEPS.get(match[1].lower(), 0)
         yield DateMention(nowhere, months // 12, months % 12 + 1)
     for match in _RELATIVE_DAY.finditer(text):
-        yield _whole(published, _STEPS.get(match[1].lower(), 0))
+        yield _shift_days(published, _STEPS.get(match[1].lower(), 0))
     for weekday in {dated.weekday for dated in dates(text)} - {None}:
-        yield from (_whole(published, _days_until(weekday, published) - back) for back in (0, _WEEK))
+        yield from (_shift_days(published, _days_until(weekday, published) - back) for back in (0, _WEEK))
 
 
 def _days_until(weekday: int | None, published: date) -> int:
     return ((weekday or 0) - published.weekday()) % _WEEK
 
 
-def _whole(published: date, days: int) -> DateMention:
+def _shift_days(published: date, days: int) -> DateMention:
     day = date.fromordinal(min(max(published.toordinal() + days, 1), date.max.toordinal()))
     return DateMention(Span(0, 0), day.year, day.month, day.day, day.weekday())
 
@@ -192,5 +200,5 @@ def _matches(claimed: DateMention, other: DateMention, years: frozenset[int]) ->
     return claimed.year in {None, other.year} or (other.year is None and claimed.year in years)
 
 
-def _weekday(dated: DateMention) -> int | None:
-    return next((day.weekday() for day in _days((dated,))), None)
+def _weekday_of(dated: DateMention) -> int | None:
+    return next((day.weekday() for day in _to_days((dated,))), None)

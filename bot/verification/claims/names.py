@@ -1,4 +1,4 @@
-"""Names: which of a sentence's capitalised words no text has, under that name or one that means the same."""
+"""Named-entity matching: find the capitalized words of a sentence that its source lacks, including aliases."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from bot.indexing.bm25_index import analyze
 
 _WORD = re.compile(r"\w+(?:['’](?!s\b)\w+)*")
 _DOTTED = re.compile(r"\b(?:\w\.){2,}")
-_BEGINS = re.compile(
-    r"(?:^|[.?!:;•|]\s|[“”\"‘«(\[/]\s*|\s[-–—*]\s)\W*$"
-)  # where any word may begin with a capital
-_BESIDE = re.compile(r"[ -]|\. ")
-_LINKED = re.compile(r"(?:[ -]|\. )(?:of |of the |for |and |& )?")
-# What follows the first word of a sentence when that is who acts: "Paterson died", "Biden's", "LONDON — ".
-_ACTS = re.compile(
+# In these positions any word may be capitalized.
+_SENTENCE_START = re.compile(r"(?:^|[.?!:;•|]\s|[“”\"‘«(\[/]\s*|\s[-–—*]\s)\W*$")
+_WITHIN_NAME = re.compile(r"[ -]|\. ")
+_BETWEEN_INITIALS = re.compile(r"(?:[ -]|\. )(?:of |of the |for |and |& )?")
+# The text after the first word of a sentence if that word is a name: "Paterson died", "Biden's", "LONDON — ".
+_AFTER_NAME = re.compile(
     r"['’]s\b| [-–—]+ | (?:is|was|has|had|will|would|can|could|may|might|did|does|said|says|told|tells|added|asked|"
     r"(?!need|bas|relat|advanc|mix|limit|unit|us)[a-z]{2,}ed)\b"
 )
-_LOOK_BACK = 8  # characters
-_LONGEST_ACRONYM = 6
-_HEADLINE, _HEADLINE_WORDS = 0.6, 4  # of a sentence's longer words capitalised: capitals say nothing there
-_LONGER = 4
+_LOOKBACK_CHARS = 8  # characters
+_MAX_ACRONYM_LETTERS = 6
+# Share and number of the longer words that are capitalized in a headline: capitals are not informative there.
+_HEADLINE_SHARE, _MIN_HEADLINE_WORDS = 0.6, 4
+_MIN_LONG_WORD = 4
 
 _DEMONYM_ENDINGS = ("ians", "ian", "ans", "an", "ns", "n", "ese", "ish", "is", "i", "ic")
-# Titles, beginnings of sentences and the calendar: whether those are missing is for others to weigh.
-_NO_NAMES = """
+# Titles, common first words of sentences and the calendar: other checks cover these.
+_NON_NAME_WORDS = """
 i mr mrs ms miss dr sir dame lord lady prof professor president vice prime minister king queen prince princess
 pope chancellor senator sen rep representative governor gov mayor general gen captain colonel sergeant judge
 justice secretary chairman chairwoman chief director ceo coach government parliament state city county
@@ -46,9 +46,9 @@ am pm ad bc est gmt mon tue wed thu fri sat sun jan feb mar apr jun jul aug sep 
 monday tuesday wednesday thursday friday saturday sunday january february march april may june july august
 september october november december spring summer autumn winter
 """
-CAPITALIZED_NON_NAMES = frozenset(_NO_NAMES.split())
-# Each line or column means one thing, and so do its adjectives; a hyphen is a space.
-_SAME = """
+CAPITALIZED_NON_NAMES = frozenset(_NON_NAME_WORDS.split())
+# The words of each line or column are aliases, including the adjectives; a hyphen is a space.
+_ALIAS_TABLE = """
 usa america american americans united-states
 uk britain british britons great-britain united-kingdom
 eu european-union bloc
@@ -66,98 +66,119 @@ facebook meta | google alphabet | fed federal-reserve | kremlin russia russian m
 la los-angeles | nyc new-york | saudi saudi-arabia | congo drc congolese | fbi federal-bureau-of-investigation
 tv television | internet web online | utd united | man manchester
 """
-_GROUPS = [group.split() for line in _SAME.splitlines() for group in line.split("|")]
+_GROUPS = [group.split() for line in _ALIAS_TABLE.splitlines() for group in line.split("|")]
 ALIASES = {name: tuple(other for other in group if other != name) for group in _GROUPS for name in group}
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """One capitalised word of a name; `run` are all the words of that name, `at` its place in them."""
+    """One capitalized word of a name.
+
+    Args:
+        word: the word as written.
+        run: all words of the name, normalized.
+        at: index of the word in `run`.
+        initial: the word starts a sentence, in which any word is capitalized.
+    """
 
     word: str
     run: tuple[str, ...]
     at: int
-    initial: bool  # it begins a sentence, where any word has a capital
+    initial: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NameIndex:
-    """The words of a text as names are looked up in it."""
+    """Index of the words of a text for looking up names.
+
+    Args:
+        words: normalized words.
+        stems: their stems.
+        pairs: pairs of adjacent words.
+        named: those pairs whose first word is capitalized.
+        capitals: words in upper case.
+        initials: initials of capitalized word sequences, such as "svb".
+    """
 
     words: frozenset[str]
     stems: frozenset[str]
     pairs: frozenset[tuple[str, str]]
-    named: frozenset[tuple[str, str]]  # those pairs whose first word has a capital
+    named: frozenset[tuple[str, str]]
     capitals: frozenset[str]
     initials: frozenset[str]
 
 
 def missing_names(sentence: str, text: str) -> list[Name]:
-    """Return the capitalised words of `sentence` that `text` has under no name."""
-    known = _lexicon(text)
+    """Return the capitalized words of `sentence` that `text` contains neither as written nor as an alias."""
+    known = _build_index(text)
     return [name for name in names(sentence) if not _is_known(name, known)]
 
 
 def is_substituted_name(name: Name, sentence: str, text: str) -> bool:
-    """Say whether `text` has another name where `sentence` has this one: between the same words, or beside two."""
-    told = _undotted(text)
-    there = [match[0] for match in _WORD.finditer(told)]
+    """Return True if `text` has another name in the same place: between the same words, or next to the same two."""
+    source = _remove_dots(text)
+    there = [match[0] for match in _WORD.finditer(source)]
     others = [
         at
         for at, word in enumerate(there)
-        if _is_capital(word) and _folded(word) not in CAPITALIZED_NON_NAMES
+        if _is_capital(word) and _fold_word(word) not in CAPITALIZED_NON_NAMES
     ]
     here, found = (
-        [_folded(match[0]) for match in _WORD.finditer(_undotted(sentence))],
-        list(map(_folded, there)),
+        [_fold_word(match[0]) for match in _WORD.finditer(_remove_dots(sentence))],
+        list(map(_fold_word, there)),
     )
     places = [at for at, word in enumerate(here) if word == name.run[name.at]]
-    return any(_same_place(here, at, found, other) for at in places for other in others)
+    return any(_is_same_place(here, at, found, other) for at in places for other in others)
 
 
-def _same_place(here: Sequence[str], at: int, there: Sequence[str], other: int) -> bool:
+def _is_same_place(here: Sequence[str], at: int, there: Sequence[str], other: int) -> bool:
     if here[at] == there[other]:
         return False
-    before = _agreeing(reversed(here[max(0, at - 2) : at]), reversed(there[max(0, other - 2) : other]))
-    after = _agreeing(here[at + 1 : at + 3], there[other + 1 : other + 3])
+    before = _common_prefix(reversed(here[max(0, at - 2) : at]), reversed(there[max(0, other - 2) : other]))
+    after = _common_prefix(here[at + 1 : at + 3], there[other + 1 : other + 3])
     return bool(before and after) or any(
-        len(side) > 1 and any(len(word) >= _LONGER for word in side) for side in (before, after)
+        len(side) > 1 and any(len(word) >= _MIN_LONG_WORD for word in side) for side in (before, after)
     )
 
 
-def _agreeing(here: Iterable[str], there: Iterable[str]) -> list[str]:
-    """Return the words that the two begin with."""
+def _common_prefix(here: Iterable[str], there: Iterable[str]) -> list[str]:
+    """Return the common prefix of two word sequences."""
     pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(here, there, strict=False))
     return [word for word, _ in pairs]
 
 
 @lru_cache(maxsize=512)
 def names(sentence: str) -> tuple[Name, ...]:
-    """Return the words of names in `sentence`; none of a headline's, where every word has a capital."""
-    sentence = _undotted(sentence)
+    """Return the words of names in `sentence`; empty for a headline, in which every word is capitalized."""
+    sentence = _remove_dots(sentence)
     words = [match for match in _WORD.finditer(sentence) if not match[0][0].isdigit()]
-    longer = [match for match in words if len(match[0]) >= _LONGER]
-    if sum(_is_capital(match[0]) for match in longer) >= max(_HEADLINE_WORDS, _HEADLINE * len(longer)):
+    longer = [match for match in words if len(match[0]) >= _MIN_LONG_WORD]
+    if sum(_is_capital(match[0]) for match in longer) >= max(
+        _MIN_HEADLINE_WORDS, _HEADLINE_SHARE * len(longer)
+    ):
         return ()
-    return tuple(name for run in _runs(sentence, words, _BESIDE) for name in _names_of(sentence, run))
+    return tuple(
+        name for run in _capitalized_runs(sentence, words, _WITHIN_NAME) for name in _names_of(sentence, run)
+    )
 
 
 def _names_of(sentence: str, run: Sequence[re.Match[str]]) -> Iterator[Name]:
-    folded = tuple(_folded(match[0]) for match in run)
+    folded = tuple(_fold_word(match[0]) for match in run)
     for at, match in enumerate(run):
         begins = (
             at == 0
-            and _BEGINS.search(sentence[max(0, match.start() - _LOOK_BACK) : match.start()]) is not None
+            and _SENTENCE_START.search(sentence[max(0, match.start() - _LOOKBACK_CHARS) : match.start()])
+            is not None
         )
-        initial = begins and not match[0].isupper() and not _ACTS.match(sentence, match.end())
+        initial = begins and not match[0].isupper() and not _AFTER_NAME.match(sentence, match.end())
         if folded[at] not in CAPITALIZED_NON_NAMES and (len(folded[at]) > 1):
             yield Name(match[0], folded, at, initial)
 
 
-def _runs(
+def _capitalized_runs(
     sentence: str, words: Sequence[re.Match[str]], between: re.Pattern[str]
 ) -> Iterator[list[re.Match[str]]]:
-    """Yield the capitalised words in a row that have nothing but `between` among them."""
+    """Yield the sequences of capitalized words that are separated only by `between`."""
     run: list[re.Match[str]] = []
     for match in words:
         if not _is_capital(match[0]):
@@ -175,10 +196,10 @@ def _is_capital(word: str) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _lexicon(text: str) -> NameIndex:
-    text = _undotted(text)
+def _build_index(text: str) -> NameIndex:
+    text = _remove_dots(text)
     written = [match[0] for match in _WORD.finditer(text)]
-    found = [_folded(word) for word in written]
+    found = [_fold_word(word) for word in written]
     pairs = list(itertools.pairwise(found))
     return NameIndex(
         words=frozenset(part for word in found for part in (word, *word.split("'"))),
@@ -191,12 +212,12 @@ def _lexicon(text: str) -> NameIndex:
 
 
 def _initials(text: str) -> Iterator[str]:
-    """Yield "svb" for Silicon Valley Bank: the first letters of capitalised words in a row."""
+    """Yield the initials of sequences of capitalized words: "svb" for Silicon Valley Bank."""
     words = list(_WORD.finditer(text))
-    for run in _runs(text, words, _LINKED):
+    for run in _capitalized_runs(text, words, _BETWEEN_INITIALS):
         letters = "".join(match[0][0] for match in run).casefold()
         for start in range(len(letters)):
-            yield from (letters[start:end] for end in range(start + 2, start + _LONGEST_ACRONYM + 1))
+            yield from (letters[start:end] for end in range(start + 2, start + _MAX_ACRONYM_LETTERS + 1))
 
 
 def _is_known(name: Name, known: NameIndex) -> bool:
@@ -221,7 +242,7 @@ def _is_present(word: str, known: NameIndex) -> bool:
 
 
 def _is_run_present(name: Name, known: NameIndex) -> bool:
-    """Say whether the whole name stands by its letters, by another name of it, or without this word."""
+    """Return True if the text contains the whole name as initials, as an alias, or without this word."""
     run = name.run[1:] if name.run[0] in CAPITALIZED_NON_NAMES else name.run  # "The Federal Reserve"
     letters = "".join(word[0] for word in run)
     if len(letters) > 1 and letters in known.capitals:
@@ -233,7 +254,7 @@ def _is_run_present(name: Name, known: NameIndex) -> bool:
 
 
 def _is_present_alone(rest: Sequence[str], run: Sequence[str], known: NameIndex) -> bool:
-    """Say whether the text has the words `rest` of a name, and nowhere after a first word that is not in `run`."""
+    """Return True if the text contains `rest` of a name, and never after a first word that is not in `run`."""
     if not _is_phrase_present("-".join(rest), known):
         return False
     before = {first for first, second in known.named if second == rest[0]}
@@ -248,23 +269,23 @@ def _is_phrase_present(phrase: str, known: NameIndex) -> bool:
 
 
 def _spelling_variants(word: str) -> Iterator[str]:
-    """Yield other spellings: of one or many, of a country and its people, of a foreign ending."""
+    """Yield spelling variants: singular and plural, countries and demonyms, foreign endings."""
     yield from (word + "s", word.removesuffix("s"), word.removesuffix("es"))
     yield word[:-1] + {"y": "i", "i": "y"}.get(word[-1], word[-1])
     yield from (word + "y", word.removesuffix("y"))
     for ending in _DEMONYM_ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _LONGER:
+        if word.endswith(ending) and len(word) - len(ending) >= _MIN_LONG_WORD:
             yield from (word.removesuffix(ending) + other for other in ("", "a", "e", "y", "o", "ia", "us"))
-        if len(word) >= _LONGER:
+        if len(word) >= _MIN_LONG_WORD:
             yield from (word + ending, word[:-1] + ending)
 
 
-def _undotted(text: str) -> str:
+def _remove_dots(text: str) -> str:
     return _DOTTED.sub(lambda match: match[0].replace(".", ""), text)
 
 
-def _folded(word: str) -> str:
+def _fold_word(word: str) -> str:
     if word == "US":
-        return "usa"  # and not the pronoun
+        return "usa"  # not the pronoun
     plain = unicodedata.normalize("NFKD", word).replace("’", "'")
     return "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold() or word

@@ -1,4 +1,4 @@
-"""Polarity: whether a sentence denies what its text says, or says as done what its text only expects."""
+"""Negation and modality mismatch: a sentence denies its source, or reports as done what the source only expects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from bot.indexing.bm25_index import analyze
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
-_REACH = 3  # words within which a negation finds what it negates
+_MAX_SCOPE_WORDS = 3  # words after a negation that it can negate
 _NEGATIONS = frozenset(
     {
         "not",
@@ -26,7 +26,7 @@ _NEGATIONS = frozenset(
         "rarely",
     }
 )
-_NEGATING = frozenset({"fail", "unabl", "deni", "refus"})  # stems, which may be negated themselves
+_NEGATING = frozenset({"fail", "unabl", "deni", "refus"})  # stems that can themselves be negated
 _DENIES_ALL = re.compile(
     r"\b(?:false|untrue|not true|incorrect|wrong|an? (?:lie|myth|hoax|rumou?r)) that\b", re.IGNORECASE
 )
@@ -40,7 +40,7 @@ _EXPECTATIONS = frozenset(
 
 
 def has_negation_mismatch(sentence: str, text: str) -> bool:
-    """Say whether `sentence` denies a word that `text` does not, or the other way round."""
+    """Return True if `sentence` negates a word that `text` does not negate, or vice versa."""
     if bool(_DENIES_ALL.search(sentence)) != bool(_DENIES_ALL.search(text)):
         return True
     here, there = _scope_of(sentence, _is_negation, _NEGATING), _scope_of(text, _is_negation, _NEGATING)
@@ -48,32 +48,38 @@ def has_negation_mismatch(sentence: str, text: str) -> bool:
 
 
 def has_modality_mismatch(sentence: str, text: str) -> bool:
-    """Say whether `sentence` says as done what `text` always says is planned, expected or possible."""
+    """Return True if `sentence` reports as done what `text` only reports as planned, expected or possible."""
     here, there = _scope_of(sentence, _is_expectation), _scope_of(text, _is_expectation)
     return any(all(there[stem]) and not any(said) for stem, said in here.items() if stem in there)
 
 
 def _differ(here: list[bool], there: list[bool]) -> bool:
-    """Say whether two texts differ in how often they govern a word, occurrence for occurrence or in all of them."""
+    """Return True if two texts differ in how often they govern a word.
+
+    The counts are compared if the word occurs equally often in both texts; otherwise, always is compared with never.
+    """
     if len(here) == len(there):
         return sum(here) != sum(there)
     return all(here) != all(there) and any(here) != any(there)
 
 
 def _scope_of(text: str, governs: Callable[[str], bool], verbs: Container[str] = ()) -> dict[str, list[bool]]:
-    """Return for each stem, occurrence by occurrence, whether it comes first after what governs it.
+    """Return for each stem a list of flags, one per occurrence: True if a governing word affects the occurrence.
 
-    That is a word that `governs`, or a stem of `verbs`.
+    Args:
+        text: the text.
+        governs: returns True for a governing word, which affects the first content word within its reach.
+        verbs: stems that govern as well.
     """
     found: dict[str, list[bool]] = {}
     left = 0
     for match in _WORD.finditer(text.lower()):
         word = match[0]
         if governs(word):
-            left = _REACH
+            left = _MAX_SCOPE_WORDS
         elif (stem := _stem(word)) and word not in _AUXILIARIES:
             found.setdefault(stem, []).append(left > 0)
-            left = _REACH if stem in verbs else 0
+            left = _MAX_SCOPE_WORDS if stem in verbs else 0
         else:
             left -= 1
     return found

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.generation.prompt import (
-    answer_prompt,
+    build_answer_prompt,
     count_tokens,
     fit_to_budget,
     number_passages,
@@ -29,7 +29,7 @@ def hit(text: str, *, title: str = "Title", source: str = "Daily") -> Hit:
 
 
 def request(question: str, *hits: Hit) -> str:
-    return str(answer_prompt(question, ASKED, number_passages(hits))[-1].text)
+    return str(build_answer_prompt(question, ASKED, number_passages(hits))[-1].text)
 
 
 def test_passages_are_numbered_named_and_dated_and_the_question_stands_last() -> None:
@@ -59,7 +59,7 @@ def test_the_fence_s_code_follows_from_all_texts_and_is_the_same_each_time() -> 
     ]
     assert all(len(set(found)) == 1 for found in codes)
     assert len({found[0] for found in codes}) == 3
-    same = [prompt_hash(answer_prompt("a?", ASKED, number_passages([hit("b")]))) for _ in range(2)]
+    same = [prompt_hash(build_answer_prompt("a?", ASKED, number_passages([hit("b")]))) for _ in range(2)]
     assert same[0] == same[1]
 
 
@@ -75,7 +75,7 @@ def test_a_prompt_holds_as_many_passages_as_the_budget_allows_and_at_least_one()
     found = number_passages([hit("word " * 150)] * 20)
     some = fit_to_budget("Why?", ASKED, found, 2_000)
     assert 3 < len(some) < 20
-    assert count_tokens(answer_prompt("Why?", ASKED, some)) <= 2_000
+    assert count_tokens(build_answer_prompt("Why?", ASKED, some)) <= 2_000
     assert fit_to_budget("Why?", ASKED, found, 1) == found[:1]
     assert fit_to_budget("Why?", ASKED, (), 1_000) == ()
 

@@ -12,7 +12,7 @@ import numpy as np
 from peers.contenders import Peer
 from peers.processes import Measured
 
-from bot.evaluation.metrics import summarise
+from bot.evaluation.metrics import summarize
 from bot.evaluation.models import Case, Outcome, RetrievedPassage, Summary
 
 Row = dict[str, Any]  # of a question: milliseconds, and what was found as pairs of article and text
@@ -64,7 +64,7 @@ class Results:
 
 def quality(cases: Sequence[Case], rows: Sequence[Row]) -> Summary:
     """Return the metrics of `citewire eval` over what was found for each question."""
-    return summarise([_outcome(case, row) for case, row in zip(cases, rows, strict=True)])
+    return summarize([_outcome(case, row) for case, row in zip(cases, rows, strict=True)])
 
 
 def _outcome(case: Case, row: Row) -> Outcome:
