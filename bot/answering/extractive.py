@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_QUOTES = 3
 MAX_WORDS = 90  # of all quotes together: what a user can read at a glance
-_ENOUGH = 2.5  # a further quote's score may be this much below the best one's, in logits
+_ENOUGH = 3.0  # a further quote's score may be this much below the best one's, in logits
 _CONTEXT_WORDS = 70  # of the closest passage: a user decides by it whether it answers the question
 _SAME = 0.7  # share of stems from which two sentences say the same
 

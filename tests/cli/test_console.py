@@ -11,7 +11,7 @@ from conftest import make, take_in
 from rich.text import Text
 
 from bot.articles.article import Article
-from bot.cli import console, render
+from bot.cli import console, listing
 from bot.doctor import Check
 from bot.ingestion.loaders import Skipped
 from bot.ingestion.pipeline import IngestReport
@@ -40,7 +40,7 @@ def test_headlines_are_listed_with_absolute_dates_and_markup_as_text(
     workspace: Services, four: list[Article], capsys: pytest.CaptureFixture[str]
 ) -> None:
     take_in(workspace, [*four, make({"id": "n", "text": "Text.", "title": "[red]:bank:", "source": "[b]"})])
-    render.print_articles(workspace.articles.list_articles())
+    listing.print_articles(workspace.articles.list_articles())
     first, *rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert first == ["Published", "Outlet", "Title", "Id"]
     assert [row[0] for row in rows] == ["2023-08-23", "2023-03-10", "2022-12-18", "–", "–"]
@@ -59,7 +59,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
     headline = ArticleSummary(
         key, 1, title.strip(), "The Daily Paper", datetime(2025, 9, 4, tzinfo=UTC), None
     )
-    render.print_articles([headline])
+    listing.print_articles([headline])
     row = capsys.readouterr().out.splitlines()[1]
     assert "The Daily Paper" in row
     assert title.strip() in row
@@ -67,7 +67,7 @@ def test_a_piped_list_has_every_column_whole_and_a_line_an_article(
 
 
 def test_an_empty_list_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    render.print_articles([])
+    listing.print_articles([])
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "citewire ingest" in shown.err
@@ -113,7 +113,7 @@ def test_escapes_in_a_file_s_name_never_reach_the_terminal(capsys: pytest.Captur
 
 
 def test_a_failed_check_shows_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
-    render.print_checks([Check("words", True, "fine [b]"), Check("vectors", False, "gone", "run :smile:")])
+    listing.print_checks([Check("words", True, "fine [b]"), Check("vectors", False, "gone", "run :smile:")])
     assert capsys.readouterr().out.splitlines() == [
         "ok   words: fine [b]",
         "FAIL vectors: gone",
@@ -122,7 +122,7 @@ def test_a_failed_check_shows_its_remedy(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_escapes_in_a_folder_s_name_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    render.print_checks([Check("library", False, f"{ESCAPES}: gone", "look at \r\x1b[2J")])
+    listing.print_checks([Check("library", False, f"{ESCAPES}: gone", "look at \r\x1b[2J")])
     shown = capsys.readouterr().out
     assert "[31mred" in shown
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from bot.answering.answer import Answer, ArticleRef, Citation, Sentence
 from bot.answering.question import AnswerTrace, Notice, Question
-from bot.cli import render
+from bot.cli import listing, render
 from bot.indexing.filters import SearchFilters
 from bot.services import Services
 
@@ -158,7 +158,7 @@ def test_escapes_in_an_article_never_reach_the_terminal(
     answer = workspace.chain.invoke("Has Argentina won the final against France on penalties?")
     assert answer.status == "answered"
     render.print_answer(answer)
-    render.print_articles(workspace.articles.list_articles())
+    listing.print_articles(workspace.articles.list_articles())
     shown = capsys.readouterr().out
     assert "[31mred" in shown
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)  # tabs part our own columns

@@ -69,13 +69,13 @@ def test_an_address_inside_another_decides(inner: ipaddress.IPv4Address) -> None
 )  # fmt: skip
 def test_private_hosts_are_refused_however_they_are_written(host: str) -> None:
     with pytest.raises(FetchForbiddenError, match=r"private address: allow it with CITEWIRE_FETCH_ALLOW="):
-        AddressPolicy().target(f"http://{host}/")
+        AddressPolicy().resolve_url(f"http://{host}/")
 
 
 def test_what_to_do_is_said() -> None:
     said = "127.0.0.1 is a private address: allow it with CITEWIRE_FETCH_ALLOW=127.0.0.1"
     with pytest.raises(FetchForbiddenError, match=f"^{said}$"):
-        AddressPolicy().target("http://127.0.0.1:8000/x")
+        AddressPolicy().resolve_url("http://127.0.0.1:8000/x")
 
 
 @pytest.mark.parametrize(

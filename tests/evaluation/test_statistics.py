@@ -139,7 +139,7 @@ def test_the_interval_of_a_difference_covers_the_truth_as_often_as_it_says() -> 
 def test_memory_is_bounded_by_blocks_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(2).normal(size=50)
     whole = [*statistics.paired_bootstrap(values), statistics.sign_flip_p(values)]
-    monkeypatch.setattr(statistics, "_BLOCK", 1000)
+    monkeypatch.setattr(statistics, "_BLOCK_ELEMENTS", 1000)
     blocks = [*statistics.paired_bootstrap(values), statistics.sign_flip_p(values)]
     assert blocks == pytest.approx(whole, abs=0.02)
 
