@@ -24,10 +24,10 @@ DIST := dist
 PEERS := tests/bench/peers/requirements.txt
 
 # What the sample's test sets must keep; raised whenever the answers get better.
-GATES := --fail-under hit@1=1 --fail-under answer=0.68 --fail-under quote_valid=1 --fail-under supported=1 \
+GATES := --fail-under hit@1=1 --fail-under answer=0.72 --fail-under quote_valid=1 --fail-under supported=1 \
          --fail-over over_refusal=0.18 --fail-over false_answers=0.4
 # The same for questions in a person's own words.
-NATURAL_GATES := --fail-under hit@5=0.98 --fail-under answer=0.48 --fail-under auroc=0.67 --fail-under quote_valid=1 \
+NATURAL_GATES := --fail-under hit@5=0.98 --fail-under answer=0.51 --fail-under auroc=0.7 --fail-under quote_valid=1 \
          --fail-under supported=1 --fail-over over_refusal=0.58 --fail-over false_answers=0.2
 
 .PHONY: chat ask test check eval bench peers sbom clean

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from bot.answers.evidence import Evidence, weigh
 from bot.answers.ranking import ReadSentence, read_sentences
-from bot.articles.passages import Span
+from bot.articles.passages import Span, split_sentences
 from bot.retrieval.hits import Hit
 from bot.retrieval.retriever import Retriever
 from bot.retrieval.words import WordIndex
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 MAX_QUOTES = 3
 MAX_WORDS = 90  # in all quotes together: what a person takes in at a glance
-_ENOUGH = 2.0  # a further quote's score may be this much below the best one's, in logits
+_ENOUGH = 2.5  # a further quote's score may be this much below the best one's, in logits
+_CONTEXT_WORDS = 70  # in a closest passage: a person has to judge by it whether it answers
 _SAME = 0.7  # share of stems from which two sentences say the same
 
 
@@ -91,6 +93,22 @@ class ExtractiveAnswerer:
             if len(stems & known) / (min(len(stems), len(known)) or 1) >= _SAME:
                 return True
         return False
+
+
+def with_context(quote: Quote) -> Quote:
+    """Return a quote together with the sentences around it in its passage, as many as there is room for."""
+    passage = quote.hit.passage
+    start, end = quote.start - passage.start, quote.end - passage.start
+    sentences = split_sentences(passage.text)
+    after = [span.end for span in sentences if span.start >= end]
+    before = [span.start for span in reversed(sentences) if span.end <= start]
+    for edge in (edge for pair in zip_longest(after, before) for edge in pair if edge is not None):
+        wider = min(start, edge), max(end, edge)
+        if len(passage.text[slice(*wider)].split()) > _CONTEXT_WORDS:
+            break
+        start, end = wider
+    text = passage.text[start:end]
+    return replace(quote, start=passage.start + start, end=passage.start + end, text=text)
 
 
 def _quote(sentence: ReadSentence) -> Quote:

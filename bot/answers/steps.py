@@ -16,7 +16,7 @@ from bot.answers.answer import Answer, Citation, Sentence
 from bot.answers.chatmodel import Pricing
 from bot.answers.citing import Bibliography
 from bot.answers.conversation import Rewriting, small_talk_reply, standalone_question
-from bot.answers.extractive import ExtractiveAnswerer, Finding
+from bot.answers.extractive import ExtractiveAnswerer, Finding, with_context
 from bot.answers.orders import reported
 from bot.answers.question import Question, as_question
 from bot.answers.sealed import SealedLinks
@@ -194,7 +194,7 @@ class Steps:
         closest: tuple[Citation, ...] = ()
         if finding.quotes and finding.confidence >= self._closest_confidence:
             bibliography = Bibliography(self._library, self._sealed)
-            bibliography.cite_quote(finding.quotes[0])
+            bibliography.cite_quote(with_context(finding.quotes[0]))
             closest = bibliography.citations
         return {"status": "not_found", "notice": notice, "closest": closest, "nearest": nearest(hits)}
 

@@ -19,7 +19,7 @@ PACKAGED_MODEL = "citewire-reader"
 PACKAGED_FOLDER = Path(__file__).parent / "weights"
 # Written by training/export.py.
 PACKAGED_SHA256 = {
-    GRAPH: "55d95d3f822851706942d2000a5d4017bb6a537ea8b43cc1a04cfd3601c93ce0",
+    GRAPH: "f85e99821d2cf595d9f8aecce4d35f18c4199d7d7c98ead0187bdb64693fecb6",
     TOKENIZER: "1b91f41bc0599f959983f1201b464202b45702e16c511d12c47fe91e4b77b002",
 }
 
