@@ -37,21 +37,24 @@ class Settings(BaseModel):
     # Errors show no values, because they may be secret.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    data_dir: Path = Field(default_factory=_default_data_dir, description="Where library and indexes live.")
+    data_dir: Path = Field(
+        default_factory=_default_data_dir, description="Data directory: article store and indexes."
+    )
     database_url: str = Field(
-        default="", description="SQLAlchemy URL of the library; empty: SQLite in the data folder."
+        default="", description="SQLAlchemy URL of the database; empty: SQLite in the data directory."
     )
     chroma_url: str = Field(
         default="",
-        description="A Chroma server, such as http://localhost:8000; empty: embedded in the data folder.",
+        description="A Chroma server, such as http://localhost:8000; empty: embedded in the data directory.",
     )
     chroma_headers: dict[str, SecretStr] = Field(
-        default={}, description="Headers that every call to it bears, such as Chroma Cloud's x-chroma-token."
+        default={},
+        description="Extra headers of requests to Chroma as JSON, such as Chroma Cloud's x-chroma-token.",
     )
-    chroma_tenant: str = Field(default="default_tenant", description="Whose database is used there.")
-    chroma_database: str = Field(default="default_database", description="The database used there.")
+    chroma_tenant: str = Field(default="default_tenant", description="Chroma tenant.")
+    chroma_database: str = Field(default="default_database", description="Chroma database.")
     chroma_ca_file: Path | None = Field(
-        default=None, description="Certificates that it is trusted by; none: those of public authorities."
+        default=None, description="CA bundle for the Chroma server; none: the public authorities."
     )
     embedding_model: str = Field(
         default="",
@@ -59,61 +62,53 @@ class Settings(BaseModel):
     )
     embedding_precision: Literal["float32", "int8"] = Field(
         default="float32",
-        description="int8: the model's weights rounded, which embeds faster on a CPU and finds slightly less.",
+        description="int8: 8-bit quantized weights, faster on CPU and slightly less accurate.",
     )
-    language: Language = Field(
-        default="english", description="What the words of articles and questions are stemmed as."
-    )
+    language: Language = Field(default="english", description="Stemmer language.")
     rerank_model: str = Field(
         default="",
-        description="A sentence-transformers CrossEncoder that judges the 30 best passages; empty: none.",
+        description="A sentence-transformers CrossEncoder that reranks the top 30 passages; empty: none.",
     )
     reader_model: str = Field(
         default="",
         description="A Hugging Face question-answering model, by name or folder; empty: the packaged reader.",
     )
-    min_confidence: float = Field(
-        default=0.4, ge=0, le=1, description="The confidence from which a question is answered."
-    )
+    min_confidence: float = Field(default=0.4, ge=0, le=1, description="Minimum confidence to answer.")
     closest_confidence: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="The confidence from which the closest passage is shown if the question is not answered.",
+        description="Minimum confidence to show the closest passage if the question is not answered.",
     )
-    device: str = Field(default="", description="cpu, cuda, mps …; empty: sentence-transformers picks.")
+    device: str = Field(default="", description="cpu, cuda, mps …; empty: chosen automatically.")
     chat_model: str = Field(
-        default="", description="The chat model that composes answers, as provider:model; empty: quotes only."
+        default="", description="Chat model that writes answers, as provider:model; empty: quotes only."
     )
     chat_base_url: str = Field(
-        default="", description="Another server for it, such as an OpenAI-compatible one of your own."
+        default="", description="Base URL of an OpenAI-compatible server for the chat model."
     )
     chat_timeout: float = Field(
-        default=60, gt=0, le=3600, description="Seconds to wait for the chat model's next words."
+        default=60, gt=0, le=3600, description="Seconds to wait for the chat model's next token."
     )
     chat_budget: int = Field(
         default=8_000,
         ge=1_000,
-        description="Tokens an answer may cost, the prompt with its passages included.",
+        description="Token budget per answer, including the prompt with its passages.",
     )
-    chat_price_in: float = Field(
-        default=0, ge=0, description="Dollars for a million tokens read; 0: unknown."
-    )
-    chat_price_out: float = Field(
-        default=0, ge=0, description="Dollars for a million tokens written; 0: unknown."
-    )
+    chat_price_in: float = Field(default=0, ge=0, description="USD per million input tokens; 0: unknown.")
+    chat_price_out: float = Field(default=0, ge=0, description="USD per million output tokens; 0: unknown.")
     support_model: str = Field(
         default="",
-        description="A CrossEncoder with entailment labels that has a say in what is supported; empty: none.",
+        description="A CrossEncoder with entailment labels, also consulted on support; empty: none.",
     )
     support_judge: str = Field(
         default="",
-        description="A chat model that has a say in what is supported, as provider:model; empty: none.",
+        description="A chat model, also consulted on support, as provider:model; empty: none.",
     )
 
     fetch_allow: tuple[str, ...] = Field(
         default=(),
-        description="Hosts and networks that may be fetched from though they are private, such as 10.1.0.0/16.",
+        description="Private hosts and networks that may be fetched, such as 10.1.0.0/16.",
     )
     fetch_delay: float = Field(
         default=1, ge=0, le=3600, description="Seconds between two requests to one public host."
@@ -132,50 +127,51 @@ class Settings(BaseModel):
     slack_signing_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="SLACK_SIGNING_SECRET",
-        description="What its requests are signed with, for HTTP mode.",
+        description="Signing secret of the Slack app, for HTTP mode.",
     )
     slack_api_url: str = Field(default="https://slack.com/api/", description="Slack's Web API.")
     slack_channels: Ids = Field(
-        default=(), description="The ids of the channels in which it answers; empty: wherever it was invited."
+        default=(),
+        description="Ids of the channels in which the bot answers; empty: all that it was invited to.",
     )
-    slack_users: Ids = Field(default=(), description="The ids of the people it answers; empty: everybody.")
+    slack_users: Ids = Field(default=(), description="Ids of the users that get answers; empty: everyone.")
     slack_external_channels: Ids = Field(
-        default=(), description="Channels shared with other companies in which it answers all the same."
+        default=(), description="Ids of channels shared with other companies in which the bot answers."
     )
-    slack_admins: Ids = Field(
-        default=(), description="The people who may say which outlets a channel is answered from."
-    )
+    slack_admins: Ids = Field(default=(), description="Ids of the users who may change channel sources.")
     slack_helpers: str = Field(
         default="",
-        description="A user group's id (S…) or a person's, called by *Ask a person*; empty: no such button.",
+        description="User group (S…) or user mentioned by *Ask a person*; empty: the button is hidden.",
     )
-    slack_concurrency: int = Field(default=4, ge=1, le=64, description="Answers that are worked on at once.")
-    slack_waiting: int = Field(default=5, ge=1, description="Questions that one person may have waiting.")
+    slack_concurrency: int = Field(default=4, ge=1, le=64, description="Maximum concurrent answers.")
+    slack_waiting: int = Field(default=5, ge=1, description="Maximum queued questions per user.")
 
     public_url: str = Field(
         default="",
-        description="The HTTP service's address as readers reach it; empty: no links to its pages.",
+        description="Public URL of the HTTP service; empty: no links to its pages.",
     )
     api_tokens: dict[str, SecretStr] = Field(
-        default={}, description="Who may use the HTTP service: name:token, by name; none: this machine alone."
+        default={}, description="API tokens of the HTTP service as name:token; none: this machine only."
     )
     trusted_proxies: tuple[str, ...] = Field(
         default=(),
-        description="Proxies of the HTTP service whose X-Forwarded-For is believed, by address or network.",
+        description="Trusted reverse proxies (addresses or networks) of the HTTP service.",
     )
-    serve_rate: int = Field(default=60, ge=1, description="Questions a minute of one token or address.")
+    serve_rate: int = Field(default=60, ge=1, description="Questions per minute per token or address.")
     serve_concurrency: int = Field(
-        default=4, ge=1, le=64, description="Answers over HTTP that are worked on at once."
+        default=4, ge=1, le=64, description="Maximum concurrent answers over HTTP."
     )
-    serve_waiting: int = Field(default=16, ge=0, le=1_000, description="Questions that may wait for that.")
+    serve_waiting: int = Field(
+        default=16, ge=0, le=1_000, description="Queue length; further requests get 503."
+    )
     serve_timeout: float = Field(
         default=120,
         gt=0,
         le=3_600,
-        description="Seconds that an answer over HTTP may take, waiting included.",
+        description="Seconds until an answer over HTTP times out, including queueing.",
     )
     log_format: Literal["", "json", "text"] = Field(
-        default="", description="A service's log; empty: text in a terminal, JSON lines elsewhere."
+        default="", description="Log format of services; empty: text on a TTY, else JSON."
     )
 
     @field_validator("fetch_allow")

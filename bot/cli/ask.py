@@ -20,22 +20,20 @@ app = typer.Typer()
 @app.command()
 def ask(
     ctx: typer.Context,
-    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    question: Annotated[str, typer.Argument(help="Question to answer.")],
     since: Annotated[
-        str, typer.Option(help="Only articles of this day or later: 2022-06-17, 2022-06, 2022.")
+        str, typer.Option(help="Only articles published on or after this date (YYYY[-MM[-DD]]).")
     ] = "",
-    until: Annotated[str, typer.Option(help="Only articles of this day or earlier.")] = "",
-    source: Annotated[list[str] | None, typer.Option(help="Only this outlet; may be repeated.")] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="Only articles with this tag; may be repeated.")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages to read.")] = 10,
+    until: Annotated[str, typer.Option(help="Only articles published on or before this date.")] = "",
+    source: Annotated[list[str] | None, typer.Option(help="Only this source (repeatable).")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only this tag (repeatable).")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of passages to retrieve.")] = 10,
     model: Annotated[
-        str | None, typer.Option(help="Let this chat model answer (provider:model); none: quotes alone.")
+        str | None, typer.Option(help="Chat model as provider:model, or 'none' for quotes only.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Answer one question from the articles, each sentence with its citation, or say that they do not answer it."""
+    """Answer one question, with citations."""
     from bot.answering.question import AnswerTrace
     from bot.cli import console, render
 
@@ -54,7 +52,7 @@ def ask(
 
 @app.command()
 def chat(ctx: typer.Context) -> None:
-    """Ask and follow up, question by question. Reads a pipe too, one question a line."""
+    """Start an interactive chat. Reads questions from stdin, one per line, if it is piped."""
     from bot.cli.chat import run_chat
 
     services = open_services(ctx)
@@ -65,16 +63,15 @@ def chat(ctx: typer.Context) -> None:
 @app.command()
 def check(
     ctx: typer.Context,
-    text: Annotated[
-        str, typer.Argument(metavar="TEXT|FILE|-", help="A text, a file, or - for what is piped in.")
-    ],
+    text: Annotated[str, typer.Argument(metavar="TEXT|FILE|-", help="Text, file, or - for stdin.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON line a sentence; from -, read JSON lines.")
+        bool, typer.Option("--json", help="Output one JSON object per sentence; with -, read JSON Lines.")
     ] = False,
 ) -> None:
-    """Check each sentence of a text: do the articles support it, and where do they say so?
+    """Check each sentence of a text against the articles.
 
-    With --json, - reads rows {"id", "sentence", "source"}; with a source, against that text alone.
+    With `--json -`, read JSON Lines {"id", "sentence", "source"} from stdin; if `source` is given, check against that
+    text only.
     """
     from bot.cli.check import run_check
 
@@ -84,12 +81,14 @@ def check(
 @app.command()
 def explain(
     ctx: typer.Context,
-    answer_id: Annotated[str, typer.Argument(metavar="ANSWER_ID", help="As in an answer's JSON.")],
+    answer_id: Annotated[
+        str, typer.Argument(metavar="ANSWER_ID", help="Answer id, as printed by `ask --json`.")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Show what an answer came from, and which of its citations still stand.
+    """Show how an answer was produced and whether its citations are still valid.
 
-    That is: passages with their scores, model, dropped sentences, timings.
+    Prints the passages with their scores, the model, the dropped sentences and the timings.
     """
     from bot.cli.explain import format_explanation
 
@@ -108,11 +107,11 @@ def explain(
 def affected(
     ctx: typer.Context,
     references: Annotated[
-        list[str] | None, typer.Argument(metavar="[URL|ID...]", help="Articles by address or id; none: all.")
+        list[str] | None, typer.Argument(metavar="[URL|ID...]", help="Article URLs or ids (default: all).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List every answer that cited an article which was corrected or withdrawn since, the newest first."""
+    """List answers citing articles that were later corrected or withdrawn, newest first."""
     from bot.cli import listing
 
     services = open_services(ctx)

@@ -15,12 +15,12 @@ app = typer.Typer()
 @app.command()
 def backup(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    file: Annotated[Path, typer.Argument(help="Backup file to create.")],
     as_json: Json = False,
 ) -> None:
-    """Write the data folder to one file, as it is at one moment; the bot and an ingest go on meanwhile.
+    """Back up the data directory to one file while it is in use.
 
-    Word index and question encoder are left out: `citewire restore` makes them anew.
+    The BM25 index and the query encoder are not included: `citewire restore` rebuilds them.
     """
     from bot.cli import console
     from bot.storage.backup import create_backup
@@ -38,10 +38,10 @@ def backup(
 @app.command()
 def restore(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="What `citewire backup` wrote.")],
+    file: Annotated[Path, typer.Argument(help="Backup file to restore.")],
     as_json: Json = False,
 ) -> None:
-    """Restore a back-up into a data folder that is new or empty, or leave it as empty as it was."""
+    """Restore a backup into an empty data directory (all or nothing)."""
     from bot.cli import console
     from bot.storage.restore import restore as run
 

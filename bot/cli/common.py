@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PREPARING_ENCODER = "Preparing the question encoder"
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Json = Annotated[bool, typer.Option("--json", help="Output JSON.")]
 
 
 def open_services(ctx: typer.Context, **options: Any) -> Services:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="eval",
-    help="Measure answers against a test set, compare runs, and gate on the figures.",
+    help="Run, score and compare evaluations.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -29,24 +29,24 @@ app = typer.Typer(
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 _Report = Annotated[Path | None, typer.Option(help="Write a report: F.html, F.md or F.csv.", metavar="F")]
 _Junit = Annotated[
-    Path | None, typer.Option(help="Write JUnit XML: a test case a question and a gate.", metavar="F")
+    Path | None, typer.Option(help="Write JUnit XML, one test case per question and gate.", metavar="F")
 ]
 _FailUnder = Annotated[
-    list[str] | None, typer.Option(help="Fail when the metric is below; may be repeated.", metavar="M=X")
+    list[str] | None, typer.Option(help="Fail if the metric is lower than X (repeatable).", metavar="M=X")
 ]
 _FailOver = Annotated[
-    list[str] | None, typer.Option(help="Fail when the metric is above; may be repeated.", metavar="M=X")
+    list[str] | None, typer.Option(help="Fail if the metric is higher than X (repeatable).", metavar="M=X")
 ]
-_Baseline = Annotated[Path | None, typer.Option(help="A run to compare with.", exists=True, dir_okay=False)]
+_Baseline = Annotated[Path | None, typer.Option(help="Baseline run.", exists=True, dir_okay=False)]
 _MaxDrop = Annotated[
     list[str] | None,
     typer.Option(
-        help="Fail when the metric is significantly worse than the baseline by more.", metavar="M=D"
+        help="Fail if the metric is significantly worse than in the baseline, by more than D.", metavar="M=D"
     ),
 ]
 # Asked first and not counted, so that no measured time includes loading.
 _WARM_UP_QUESTION = "Who won the final?"
-_Strict = Annotated[bool, typer.Option("--strict", help="Count a drop whether it is significant or not.")]
+_Strict = Annotated[bool, typer.Option("--strict", help="Also fail on drops that are not significant.")]
 
 
 @app.command()
@@ -55,16 +55,12 @@ def run(
     testset: _File,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", dir_okay=False, help="The run file; default in the data folder."),
+        typer.Option("-o", "--output", dir_okay=False, help="Run file (default: in the data directory)."),
     ] = None,
-    retrieval_only: Annotated[
-        bool, typer.Option("--retrieval-only", help="Search, but do not answer.")
-    ] = False,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, max=64, help="Questions asked at once.")] = 1,
+    retrieval_only: Annotated[bool, typer.Option("--retrieval-only", help="Retrieve only.")] = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, max=64, help="Concurrent questions.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="Only questions with this tag; may be repeated.")
-    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only questions with this tag (repeatable).")] = None,
     report: _Report = None,
     junit: _Junit = None,
     as_json: Json = False,
@@ -74,9 +70,9 @@ def run(
     max_drop: _MaxDrop = None,
     strict: _Strict = False,
 ) -> None:
-    """Ask a test set, question by question. Stopped at any moment, the same command goes on.
+    """Run a test set. Rerun the command to resume an interrupted run.
 
-    Exit 0 whatever the score, unless a gate fails (1); 2 usage or not comparable; 3 incomplete; 130 interrupted.
+    Exit codes: 0 unless a gate fails (1), 2 usage error or not comparable, 3 incomplete, 130 interrupted.
     """
     from bot.evaluation.metrics import summarize
     from bot.evaluation.run_log import RunFile
@@ -109,7 +105,7 @@ def score(
     max_drop: _MaxDrop = None,
     strict: _Strict = False,
 ) -> None:
-    """Compute the metrics again from a run's stored answers."""
+    """Recompute metrics from a stored run."""
     from bot.evaluation.run_log import read_run
 
     check_gates = parse_gates(report, fail_under, fail_over, baseline, max_drop, strict)
@@ -118,7 +114,7 @@ def score(
 
 @app.command()
 def compare(a: _File, b: _File, as_json: Json = False) -> None:
-    """Compare two runs question by question: is B better or worse than A, and could it be chance?"""
+    """Compare two runs with paired significance tests."""
     from bot.evaluation.comparison import compare as compare_runs
     from bot.evaluation.reports.text import format_comparison
     from bot.evaluation.run_log import read_run
@@ -132,9 +128,9 @@ def compare(a: _File, b: _File, as_json: Json = False) -> None:
 
 @app.command()
 def check(ctx: typer.Context, testset: _File, as_json: Json = False) -> None:
-    """Report every error in a test set with its line, and gold articles that are not in the library.
+    """Validate a test set: its errors by line, and gold articles that are not in the article store.
 
-    Exit 0 when there is none, else 2.
+    Exit codes: 0 if it is valid, else 2.
     """
     from bot.evaluation.dataset import find_unknown_articles, load_testset
 
@@ -166,11 +162,11 @@ def check(ctx: typer.Context, testset: _File, as_json: Json = False) -> None:
 @app.command()
 def harvest(
     ctx: typer.Context,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The test set to add to.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Test set to append to.", dir_okay=False)],
 ) -> None:
-    """Write test questions from readers' feedback, each `"curated": false` until somebody sets it right.
+    """Turn user feedback into candidate test cases (`"curated": false` until reviewed).
 
-    A question that the file holds already is passed over, and nothing in it is changed.
+    Questions that the file already contains are skipped, and nothing in it is changed.
     """
     from bot.evaluation.feedback import add_candidates
 

@@ -51,15 +51,13 @@ def fetch(services: Services, urls: Sequence[str], *, feeds: bool, source: str) 
 @app.command()
 def watch(
     ctx: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="Poll every feed once, now, and exit.")] = False,
-    every: Annotated[
-        float, typer.Option(min=1, help="Seconds between two polls of a feed at the least.")
-    ] = 300,
+    once: Annotated[bool, typer.Option("--once", help="Poll every feed once and exit.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Minimum seconds between polls of a feed.")] = 300,
     as_json: Json = False,
 ) -> None:
-    """Poll the feeds that `ingest --feed` took in, and bring in what is new, corrected or withdrawn.
+    """Poll feeds and ingest new, corrected and withdrawn articles until interrupted.
 
-    Runs until Ctrl-C or SIGTERM; each feed is polled as often as it changes, within five minutes and a day.
+    The interval adapts to each feed (5 minutes to 1 day).
     """
     from bot.cli import console
     from bot.crawler.lock import watcher_lock
@@ -87,11 +85,11 @@ def watch(
 def feeds(
     ctx: typer.Context,
     remove: Annotated[
-        str, typer.Option(metavar="URL", help="Poll this feed no more; its articles stay.")
+        str, typer.Option(metavar="URL", help="Stop polling this feed (its articles are kept).")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """List the feeds that `watch` polls, or stop one."""
+    """List the feeds that `watch` polls, or stop polling one."""
     from bot.cli.listing import feed_fields, print_feeds
     from bot.crawler.store import CrawlStore
 

@@ -43,27 +43,25 @@ def ingest(
         list[str],
         typer.Argument(
             metavar="PATH|URL...",
-            help="Files and folders (text, Markdown, HTML, PDF, DOCX, JSON, CSV, e-mail, web archives); addresses.",
+            help="Files, directories or URLs (text, Markdown, HTML, PDF, DOCX, JSON, CSV, email, web archives).",
         ),
     ],
     feed: Annotated[
-        bool, typer.Option("--feed", help="The addresses are feeds or sitemaps; `citewire watch` polls them.")
+        bool, typer.Option("--feed", help="Treat URLs as feeds or sitemaps, polled by `citewire watch`.")
     ] = False,
-    source: Annotated[str, typer.Option(help="The outlet of articles that name none.")] = "",
+    source: Annotated[str, typer.Option(help="Source of articles that do not state one.")] = "",
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove articles that came from these paths and are gone.")
+        bool, typer.Option("--prune", help="Remove articles whose files under these paths no longer exist.")
     ] = False,
-    engine: Annotated[
-        Engine, typer.Option(help="What reads, splits and embeds: this process, or Ray's workers.")
-    ] = Engine.LOCAL,
+    engine: Annotated[Engine, typer.Option(help="Execution engine.")] = Engine.LOCAL,
     address: Annotated[
-        str, typer.Option(help="A Ray cluster, as host:port; without one, Ray is started here.")
+        str, typer.Option(help="Ray cluster (host:port); starts a local one by default.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Bring articles in. Unchanged ones are passed over, changed ones replaced.
+    """Ingest articles. Unchanged articles are skipped, changed ones replaced.
 
-    It can be stopped at any moment; the same command goes on. Exits 1 when something was skipped.
+    Safe to interrupt; rerun the command to resume. Exits 1 if anything was skipped.
     """
     from bot.ingestion.pipeline import IngestReport
 
@@ -121,10 +119,10 @@ def articles(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def forget(
     ctx: typer.Context,
-    references: Annotated[list[str], typer.Argument(metavar="URL|ID...", help="Articles by address or id.")],
+    references: Annotated[list[str], typer.Argument(metavar="URL|ID...", help="Article URLs or ids.")],
     as_json: Json = False,
 ) -> None:
-    """Remove articles and all their versions, from the library and both indexes."""
+    """Delete articles and all their versions."""
     from bot.cli import console
 
     services = open_services(ctx)
@@ -144,15 +142,13 @@ def forget(
 @app.command()
 def reindex(
     ctx: typer.Context,
-    encoder: Annotated[
-        bool, typer.Option("--encoder", help="Only export the question encoder anew, not the indexes.")
-    ] = False,
+    encoder: Annotated[bool, typer.Option("--encoder", help="Only re-export the query encoder.")] = False,
     words: Annotated[
-        bool, typer.Option("--words", help="Only make the word index anew, which needs no model.")
+        bool, typer.Option("--words", help="Only rebuild the BM25 index (needs no model).")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make both indexes anew from the library, for instance for another embedding model."""
+    """Rebuild both indexes, e.g. after changing the embedding model."""
     from bot.cli import console
 
     services = open_services(ctx)

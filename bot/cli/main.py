@@ -19,7 +19,7 @@ from bot.errors import CitewireError
 
 app = typer.Typer(
     name="citewire",
-    help="Answers questions from your news articles; every sentence cites the passage it stands on.",
+    help="Answer questions from your news articles; every sentence cites the passage that supports it.",
     epilog="Start with `citewire ingest FOLDER`, then `citewire ask 'QUESTION'` or `citewire chat`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -61,11 +61,9 @@ def _global(
     ctx: typer.Context,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where library and indexes live.", envvar="CITEWIRE_DATA_DIR", show_envvar=True),
+        typer.Option(help="Data directory.", envvar="CITEWIRE_DATA_DIR", show_envvar=True),
     ] = None,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Log what happens; show tracebacks.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Verbose logging and tracebacks.")] = False,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),

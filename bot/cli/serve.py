@@ -20,14 +20,14 @@ def slack(
     ctx: typer.Context,
     http: Annotated[
         bool,
-        typer.Option("--http", help="Take Slack's requests over HTTP instead of opening a socket to it."),
+        typer.Option("--http", help="Receive events over HTTP instead of Socket Mode."),
     ] = False,
-    host: Annotated[str, typer.Option(help="Where to listen, with --http.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, with --http.")] = 3000,
+    host: Annotated[str, typer.Option(help="Bind address, with --http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port, with --http.")] = 3000,
 ) -> None:
-    """Answer in Slack, until Ctrl-C or SIGTERM; then finish what is under way.
+    """Run the Slack bot until interrupted; in-flight answers are finished first.
 
-    Needs SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for the socket or SLACK_SIGNING_SECRET for HTTP.
+    Requires SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for Socket Mode or SLACK_SIGNING_SECRET for HTTP.
     """
     from bot.cli import console
     from bot.server.runner import BindAddress
@@ -40,13 +40,12 @@ def slack(
 @app.command()
 def serve(
     ctx: typer.Context,
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8080,
+    host: Annotated[str, typer.Option(help="Bind address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8080,
 ) -> None:
-    """Serve questions and evidence pages over HTTP, and Slack's events, until Ctrl-C or SIGTERM.
+    """Run the HTTP service: questions, evidence pages, and Slack's events if Slack is configured.
 
-    Beyond this machine only with CITEWIRE_API_TOKENS; Slack's events where SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET are
-    set.
+    Binding to a public address requires CITEWIRE_API_TOKENS; Slack requires SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET.
     """
     from bot.cli import console
     from bot.server.app import run_server
@@ -65,11 +64,11 @@ def serve(
 def doctor(
     ctx: typer.Context,
     slack: Annotated[
-        bool, typer.Option("--slack", help="Ask Slack too: tokens, scopes and channels.")
+        bool, typer.Option("--slack", help="Also check Slack tokens, scopes and channels.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check weights, library, both indexes and question encoder. Exits 1 when something is wrong."""
+    """Check the installation. Exits 1 if a check fails."""
     from bot.cli.listing import print_checks
     from bot.doctor import examine
 
