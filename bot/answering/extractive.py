@@ -8,8 +8,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from bot.answering.answerability import AnswerabilityFeatures, extract_features
-from bot.answering.quote_ranking import ReadSentence, read_sentences
-from bot.articles.chunking import Span, split_sentences
+from bot.answering.quote_ranking import ReadSentence, quotable_sentences, read_sentences
+from bot.articles.chunking import Span
 from bot.indexing.bm25_index import Bm25Index
 from bot.retrieval.models import Hit
 from bot.retrieval.retriever import Retriever
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MAX_QUOTES = 3
 MAX_WORDS = 90  # of all quotes together: what a user can read at a glance
 _ENOUGH = 3.0  # a further quote's score may be this much below the best one's, in logits
-_CONTEXT_WORDS = 70  # of the closest passage: a user decides by it whether it answers the question
+# Of the closest passage: a user decides by it whether it answers the question.
+_MAX_CONTEXT_CHARS = 450
 _SAME = 0.7  # share of stems from which two sentences say the same
 
 
@@ -113,17 +114,20 @@ class ExtractiveAnswerer:
 
 
 def add_context(quote: Quote) -> Quote:
-    """Return a quote with the sentences around it in its passage, up to `_CONTEXT_WORDS` words."""
+    """Return a quote with the quotable sentences around it in its passage, up to `_MAX_CONTEXT_CHARS` characters.
+
+    A sentence that may not be quoted, such as one behind a prompt injection, ends the context on its side.
+    """
     passage = quote.hit.passage
     start, end = quote.start - passage.start, quote.end - passage.start
-    sentences = split_sentences(passage.text)
-    after = [span.end for span in sentences if span.start >= end]
-    before = [span.start for span in reversed(sentences) if span.end <= start]
-    for edge in (edge for pair in zip_longest(after, before) for edge in pair if edge is not None):
-        wider = min(start, edge), max(end, edge)
-        if len(passage.text[slice(*wider)].split()) > _CONTEXT_WORDS:
-            break
-        start, end = wider
+    spans = [span for span, _ in quotable_sentences(passage.text)]
+    after = [span for span in spans if span.start >= end]
+    before = [span for span in reversed(spans) if span.end <= start]
+    for span in (span for pair in zip_longest(after, before) for span in pair if span):
+        wider = Span(min(start, span.start), max(end, span.end))
+        between = passage.text[span.end : start] or passage.text[end : span.start]
+        if not between.strip() and wider.end - wider.start <= _MAX_CONTEXT_CHARS:
+            start, end = wider
     text = passage.text[start:end]
     return replace(quote, start=passage.start + start, end=passage.start + end, text=text)
 

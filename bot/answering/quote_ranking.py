@@ -93,12 +93,12 @@ class CandidateSentence:
 def iter_candidates(hits: Sequence[Hit]) -> Iterator[CandidateSentence]:
     """Yield every sentence of these hits that can be quoted, in the order of the hits and the text."""
     for hit in hits:
-        for span, before in _quotable_sentences(hit.passage.text):
+        for span, before in quotable_sentences(hit.passage.text):
             yield CandidateSentence(hit, span, before)
 
 
 @lru_cache(maxsize=4_096)  # passages: a team asks about the news of the day and retrieves the same ones often
-def _quotable_sentences(text: str) -> tuple[tuple[Span, Span | None], ...]:
+def quotable_sentences(text: str) -> tuple[tuple[Span, Span | None], ...]:
     """Return the sentences of a passage that can be quoted, each with the preceding one."""
     found: list[tuple[Span, Span | None]] = []
     before = None

@@ -23,7 +23,6 @@ _FEED_LINK_XPATH = (
     "//link[contains(concat(' ', @rel, ' '), ' alternate ')]"
     "[contains(@type, 'rss') or contains(@type, 'atom') or contains(@type, 'feed+json')]/@href"
 )
-_MAX_TITLE = 500
 
 
 def read_feed(page: FetchResult) -> Feed:
